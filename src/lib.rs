@@ -1,1 +1,47 @@
-//! TBD
+//! Message passing for functions that cannot see each other: serverless functions, containers,
+//! batch tasks, processes, threads.
+//!
+//! The interface is MPI's (ranks, communicators, point-to-point, collectives), the ergonomics an
+//! actor system's (async, typed, supervised), and the wires are whatever the platform allows.
+//!
+//! ```
+//! use fmi::prelude::*;
+//!
+//! #[fmi::rank]
+//! async fn main(ctx: fmi::Context) -> fmi::Result<()> {
+//!     let sum = ctx.allreduce(ctx.rank() as u64, op::sum()).await?;
+//!     if ctx.rank() == 0 {
+//!         println!("{} ranks, their numbers add up to {sum}", ctx.size());
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! With nothing set this runs `min(cores, 4)` ranks as actors in one process. `fmi run -n 4 --
+//! PROGRAM` starts it as four processes that find each other and talk TCP. See the repository's
+//! README for both, and [`config`] for the environment.
+
+pub mod config;
+mod join;
+mod logging;
+mod run;
+
+pub use config::Config;
+pub use fmi_actors::{Error, Reason, Result};
+pub use fmi_collectives::{
+    ANY, Any, Buf, Communicator, Context, Message, Operation, PeerInfo, Scalar, Source, Status,
+    TagFilter, op, plan,
+};
+pub use fmi_macros::{Message, rank};
+pub use run::{Outcome, run, run_with};
+
+/// What most programs use.
+pub mod prelude {
+    pub use crate::{ANY, Buf, Communicator, Context, Message, op};
+}
+
+/// For generated code.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde::{Serialize, de::DeserializeOwned};
+}

@@ -266,6 +266,9 @@ pub enum Reason {
     /// Its process ended or its machine is unreachable.
     #[error("its process died or cannot be reached")]
     Died,
+    /// No channel reaches it.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
     /// It left the job in good order; nothing more will come from it.
     #[error("it has left the job")]
     Left,

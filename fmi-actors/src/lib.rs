@@ -2,7 +2,31 @@
 //!
 //! This crate speaks bytes. Everything typed is in `fmi-collectives`; users depend on `fmi` alone.
 
+pub mod actor;
+pub mod channel;
+pub mod clock;
 pub mod codec;
+pub mod endpoint;
 mod error;
+pub mod frame;
+pub mod home;
+pub mod mailbox;
+mod node;
+pub mod pair;
+mod payload;
+mod peer;
+pub mod service;
 
+pub use endpoint::Endpoint;
 pub use error::{Error, Reason, Result};
+pub use node::{Goodbye, Node, Place, Settings};
+pub use payload::{AlignedBuf, Payload};
+pub use peer::{LinkRank, Member, Peer};
+
+use clock::{Clock, SystemClock, Time};
+
+/// The time now, on the machine's clock.
+#[must_use]
+pub fn now() -> Time {
+    SystemClock.now()
+}

@@ -1,1 +1,10 @@
-//! TBD
+//! The wires of `fmi`, one folder a channel, and the rendezvous by which processes find each
+//! other.
+
+#[cfg(feature = "tcp")]
+pub mod handshake;
+pub mod local;
+#[cfg(feature = "tcp")]
+pub mod rendezvous;
+#[cfg(feature = "tcp")]
+pub mod tcp;

@@ -1,1 +1,21 @@
-//! TBD
+//! The typed surface of `fmi`: communicators, messages, reduce operations, and collectives as
+//! plans that one executor runs and one checker proves.
+
+mod buf;
+mod collectives;
+mod communicator;
+mod context;
+mod executor;
+mod message;
+pub mod op;
+mod operation;
+pub mod plan;
+mod point_to_point;
+mod signature;
+
+pub use buf::Buf;
+pub use communicator::{Communicator, PeerInfo};
+pub use context::Context;
+pub use message::{Message, Scalar, Shape};
+pub use operation::{Operation, Trouble};
+pub use point_to_point::{ANY, Any, Probe, Receive, Source, Status, TagFilter};

@@ -1,0 +1,466 @@
+//! The shared state of a rank: its mailbox and its pairs, and the way of frames through them.
+//!
+//! One task at a time moves the frames of a pair to the link (`pumping`); whoever else comes
+//! leaves it to that one. So frames of a pair leave in order and delivery inside a process
+//! does not recurse without bound. No lock is held while a link or a waker is called.
+
+use super::{send::SendSlot, watch::Watches};
+use crate::{
+    AlignedBuf, Node, Payload, Reason,
+    channel::Room,
+    clock::{Clock, Time},
+    frame::{Frame, Header},
+    home::{self, HomeHandle},
+    mailbox::{Delivery, Failure, Freed, Mailbox, Slot, Taken, Wakers},
+    pair::{Ends, Event, Lane, Pair, Path, Violation},
+    peer::Peer,
+};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    task::Waker,
+};
+
+#[derive(Debug)]
+pub(crate) struct Ranked {
+    number: u32,
+    node: Weak<Node>,
+    home: Option<HomeHandle>,
+    clock: Arc<dyn Clock>,
+    pub(super) mailbox: Mailbox,
+    pub(super) pairs: Mutex<Pairs>,
+    pub(super) watches: Mutex<Watches>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    pub(super) by_rank: FxHashMap<u32, Entry>,
+    /// Tasks in a flush.
+    pub(super) flushing: Vec<Waker>,
+    /// Kept for its allocation.
+    events: Vec<Event>,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) pair: Pair,
+    peer: Arc<Peer>,
+    /// Sends that wait for room, by lane.
+    pub(super) waiting: [VecDeque<Arc<SendSlot>>; 2],
+    /// Sends that wait for the match, by message.
+    pub(super) sync: FxHashMap<u32, Arc<SendSlot>>,
+    /// Payloads asked for, by message.
+    pulls: FxHashMap<u32, Pull>,
+    pumping: bool,
+    timed: bool,
+    pub(super) lost: Option<Reason>,
+}
+
+#[derive(Debug)]
+enum Pull {
+    For(Arc<Slot>),
+    /// It came when nobody waited any more; the next receive of the message takes it.
+    Done(Payload),
+}
+
+impl Ranked {
+    pub(crate) fn new(
+        number: u32,
+        node: Weak<Node>,
+        home: Option<HomeHandle>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            number,
+            node,
+            home,
+            clock,
+            mailbox: Mailbox::new(number),
+            pairs: Mutex::default(),
+            watches: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    pub(crate) fn node(&self) -> Option<Arc<Node>> {
+        self.node.upgrade()
+    }
+
+    pub(crate) fn home(&self) -> Option<&HomeHandle> {
+        self.home.as_ref()
+    }
+
+    pub(crate) fn accept(
+        &self,
+        path: Path,
+        frame: Frame,
+        in_place: Option<AlignedBuf>,
+    ) -> Result<(), Violation> {
+        home::stir();
+        let source = frame.header.source;
+        self.process(source, |pair, events| pair.receive(self.clock.now(), path, frame, in_place, events))
+    }
+
+    pub(crate) fn place(&self, header: &Header) -> Option<AlignedBuf> {
+        let mut pairs = self.pairs.lock();
+        pairs.by_rank.get_mut(&header.source)?.pair.take_assembly(header)
+    }
+
+    pub(crate) fn give_back(&self, path: Path, header: &Header, buf: AlignedBuf) {
+        let result = self.process(header.source, |pair, events| {
+            pair.return_assembly(self.clock.now(), path, header, buf, events)
+        });
+        if let Err(violation) = result {
+            tracing::warn!(%violation, source = header.source, "dropped frames");
+        }
+    }
+
+    /// Lets the pair layer do a step and acts on what comes out.
+    fn process(
+        &self,
+        source: u32,
+        step: impl FnOnce(&mut Pair, &mut Vec<Event>) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        let mut wakers = Wakers::new();
+        let mut notices = Vec::new();
+        let has_work;
+        {
+            let mut pairs = self.pairs.lock();
+            let mut events = std::mem::take(&mut pairs.events);
+            let Some(entry) = self.entry(&mut pairs, source) else {
+                return Ok(());
+            };
+            if entry.lost.is_some() {
+                pairs.events = events;
+                return Ok(());
+            }
+            let result = step(&mut entry.pair, &mut events);
+            for event in events.drain(..) {
+                self.act(entry, source, event, &mut wakers, &mut notices);
+            }
+            has_work = entry.pair.has_work() || entry.waiting.iter().any(|line| !line.is_empty());
+            if !entry.timed && entry.pair.poll_timeout().is_some() {
+                entry.timed = true;
+                self.time(source);
+            }
+            if !pairs.flushing.is_empty() {
+                wakers.extend(pairs.flushing.drain(..));
+            }
+            pairs.events = events;
+            result?;
+        }
+        wake(wakers);
+        if has_work {
+            self.pump(source);
+        }
+        for (space, cause) in notices {
+            self.noticed(space, &cause);
+        }
+        Ok(())
+    }
+
+    fn act(
+        &self,
+        entry: &mut Entry,
+        source: u32,
+        event: Event,
+        wakers: &mut Wakers,
+        notices: &mut Vec<(crate::frame::Space, Payload)>,
+    ) {
+        match event {
+            Event::Message(arrival) => match self.mailbox.deliver(arrival, wakers) {
+                Delivery::Matched(taken, slot) => entry.take(&taken, Some(&slot), wakers),
+                Delivery::Queued => {}
+                Delivery::Dropped(taken) => entry.take(&taken, None, wakers),
+            },
+            Event::Pulled { message, payload } => {
+                if let Some(Pull::For(slot)) = entry.pulls.remove(&message) {
+                    match slot.complete(payload) {
+                        Ok(waker) => wakers.extend(waker),
+                        Err(payload) => drop(entry.pulls.insert(message, Pull::Done(payload))),
+                    }
+                }
+            }
+            Event::Matched { message } => {
+                if let Some(slot) = entry.sync.remove(&message) {
+                    wakers.extend(slot.finish(Ok(())));
+                }
+            }
+            Event::Discarded { message } => {
+                if let Some(slot) = entry.sync.remove(&message) {
+                    let failure = Failure::Lost { rank: source, reason: Reason::Left };
+                    wakers.extend(slot.finish(Err(failure)));
+                }
+            }
+            Event::Notice { space, cause } => notices.push((space, cause)),
+        }
+    }
+
+    /// A receive took a message from the queue.
+    pub(super) fn take(&self, taken: &Taken, slot: &Arc<Slot>) {
+        let mut wakers = Wakers::new();
+        let has_work = {
+            let mut pairs = self.pairs.lock();
+            let Some(entry) = pairs.by_rank.get_mut(&taken.source) else { return };
+            entry.take(taken, Some(slot), &mut wakers);
+            entry.pair.has_work()
+        };
+        wake(wakers);
+        if has_work {
+            self.pump(taken.source);
+        }
+    }
+
+    /// Messages were dropped.
+    pub(super) fn free(&self, freed: Freed) {
+        for taken in freed {
+            let has_work = {
+                let mut pairs = self.pairs.lock();
+                let Some(entry) = pairs.by_rank.get_mut(&taken.source) else { continue };
+                entry.take(&taken, None, &mut Wakers::new());
+                entry.pair.has_work()
+            };
+            if has_work {
+                self.pump(taken.source);
+            }
+        }
+    }
+
+    /// Moves the pair's frames to its link, as far as there is room.
+    pub(crate) fn pump(&self, to: u32) {
+        let mut wakers = Wakers::new();
+        let mut pairs = self.pairs.lock();
+        let Some(entry) = pairs.by_rank.get_mut(&to) else { return };
+        if entry.pumping || entry.lost.is_some() {
+            return;
+        }
+        let peer = Arc::clone(&entry.peer);
+        let Some(link) = peer.link() else {
+            drop(pairs);
+            peer.connect();
+            return;
+        };
+        let path = link.path();
+        entry.pumping = true;
+        loop {
+            let entry = pairs.by_rank.get_mut(&to).expect("entries are never removed");
+            entry.admit(&mut wakers);
+            let room = if path.direct { Room::User } else { link.room() };
+            let frame = match room {
+                Room::None => None,
+                _ => entry.pair.poll_transmit(self.clock.now(), path, room == Room::User),
+            };
+            let Some(frame) = frame else {
+                entry.pumping = false;
+                // Freed room may admit one more.
+                if path.direct && entry.admit(&mut wakers) {
+                    entry.pumping = true;
+                    continue;
+                }
+                if !entry.timed && entry.pair.poll_timeout().is_some() {
+                    entry.timed = true;
+                    self.time(to);
+                }
+                let blocked = room != Room::User && entry.pair.has_work();
+                if path.direct && !pairs.flushing.is_empty() {
+                    wakers.extend(pairs.flushing.drain(..));
+                }
+                drop(pairs);
+                if blocked {
+                    peer.block(self.number, to, &*link);
+                }
+                break;
+            };
+            drop(pairs);
+            link.send(frame);
+            pairs = self.pairs.lock();
+        }
+        wake(wakers);
+    }
+
+    /// The link to these ranks is a new one.
+    pub(crate) fn resume(&self, remote: &[u32]) {
+        let known: Vec<u32> = {
+            let mut pairs = self.pairs.lock();
+            remote
+                .iter()
+                .copied()
+                .filter(|rank| {
+                    let entry = pairs.by_rank.get_mut(rank);
+                    entry.map(|entry| entry.pair.replay()).is_some()
+                })
+                .collect()
+        };
+        for rank in known {
+            self.pump(rank);
+        }
+    }
+
+    pub(crate) fn on_timer(&self, remote: u32, now: Time) {
+        let due = {
+            let mut pairs = self.pairs.lock();
+            let Some(entry) = pairs.by_rank.get_mut(&remote) else { return };
+            entry.timed = false;
+            entry.pair.on_timeout(now);
+            if !entry.pair.has_work() && entry.pair.poll_timeout().is_some() {
+                entry.timed = true;
+                self.time(remote);
+            }
+            entry.pair.has_work()
+        };
+        if due {
+            self.pump(remote);
+        }
+    }
+
+    /// Sends the acknowledgements that are owed.
+    pub(crate) fn settle(&self) {
+        let owing: Vec<u32> = {
+            let mut pairs = self.pairs.lock();
+            let owing = pairs.by_rank.iter_mut().filter(|(_, entry)| entry.pair.owes_ack());
+            owing.map(|(rank, entry)| (*rank, entry.pair.settle()).0).collect()
+        };
+        for rank in owing {
+            self.pump(rank);
+        }
+    }
+
+    /// A rank is gone for good.
+    pub(crate) fn lost(&self, rank: u32, reason: &Reason) {
+        let mut wakers = Wakers::new();
+        let failure = Failure::Lost { rank, reason: reason.clone() };
+        {
+            let mut pairs = self.pairs.lock();
+            if let Some(entry) = self.entry(&mut pairs, rank) {
+                entry.lost.get_or_insert_with(|| reason.clone());
+                let waiting = entry.waiting.iter_mut().flat_map(|line| line.drain(..));
+                for slot in waiting.chain(entry.sync.drain().map(|(_, slot)| slot)) {
+                    wakers.extend(slot.finish(Err(failure.clone())));
+                }
+            }
+            wakers.extend(pairs.flushing.drain(..));
+        }
+        self.mailbox.lost(rank, reason, &mut wakers);
+        wake(wakers);
+    }
+
+    /// The rank ends.
+    pub(super) fn shut(&self) {
+        let mut wakers = Wakers::new();
+        let freed = self.mailbox.shut(&mut wakers);
+        wake(wakers);
+        self.free(freed);
+    }
+
+    /// The state of the conversation with a rank; `None` for a rank that does not exist.
+    pub(super) fn entry<'a>(&self, pairs: &'a mut Pairs, remote: u32) -> Option<&'a mut Entry> {
+        use std::collections::hash_map::Entry as Slot;
+        match pairs.by_rank.entry(remote) {
+            Slot::Occupied(entry) => Some(entry.into_mut()),
+            Slot::Vacant(vacant) => {
+                let node = self.node.upgrade()?;
+                let peer = Arc::clone(node.route(remote)?);
+                let ends = Ends {
+                    epoch: node.epoch(),
+                    local: self.number,
+                    remote,
+                    local_incarnation: node.route(self.number)?.member().incarnation,
+                    remote_incarnation: peer.member().incarnation,
+                };
+                Some(vacant.insert(Entry {
+                    pair: Pair::new(ends, node.settings().outbox),
+                    peer,
+                    waiting: Default::default(),
+                    sync: FxHashMap::default(),
+                    pulls: FxHashMap::default(),
+                    pumping: false,
+                    timed: false,
+                    lost: self.mailbox.lost_reason(remote),
+                }))
+            }
+        }
+    }
+
+    fn time(&self, remote: u32) {
+        if let Some(node) = self.node.upgrade() {
+            node.timed(self.number, remote);
+        }
+    }
+}
+
+impl Entry {
+    /// Whether payloads to this peer leave the process.
+    pub(super) fn is_remote(&self) -> bool {
+        self.peer.link().is_none_or(|link| !link.path().direct)
+    }
+
+    /// Moves waiting sends into the outbox while there is room. True if any moved.
+    fn admit(&mut self, wakers: &mut Wakers) -> bool {
+        let mut moved = false;
+        for lane in Lane::ALL {
+            let line = &mut self.waiting[lane as usize];
+            while let Some(slot) = line.front() {
+                match slot.submit(&mut self.pair) {
+                    // Its future was dropped.
+                    None => {}
+                    Some(Err(())) => break,
+                    Some(Ok((message, waker))) => {
+                        moved = true;
+                        if slot.is_sync() {
+                            self.sync.insert(message, Arc::clone(slot));
+                        }
+                        wakers.extend(waker);
+                    }
+                }
+                line.pop_front();
+            }
+        }
+        moved
+    }
+
+    /// Gives credit back and asks for what is needed; without a slot the message is dropped.
+    fn take(&mut self, taken: &Taken, slot: Option<&Arc<Slot>>, wakers: &mut Wakers) {
+        self.pair.consumed(taken.lane, taken.credit);
+        let Some(slot) = slot else {
+            self.pulls.remove(&taken.message);
+            if taken.pull || taken.sync {
+                self.pair.discard(taken.space, taken.message);
+            }
+            return;
+        };
+        if !taken.pull {
+            if taken.sync {
+                self.pair.matched(taken.space, taken.message);
+            }
+            return;
+        }
+        match self.pulls.remove(&taken.message) {
+            Some(Pull::Done(payload)) => {
+                if let Ok(waker) = slot.complete(payload) {
+                    wakers.extend(waker);
+                }
+            }
+            Some(Pull::For(_)) | None => {
+                let Taken { space, message, total, datatype, .. } = *taken;
+                match self.pair.pull(space, message, total, datatype) {
+                    Ok(()) => drop(self.pulls.insert(message, Pull::For(Arc::clone(slot)))),
+                    Err(_) => {
+                        self.pair.discard(space, message);
+                        wakers.extend(slot.fail(Failure::TooLarge { bytes: total }));
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn wake(wakers: Wakers) {
+    for waker in wakers {
+        waker.wake();
+    }
+}

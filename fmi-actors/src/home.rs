@@ -1,0 +1,268 @@
+//! Where ranks and their hot links live: an arbiter that stays awake while messages flow.
+//!
+//! Parking a thread costs 40–120 µs to wake it. So (rule 2) one task keeps the runtime from
+//! parking for [`AWAKE`] after the last frame, and a receive that is alone on its arbiter spins
+//! for [`SPIN`] inside its own poll. A long wait parks and costs no CPU.
+
+use crate::{
+    channel::{Link, Seat},
+    clock::Time,
+    now,
+    service::Service,
+};
+use actix_rt::{Arbiter, ArbiterHandle};
+use futures::future::{AbortHandle, abortable};
+use parking_lot::Mutex;
+use std::{
+    cell::{Cell, OnceCell},
+    fmt,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// How long an arbiter stays awake after the last frame or send.
+pub const AWAKE: Duration = Duration::from_millis(1);
+/// How long a receive spins in its own poll.
+pub const SPIN: Duration = Duration::from_micros(5);
+/// More links than this are left to the runtime's event queue.
+const POLLED_LINKS: usize = 4;
+
+/// A shared reference to a [`Home`].
+pub type HomeHandle = Arc<Home>;
+
+/// An arbiter with the links it drives.
+pub struct Home {
+    arbiter: ArbiterHandle,
+    /// Its thread waits for events; they will wake it.
+    parked: AtomicBool,
+    /// Signs of life asked for and given.
+    asked: AtomicU64,
+    answered: AtomicU64,
+    pulse: Notify,
+    stirred: Notify,
+    links: Mutex<Vec<Arc<dyn Link>>>,
+    /// The service thread drives the links; one handle each.
+    stand_in: Mutex<Option<Vec<AbortHandle>>>,
+    ranks: AtomicUsize,
+}
+
+thread_local! {
+    static HERE: OnceCell<HomeHandle> = const { OnceCell::new() };
+    static LAST: Cell<Time> = const { Cell::new(Time(0)) };
+    static STIRRING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether keep-awake makes sense here: not when threads that want to stay awake outnumber the
+/// cores, and not under a CPU quota below one core.
+static KEEP_AWAKE: AtomicBool = AtomicBool::new(true);
+
+/// Turns keep-awake off, or on again, for the whole process.
+pub fn set_keep_awake(on: bool) {
+    KEEP_AWAKE.store(on, Ordering::Relaxed);
+}
+
+/// Whether it is on.
+pub fn keep_awake() -> bool {
+    KEEP_AWAKE.load(Ordering::Relaxed)
+}
+
+impl Home {
+    /// Starts an arbiter on a thread of its own. Called on the service thread.
+    pub(crate) fn start() -> HomeHandle {
+        let arbiter = Arbiter::with_tokio_rt(|| {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .on_thread_park(|| parked(true))
+                .on_thread_unpark(|| parked(false))
+                .build()
+                .expect("an event queue for an arbiter")
+        });
+        let handle = arbiter.handle();
+        let (send, receive) = std::sync::mpsc::channel();
+        arbiter.spawn_fn(move || {
+            let _ = send.send(Self::install(Arbiter::current()));
+        });
+        drop(handle);
+        receive.recv().expect("the arbiter starts")
+    }
+
+    /// Makes the current arbiter a home.
+    pub(crate) fn install(arbiter: ArbiterHandle) -> HomeHandle {
+        let home = Arc::new(Self {
+            arbiter,
+            parked: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            pulse: Notify::new(),
+            stirred: Notify::new(),
+            links: Mutex::default(),
+            stand_in: Mutex::default(),
+            ranks: AtomicUsize::new(0),
+        });
+        HERE.with(|here| here.set(Arc::clone(&home)).expect("one home a thread"));
+        tokio::task::spawn_local(Arc::clone(&home).give_pulse());
+        tokio::task::spawn_local(Arc::clone(&home).stay_awake());
+        home
+    }
+
+    /// Runs a future here.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.arbiter.spawn(future);
+    }
+
+    /// Runs a function here, where actors can be started.
+    pub fn spawn_fn(&self, function: impl FnOnce() + Send + 'static) {
+        self.arbiter.spawn_fn(function);
+    }
+
+    /// Counts the ranks that live here: a receive spins only if it is alone.
+    pub fn settle(&self, ranks: usize) {
+        self.ranks.fetch_add(ranks, Ordering::Relaxed);
+    }
+
+    /// A rank has ended.
+    pub fn depart(&self) {
+        self.ranks.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Drives a link from now on.
+    pub(crate) fn adopt(self: &Arc<Self>, link: Arc<dyn Link>) {
+        self.links.lock().push(Arc::clone(&link));
+        if let Some(aborts) = &mut *self.stand_in.lock() {
+            aborts.push(stand_in(Arc::clone(&link)));
+        }
+        let home = Arc::clone(self);
+        self.arbiter.spawn(async move {
+            Arc::clone(&link).drive(Seat::Home).await;
+            home.links.lock().retain(|other| !Arc::ptr_eq(other, &link));
+        });
+    }
+
+    /// Looks whether the arbiter still polls, from the service thread, every tick; if it does
+    /// not, its links are driven there. True if the next look matters too.
+    pub(crate) fn check(&self) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed);
+        let alive = self.answered.load(Ordering::Acquire) >= asked;
+        if alive || self.parked.load(Ordering::Acquire) {
+            for abort in self.stand_in.lock().take().into_iter().flatten() {
+                abort.abort();
+            }
+        } else {
+            let mut stand_ins = self.stand_in.lock();
+            if stand_ins.is_none() {
+                let links = self.links.lock().clone();
+                *stand_ins = Some(links.into_iter().map(stand_in).collect());
+            }
+        }
+        let running = !self.parked.load(Ordering::Acquire);
+        if running && alive {
+            self.asked.store(asked + 1, Ordering::Relaxed);
+            self.pulse.notify_one();
+        }
+        running
+    }
+
+    async fn give_pulse(self: Arc<Self>) {
+        loop {
+            self.pulse.notified().await;
+            self.answered.store(self.asked.load(Ordering::Relaxed), Ordering::Release);
+        }
+    }
+
+    async fn stay_awake(self: Arc<Self>) {
+        loop {
+            self.stirred.notified().await;
+            while keep_awake() && now().since(LAST.get()) < AWAKE {
+                self.progress();
+                tokio::task::yield_now().await;
+            }
+            STIRRING.set(false);
+        }
+    }
+
+    fn progress(&self) {
+        let links = self.links.lock();
+        if links.len() > POLLED_LINKS {
+            return;
+        }
+        // The links are few, and cloning keeps user wakers out from under the lock.
+        let links: smallvec::SmallVec<[Arc<dyn Link>; POLLED_LINKS]> =
+            links.iter().cloned().collect();
+        for link in links {
+            link.progress();
+        }
+    }
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Home").field("ranks", &self.ranks).finish_non_exhaustive()
+    }
+}
+
+/// Something was sent or has arrived: the current home, if this is one, stays awake.
+pub(crate) fn stir() {
+    HERE.with(|here| {
+        if let Some(home) = here.get() {
+            LAST.set(now());
+            if !STIRRING.replace(true) {
+                home.stirred.notify_one();
+            }
+        }
+    });
+}
+
+/// Waits actively for `ready`, moving this home's links, if that is sensible here and now.
+pub(crate) fn spin(ready: impl Fn() -> bool) {
+    HERE.with(|here| {
+        let Some(home) = here.get() else { return };
+        if home.ranks.load(Ordering::Relaxed) != 1 || !keep_awake() {
+            return;
+        }
+        let start = now();
+        if start.since(LAST.get()) > AWAKE {
+            return;
+        }
+        let links = home.links.lock().clone();
+        loop {
+            for _ in 0..16 {
+                if ready() {
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+            if links.len() <= POLLED_LINKS {
+                for link in &links {
+                    link.progress();
+                }
+            }
+            if ready() || now().since(start) > SPIN {
+                return;
+            }
+        }
+    });
+}
+
+fn stand_in(link: Arc<dyn Link>) -> AbortHandle {
+    let (drive, handle) = abortable(link.drive(Seat::Service));
+    Service::get().spawn(async move {
+        let _ = drive.await;
+    });
+    handle
+}
+
+fn parked(parked: bool) {
+    HERE.with(|here| {
+        if let Some(home) = here.get() {
+            home.parked.store(parked, Ordering::Release);
+            if !parked {
+                Service::get().kick();
+            }
+        }
+    });
+}

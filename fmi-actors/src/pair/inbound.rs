@@ -1,0 +1,275 @@
+//! The receiving half: order, duplicates, credit given back, payloads put together.
+
+use super::{
+    ACK_DELAY, Arrival, Body, CREDIT, Event, Lane, Path, Violation, WINDOW, WINDOW_BYTES, before,
+    outbound::Outbound, units,
+};
+use crate::{
+    AlignedBuf, Payload, Result,
+    clock::Time,
+    frame::{Datatype, Flags, Frame, Header, Kind},
+};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+
+/// An acknowledgement does not wait for company after so many frames or bytes.
+const ACK_FRAMES: u32 = 256;
+const ACK_BYTES: usize = 1 << 20;
+/// Credit is reported without waiting for company when this much can be given back.
+const CREDIT_NEWS: u16 = CREDIT / 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    expected: u32,
+    /// Frames that came before their turn.
+    early: BTreeMap<u32, Frame>,
+    early_bytes: usize,
+    lanes: [LaneState; 2],
+    /// Payloads that were pulled, by message.
+    assemblies: FxHashMap<u32, Assembly>,
+    /// Since when an acknowledgement is owed.
+    pub(super) owed_since: Option<Time>,
+    owed_frames: u32,
+    owed_bytes: usize,
+    /// It is due with the next frame, or in one of its own.
+    pub(super) ack_now: bool,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
+    /// Credit units received, given back, and reported; counted from the start, wrapping.
+    received: u16,
+    returned: u16,
+    reported: u16,
+}
+
+#[derive(Debug)]
+struct Assembly {
+    /// Not there while a link reads into it.
+    buf: Option<AlignedBuf>,
+    total: u64,
+}
+
+impl Inbound {
+    /// Puts acknowledgement and credit into a header that leaves.
+    pub(super) fn stamp(&mut self, header: &mut Header) {
+        header.acknowledgement = self.expected;
+        for (slot, lane) in header.credit.iter_mut().zip(&mut self.lanes) {
+            *slot = lane.returned;
+            lane.reported = lane.returned;
+        }
+        self.ack_now = false;
+        self.owed_since = None;
+        self.owed_frames = 0;
+        self.owed_bytes = 0;
+    }
+
+    pub(super) fn consumed(&mut self, lane: Lane, units: u16) {
+        let lane = &mut self.lanes[lane as usize];
+        lane.returned = lane.returned.wrapping_add(units);
+        self.ack_now |= lane.returned.wrapping_sub(lane.reported) >= CREDIT_NEWS;
+    }
+
+    /// Prepares for a payload; true if it has to be asked for.
+    pub(super) fn expect(&mut self, message: u32, total: u64, datatype: Datatype) -> Result<bool> {
+        if self.assemblies.contains_key(&message) {
+            return Ok(false);
+        }
+        let too_large = crate::Error::TooLarge { bytes: total };
+        let capacity = usize::try_from(total).map_err(|_| too_large)?;
+        let buf = AlignedBuf::with_capacity(capacity, datatype.align())?;
+        self.assemblies.insert(message, Assembly { buf: Some(buf), total });
+        Ok(true)
+    }
+
+    pub(super) fn take_assembly(&mut self, header: &Header) -> Option<AlignedBuf> {
+        if header.kind != Kind::Data || header.sequence != self.expected {
+            return None;
+        }
+        let assembly = self.assemblies.get_mut(&header.message)?;
+        let filled = assembly.buf.as_ref()?.len() as u64;
+        let fits = filled == header.total && filled + u64::from(header.length) <= assembly.total;
+        if fits { assembly.buf.take() } else { None }
+    }
+
+    pub(super) fn put_back(&mut self, message: u32, buf: AlignedBuf) {
+        if let Some(assembly) = self.assemblies.get_mut(&message) {
+            assembly.buf = Some(buf);
+        }
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        now: Time,
+        path: Path,
+        frame: Frame,
+        out: &mut Outbound,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Violation> {
+        let sequence = frame.header.sequence;
+        if before(sequence, self.expected) {
+            // A duplicate means that the sender does not know what arrived.
+            self.ack_now = true;
+            return Ok(());
+        }
+        if sequence.wrapping_sub(self.expected) as usize > WINDOW {
+            return Err(Violation::Window);
+        }
+        if sequence != self.expected || self.is_being_read(&frame) {
+            return self.keep(frame);
+        }
+        // A copy may have come over another link while this one was being read.
+        if let Some(copy) = self.early.remove(&sequence) {
+            self.early_bytes -= copy.header.length as usize;
+        }
+        self.apply(now, path, frame, out, events)?;
+        self.drain(now, path, out, events)
+    }
+
+    /// Whether the sender of this header knew less than we do now.
+    pub(super) fn is_old(&self, header: &Header) -> bool {
+        before(header.sequence, self.expected)
+    }
+
+    /// Processes the frames whose turn has come.
+    pub(super) fn drain(
+        &mut self,
+        now: Time,
+        path: Path,
+        out: &mut Outbound,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Violation> {
+        while let Some(frame) = self.early.remove(&self.expected) {
+            self.early_bytes -= frame.header.length as usize;
+            if self.is_being_read(&frame) {
+                return self.keep(frame);
+            }
+            self.apply(now, path, frame, out, events)?;
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, frame: Frame) -> Result<(), Violation> {
+        let bytes = frame.header.length as usize;
+        if self.early_bytes + bytes > 2 * WINDOW_BYTES {
+            return Err(Violation::Window);
+        }
+        if self.early.insert(frame.header.sequence, frame).is_none() {
+            self.early_bytes += bytes;
+        }
+        Ok(())
+    }
+
+    fn is_being_read(&self, frame: &Frame) -> bool {
+        frame.header.kind == Kind::Data
+            && self.assemblies.get(&frame.header.message).is_some_and(|a| a.buf.is_none())
+    }
+
+    fn apply(
+        &mut self,
+        now: Time,
+        path: Path,
+        frame: Frame,
+        out: &mut Outbound,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Violation> {
+        self.expected = self.expected.wrapping_add(1);
+        if !path.direct {
+            self.owe(now, frame.header.length as usize);
+        }
+        let header = frame.header;
+        match header.kind {
+            Kind::Message | Kind::Envelope => events.push(self.arrival(frame)?),
+            Kind::Data => {
+                if let Some(payload) = self.piece(path, &header, frame.payload)? {
+                    events.push(Event::Pulled { message: header.message, payload });
+                }
+            }
+            Kind::Pull => {
+                out.pulled(header.message);
+                if out.sync.remove(&header.message) {
+                    events.push(Event::Matched { message: header.message });
+                }
+            }
+            Kind::Matched => {
+                if out.sync.remove(&header.message) {
+                    events.push(Event::Matched { message: header.message });
+                }
+            }
+            Kind::Discard => {
+                out.discarded(header.message);
+                if out.sync.remove(&header.message) {
+                    events.push(Event::Discarded { message: header.message });
+                }
+            }
+            Kind::Notice => {
+                events.push(Event::Notice { space: header.space, cause: frame.payload });
+            }
+            Kind::Ack => {}
+        }
+        Ok(())
+    }
+
+    fn owe(&mut self, now: Time, bytes: usize) {
+        self.owed_since.get_or_insert(now);
+        self.owed_frames += 1;
+        self.owed_bytes += bytes;
+        self.ack_now |= self.owed_frames >= ACK_FRAMES
+            || self.owed_bytes >= ACK_BYTES
+            || self.owed_since.is_some_and(|since| since + ACK_DELAY <= now);
+    }
+
+    fn arrival(&mut self, frame: Frame) -> Result<Event, Violation> {
+        let Frame { header, signature, payload } = frame;
+        let whole = header.kind == Kind::Message;
+        let cost = if whole { units(header.total) } else { 1 };
+        let lane = &mut self.lanes[Lane::of(header.flags) as usize];
+        lane.received = lane.received.wrapping_add(cost);
+        if lane.received.wrapping_sub(lane.returned) > CREDIT {
+            return Err(Violation::Credit);
+        }
+        Ok(Event::Message(Arrival {
+            source: header.source,
+            space: header.space,
+            tag: header.tag,
+            datatype: header.datatype,
+            total: header.total,
+            body: if whole { Body::Here(payload) } else { Body::There },
+            sync: header.flags.has(Flags::SYNC),
+            credit: cost,
+            message: header.message,
+            signature,
+        }))
+    }
+
+    /// Adds a piece; the payload, when it is whole.
+    fn piece(
+        &mut self,
+        path: Path,
+        header: &Header,
+        payload: Payload,
+    ) -> Result<Option<Payload>, Violation> {
+        let assembly = self.assemblies.get_mut(&header.message).ok_or(Violation::Data)?;
+        if path.direct {
+            self.assemblies.remove(&header.message);
+            return Ok(Some(payload));
+        }
+        let buf = assembly.buf.as_mut().ok_or(Violation::Data)?;
+        let (start, end) = (header.total, header.total + u64::from(header.length));
+        if end > assembly.total {
+            return Err(Violation::Data);
+        }
+        // The link may have read the piece straight into the buffer.
+        if buf.len() as u64 != end {
+            if buf.len() as u64 != start {
+                return Err(Violation::Data);
+            }
+            buf.extend(payload.bytes().unwrap_or_default());
+        }
+        if (buf.len() as u64) < assembly.total {
+            return Ok(None);
+        }
+        let assembly = self.assemblies.remove(&header.message).ok_or(Violation::Data)?;
+        Ok(assembly.buf.map(Payload::from))
+    }
+}

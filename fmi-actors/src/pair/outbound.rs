@@ -1,0 +1,393 @@
+//! The sending half: outbox, lanes, window, what is retained.
+
+use super::{CREDIT, ENVELOPES, Lane, Outgoing, Path, Violation, WINDOW, WINDOW_BYTES, before, units};
+use crate::{
+    Payload,
+    clock::Time,
+    frame::{Datatype, Flags, Frame, Header, Kind, Signature, Space},
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::{collections::VecDeque, time::Duration};
+
+/// Slots of the window that only control frames may use, and those that only they and
+/// collectives may use.
+const CONTROL_SLOTS: usize = 64;
+const RESERVED_SLOTS: usize = 256;
+const FIRST_REPLAY: Duration = Duration::from_millis(200);
+const LAST_REPLAY: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Outbound {
+    next_sequence: u32,
+    next_message: u32,
+    limit: usize,
+    control: VecDeque<Draft>,
+    lanes: [LaneState; 2],
+    /// Payloads whose envelope is out, by message.
+    parked: FxHashMap<u32, Stream>,
+    retained: VecDeque<Retained>,
+    retained_bytes: usize,
+    /// Retained frames from here on are sent (again).
+    cursor: usize,
+    replay_after: Duration,
+    replay_at: Option<Time>,
+    /// Messages whose match is to be reported.
+    pub(super) sync: FxHashSet<u32>,
+    /// The peer is asked for an acknowledgement.
+    pub(super) probe: bool,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
+    queue: VecDeque<(u32, Outgoing)>,
+    streams: VecDeque<Stream>,
+    /// Bytes submitted and not acknowledged.
+    outbox: usize,
+    /// Credit units spent, and those given back, both counted from the start, wrapping.
+    sent: u16,
+    returned: u16,
+}
+
+/// A frame without its numbers.
+#[derive(Debug)]
+struct Draft {
+    kind: Kind,
+    flags: Flags,
+    space: Space,
+    tag: u32,
+    datatype: Datatype,
+    message: u32,
+    total: u64,
+    signature: Option<Signature>,
+    payload: Payload,
+    /// Bytes that leave the outbox of the lane when this frame is acknowledged.
+    release: Option<(Lane, usize)>,
+}
+
+/// A payload that is sent in pieces.
+#[derive(Debug)]
+struct Stream {
+    message: u32,
+    space: Space,
+    datatype: Datatype,
+    lane: Lane,
+    payload: Payload,
+    offset: usize,
+    cost: usize,
+}
+
+#[derive(Debug)]
+struct Retained {
+    header: Header,
+    signature: Option<Signature>,
+    payload: Payload,
+    release: Option<(Lane, usize)>,
+}
+
+impl Outbound {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            next_sequence: 0,
+            next_message: 0,
+            limit,
+            control: VecDeque::new(),
+            lanes: Default::default(),
+            parked: FxHashMap::default(),
+            retained: VecDeque::new(),
+            retained_bytes: 0,
+            cursor: 0,
+            replay_after: FIRST_REPLAY,
+            replay_at: None,
+            sync: FxHashSet::default(),
+            probe: false,
+        }
+    }
+
+    pub(super) fn has_room(&self, lane: Lane, cost: usize) -> bool {
+        let outbox = self.lanes[lane as usize].outbox;
+        outbox == 0 || outbox.saturating_add(cost) <= self.limit
+    }
+
+    pub(super) fn submit(&mut self, message: Outgoing) -> u32 {
+        let number = self.next_message;
+        self.next_message = number.wrapping_add(1);
+        let lane = &mut self.lanes[message.lane() as usize];
+        lane.outbox += message.cost();
+        lane.queue.push_back((number, message));
+        number
+    }
+
+    pub(super) fn control(&mut self, kind: Kind, space: Space, message: u32, payload: Payload) {
+        self.control.push_back(Draft {
+            kind,
+            flags: Flags::default().with(Flags::COLLECTIVE, space.is_collective()),
+            space,
+            tag: 0,
+            datatype: Datatype::BYTES,
+            message,
+            total: payload.size_hint() as u64,
+            signature: None,
+            payload,
+            release: None,
+        });
+    }
+
+    /// The peer matched the envelope: its payload is due.
+    pub(super) fn pulled(&mut self, message: u32) {
+        if let Some(stream) = self.parked.remove(&message) {
+            self.lanes[stream.lane as usize].streams.push_back(stream);
+        }
+    }
+
+    /// The peer will not pull the envelope.
+    pub(super) fn discarded(&mut self, message: u32) {
+        if let Some(stream) = self.parked.remove(&message) {
+            self.lanes[stream.lane as usize].outbox -= stream.cost;
+        }
+    }
+
+    pub(super) fn poll(&mut self, now: Time, path: Path, user_room: bool) -> Option<Frame> {
+        if self.cursor < self.retained.len() {
+            return Some(self.again());
+        }
+        let used = self.retained.len();
+        let draft = if used >= WINDOW {
+            None
+        } else if let Some(draft) = self.control.pop_front() {
+            Some(draft)
+        } else if used < WINDOW - CONTROL_SLOTS
+            && let Some(draft) = self.next_of(Lane::Collective, path)
+        {
+            Some(draft)
+        } else if user_room && used < WINDOW - RESERVED_SLOTS {
+            self.next_of(Lane::User, path)
+        } else {
+            None
+        };
+        draft.map(|draft| self.number(now, path, draft))
+    }
+
+    pub(super) fn ack_frame(&mut self) -> Frame {
+        let flags = Flags::default().with(Flags::ACK_NOW, self.probe);
+        self.probe = false;
+        Frame {
+            header: Header {
+                flags,
+                sequence: self.next_sequence,
+                ..blank(Kind::Ack, Space::messages(0))
+            },
+            signature: None,
+            payload: Payload::empty(),
+        }
+    }
+
+    pub(super) fn acknowledged(&mut self, now: Time, upto: u32) -> Result<(), Violation> {
+        if before(self.next_sequence, upto) {
+            return Err(Violation::Acknowledgement);
+        }
+        let mut progress = false;
+        while let Some(first) = self.retained.front()
+            && before(first.header.sequence, upto)
+        {
+            self.retained_bytes -= first.header.length as usize;
+            if let Some((lane, cost)) = first.release {
+                self.lanes[lane as usize].outbox -= cost;
+            }
+            self.retained.pop_front();
+            self.cursor = self.cursor.saturating_sub(1);
+            progress = true;
+        }
+        if progress {
+            self.replay_after = FIRST_REPLAY;
+            self.replay_at = (self.replay_at.is_some() && !self.retained.is_empty())
+                .then(|| now + self.replay_after);
+        }
+        Ok(())
+    }
+
+    /// The peer has given back so many units in all; older news are ignored.
+    pub(super) fn credited(&mut self, credit: [u16; 2]) {
+        for (lane, returned) in self.lanes.iter_mut().zip(credit) {
+            let outstanding = lane.sent.wrapping_sub(lane.returned);
+            if returned.wrapping_sub(lane.returned) <= outstanding {
+                lane.returned = returned;
+            }
+        }
+    }
+
+    pub(super) fn replay(&mut self) {
+        self.cursor = 0;
+        self.probe = true;
+    }
+
+    pub(super) fn replay_at(&self) -> Option<Time> {
+        self.replay_at
+    }
+
+    pub(super) fn on_timeout(&mut self, now: Time) {
+        if self.replay_at.is_some_and(|at| at <= now) {
+            self.replay();
+            self.replay_after = (self.replay_after * 2).min(LAST_REPLAY);
+            self.replay_at = Some(now + self.replay_after);
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.probe
+            || self.cursor < self.retained.len()
+            || !self.control.is_empty()
+            || self.lanes.iter().any(|lane| !lane.queue.is_empty() || !lane.streams.is_empty())
+    }
+
+    pub(super) fn is_flushed(&self) -> bool {
+        self.control.is_empty()
+            && self.retained.is_empty()
+            && self.lanes.iter().all(|lane| lane.outbox == 0)
+    }
+
+    fn again(&mut self) -> Frame {
+        let retained = &mut self.retained[self.cursor];
+        self.cursor += 1;
+        let payload = retained.payload.share().expect("retained payloads are bytes");
+        Frame { header: retained.header, signature: retained.signature, payload }
+    }
+
+    fn next_of(&mut self, lane: Lane, path: Path) -> Option<Draft> {
+        if self.retained_bytes >= WINDOW_BYTES {
+            return None;
+        }
+        let state = &mut self.lanes[lane as usize];
+        let room = CREDIT - state.sent.wrapping_sub(state.returned);
+        if let Some((_, message)) = state.queue.front()
+            && room > 0
+        {
+            let total = message.payload.size_hint() as u64;
+            let eager = total <= path.eager as u64 && units(total) + ENVELOPES <= room;
+            let (number, message) = state.queue.pop_front()?;
+            state.sent = state.sent.wrapping_add(if eager { units(total) } else { 1 });
+            if message.sync {
+                self.sync.insert(number);
+            }
+            return Some(self.draft(number, message, lane, eager));
+        }
+        self.next_piece(lane, path)
+    }
+
+    fn draft(&mut self, number: u32, message: Outgoing, lane: Lane, eager: bool) -> Draft {
+        let Outgoing { space, tag, datatype, mut payload, sync, signature } = message;
+        let (size, cost) = (payload.size_hint(), payload.size_hint() + super::UNIT as usize);
+        let release = if eager {
+            Some((lane, cost))
+        } else {
+            let parked = std::mem::replace(&mut payload, Payload::empty());
+            let stream =
+                Stream { message: number, space, datatype, lane, payload: parked, offset: 0, cost };
+            self.parked.insert(number, stream);
+            None
+        };
+        Draft {
+            kind: if eager { Kind::Message } else { Kind::Envelope },
+            flags: Flags::default()
+                .with(Flags::COLLECTIVE, lane == Lane::Collective)
+                .with(Flags::SYNC, sync)
+                .with(Flags::SIGNED, signature.is_some()),
+            space,
+            tag,
+            datatype,
+            message: number,
+            total: size as u64,
+            signature,
+            payload,
+            release,
+        }
+    }
+
+    fn next_piece(&mut self, lane: Lane, path: Path) -> Option<Draft> {
+        let streams = &mut self.lanes[lane as usize].streams;
+        let mut stream = streams.pop_front()?;
+        let (offset, size) = (stream.offset, stream.payload.size_hint());
+        let end = offset.saturating_add(path.chunk).min(size);
+        let last = end == size;
+        let piece = if last && offset == 0 {
+            std::mem::replace(&mut stream.payload, Payload::empty())
+        } else {
+            stream.payload.slice(offset..end)
+        };
+        let draft = Draft {
+            kind: Kind::Data,
+            flags: Flags::default().with(Flags::COLLECTIVE, lane == Lane::Collective),
+            space: stream.space,
+            tag: 0,
+            datatype: stream.datatype,
+            message: stream.message,
+            total: offset as u64,
+            signature: None,
+            payload: piece,
+            release: last.then_some((lane, stream.cost)),
+        };
+        if !last {
+            stream.offset = end;
+            // To the back: large messages of one lane share it.
+            streams.push_back(stream);
+        }
+        Some(draft)
+    }
+
+    fn number(&mut self, now: Time, path: Path, draft: Draft) -> Frame {
+        let Draft { kind, flags, space, tag, datatype, message, total, signature, .. } = draft;
+        let mut payload = draft.payload;
+        let length = payload.size_hint() as u32;
+        let pressed = self.retained.len() >= WINDOW / 2 || self.retained_bytes >= WINDOW_BYTES / 2;
+        let header = Header {
+            flags: flags.with(Flags::ACK_NOW, pressed),
+            length,
+            tag,
+            datatype,
+            sequence: self.next_sequence,
+            message,
+            total,
+            ..blank(kind, space)
+        };
+        self.next_sequence = self.next_sequence.wrapping_add(1);
+        if path.direct {
+            if let Some((lane, cost)) = draft.release {
+                self.lanes[lane as usize].outbox -= cost;
+            }
+            return Frame { header, signature, payload };
+        }
+        let copy = payload.share().expect("payloads that leave the process are bytes");
+        self.retained_bytes += length as usize;
+        self.retained.push_back(Retained {
+            header,
+            signature,
+            payload: copy,
+            release: draft.release,
+        });
+        self.cursor = self.retained.len();
+        if path.lossy && self.replay_at.is_none() {
+            self.replay_at = Some(now + self.replay_after);
+        }
+        Frame { header, signature, payload }
+    }
+}
+
+fn blank(kind: Kind, space: Space) -> Header {
+    Header {
+        kind,
+        flags: Flags::default(),
+        length: 0,
+        epoch: 0,
+        source: 0,
+        destination: 0,
+        source_incarnation: 0,
+        destination_incarnation: 0,
+        space,
+        tag: 0,
+        datatype: Datatype::BYTES,
+        sequence: 0,
+        acknowledgement: 0,
+        credit: [0; 2],
+        message: 0,
+        total: 0,
+    }
+}

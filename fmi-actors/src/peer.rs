@@ -1,0 +1,263 @@
+//! A process of the job as another sees it: its ranks, its address, the link to it.
+
+use crate::{
+    Node, Reason,
+    channel::{Link, Room},
+    home::HomeHandle,
+    now,
+    service::Service,
+};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+/// A process as the rendezvous describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Number of the process in the job.
+    pub process: u32,
+    /// World ranks that it hosts.
+    pub ranks: Vec<u32>,
+    /// Channel and address pairs that it can be dialled at.
+    pub addresses: Vec<(String, String)>,
+    /// How often its ranks have registered.
+    pub incarnation: u16,
+}
+
+/// A process of the job and the link to it.
+#[derive(Debug)]
+pub struct Peer {
+    member: Member,
+    node: Weak<Node>,
+    home: HomeHandle,
+    link: RwLock<Option<Held>>,
+    /// Pairs (local rank, remote rank) that found no room on the link.
+    blocked: Mutex<Vec<(u32, u32)>>,
+    /// Of the latest link.
+    generation: AtomicU32,
+    dialling: AtomicBool,
+    /// It has said that it leaves; the end of its link is its end.
+    leaving: AtomicBool,
+    gone: AtomicBool,
+}
+
+/// A link and what decides between two that came up at once.
+#[derive(Debug)]
+struct Held {
+    link: Arc<dyn Link>,
+    rank: LinkRank,
+}
+
+/// Order among links of two processes: both sides keep the greater one. A later generation
+/// replaces an earlier; of one generation, that dialled by the lower process number wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LinkRank {
+    /// One more than that of the link that the dialling side had before.
+    pub generation: u32,
+    /// Dialled by the process with the lower number.
+    pub preferred: bool,
+}
+
+const FIRST_RETRY: Duration = Duration::from_millis(5);
+const LAST_RETRY: Duration = Duration::from_millis(500);
+
+impl Peer {
+    pub(crate) fn new(member: Member, node: Weak<Node>, home: HomeHandle) -> Self {
+        Self {
+            member,
+            node,
+            home,
+            link: RwLock::default(),
+            blocked: Mutex::default(),
+            generation: AtomicU32::new(0),
+            dialling: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    /// What the rendezvous says of it.
+    #[must_use]
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// The live link, if there is one.
+    #[must_use]
+    pub fn link(&self) -> Option<Arc<dyn Link>> {
+        self.link.read().as_ref().map(|held| Arc::clone(&held.link))
+    }
+
+    /// The rank that the next link dialled from here has.
+    #[must_use]
+    pub fn next_rank(&self, own_process: u32) -> LinkRank {
+        let generation = self.generation.load(Ordering::Acquire) + 1;
+        LinkRank { generation, preferred: own_process < self.member.process }
+    }
+
+    /// Whether a link of this rank would be kept.
+    #[must_use]
+    pub fn would_keep(&self, rank: LinkRank) -> bool {
+        !self.gone.load(Ordering::Acquire)
+            && self.link.read().as_ref().is_none_or(|held| held.rank < rank)
+    }
+
+    /// Takes a link into use, unless the one there is to be kept. What is not acknowledged is
+    /// sent again over it. False if it was refused; it is closed then.
+    pub fn attach(self: &Arc<Self>, link: Arc<dyn Link>, rank: LinkRank) -> bool {
+        {
+            let mut held = self.link.write();
+            let refuse = self.gone.load(Ordering::Acquire)
+                || held.as_ref().is_some_and(|held| held.rank >= rank);
+            if refuse {
+                drop(held);
+                link.close();
+                return false;
+            }
+            if let Some(old) = held.replace(Held { link: Arc::clone(&link), rank }) {
+                old.link.close();
+            }
+        }
+        self.generation.fetch_max(rank.generation, Ordering::AcqRel);
+        tracing::debug!(process = self.member.process, channel = link.channel(), "linked");
+        if !link.path().direct {
+            self.home.adopt(link);
+        }
+        if let Some(node) = self.node.upgrade() {
+            node.resume(&self.member.ranks);
+        }
+        true
+    }
+
+    /// A link is dead. Another is dialled if there is something to say.
+    pub fn detach(self: &Arc<Self>, link: &Arc<dyn Link>) {
+        {
+            let mut held = self.link.write();
+            if held.as_ref().is_none_or(|held| !Arc::ptr_eq(&held.link, link)) {
+                return;
+            }
+            *held = None;
+        }
+        let Some(node) = self.node.upgrade() else { return };
+        if self.leaving.load(Ordering::Acquire) {
+            node.lose(&self.member.ranks, &Reason::Left);
+        } else if !self.gone.load(Ordering::Acquire) && !node.is_closing() {
+            // Somebody waits for this process, or will: find out whether it lives.
+            self.connect();
+        }
+    }
+
+    /// The link has room again.
+    pub fn writable(&self) {
+        let blocked = std::mem::take(&mut *self.blocked.lock());
+        if let Some(node) = self.node.upgrade() {
+            for (local, remote) in blocked {
+                node.pump(local, remote);
+            }
+        }
+    }
+
+    pub(crate) fn block(&self, local: u32, remote: u32, link: &dyn Link) {
+        self.blocked.lock().push((local, remote));
+        // It may have become writable in between.
+        if link.room() == Room::User {
+            self.writable();
+        }
+    }
+
+    /// The process says that it leaves. Once its link has ended too, nothing more can come.
+    pub fn leave(self: &Arc<Self>) {
+        self.leaving.store(true, Ordering::Release);
+        if self.link.read().is_none()
+            && let Some(node) = self.node.upgrade()
+        {
+            node.lose(&self.member.ranks, &Reason::Left);
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        self.gone.store(true, Ordering::Release);
+        if let Some(held) = self.link.write().take() {
+            held.link.close();
+        }
+    }
+
+    /// Closes the link in good order and takes no other.
+    pub(crate) fn hang_up(&self) {
+        self.end();
+    }
+
+    /// Begins to dial, unless somebody does already.
+    pub(crate) fn connect(self: &Arc<Self>) {
+        if !self.dialling.swap(true, Ordering::AcqRel) {
+            let peer = Arc::clone(self);
+            Service::get().spawn(async move {
+                peer.dial().await;
+                peer.dialling.store(false, Ordering::Release);
+                // A frame may have come between the last look and the flag.
+                if let Some(node) = peer.node.upgrade() {
+                    node.resume(&peer.member.ranks);
+                }
+            });
+        }
+    }
+
+    async fn dial(self: &Arc<Self>) {
+        let Some(node) = self.node.upgrade() else { return };
+        let patience = node.settings().silent;
+        let start = now();
+        let mut pause = FIRST_RETRY;
+        loop {
+            let mut tried = Vec::new();
+            let mut fatal = true;
+            for (channel, address) in node.ways_to(&self.member) {
+                if self.link.read().is_some() || self.gone.load(Ordering::Acquire) {
+                    return;
+                }
+                let name = channel.name();
+                let left = patience.saturating_sub(now().since(start));
+                let dial =
+                    channel.dial(Arc::clone(&node), self.member.process, address.clone());
+                match tokio::time::timeout(left, dial).await {
+                    Ok(Ok(())) => return,
+                    Ok(Err(error)) => {
+                        fatal &= error.fatal;
+                        tried.push(format!("{name} {address}: {}", error.reason));
+                    }
+                    Err(_) => {
+                        fatal = false;
+                        tried.push(format!("{name} {address}: no answer"));
+                    }
+                }
+            }
+            if self.link.read().is_some() || self.gone.load(Ordering::Acquire) || node.is_closing()
+            {
+                return;
+            }
+            if tried.is_empty() {
+                tried.push("no channel of ours is among its addresses".to_owned());
+            }
+            if fatal || now().since(start) >= patience {
+                let reason = Reason::Unreachable(tried.join("; "));
+                let reason = if self.leaving.load(Ordering::Acquire) { Reason::Left } else { reason };
+                node.lose(&self.member.ranks, &reason);
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_RETRY);
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Some(held) = self.link.get_mut().take() {
+            held.link.close();
+        }
+    }
+}

@@ -1,0 +1,559 @@
+//! Mutual authentication under the job's token, for the rendezvous and for every link.
+//!
+//! Both sides prove with HMAC-SHA256 over two fresh nonces that they hold the same token; the
+//! token itself never crosses the wire. Both sides' *hello* (opaque bytes: who am I, whom do I
+//! want) is under the proofs, so nobody can alter it on the way. A hello that names the acceptor
+//! it is meant for also stops a relay to another one.
+//!
+//! ```text
+//! opener                                            acceptor
+//!   "FMI1"  purpose  nonce(32)               ->
+//!                                            <-     "FMI1"  purpose  nonce(32)
+//!   length(4)  hello  mac(32)                ->     verifies, looks at the hello
+//!                                            <-     verdict(1)  [length(4)  hello or text  mac(32)]
+//! ```
+//!
+//! The acceptor shows nothing but a nonce before the opener has proved itself. The proofs of the
+//! two directions have different prefixes, so one cannot be reflected as the other. Afterwards the
+//! stream is as it was: plain TCP stays plain, this authenticates only.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use fmi_actors::{Error, Result};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// How long a peer may take for its handshake. The caller of [`open`] and [`accept`] applies it.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Bytes that a hello may have.
+pub const MAX_HELLO: usize = 64 * 1024;
+
+/// The secret that all processes of a job share (`FMI_TOKEN`).
+///
+/// `Debug` does not show it, and it has no `Display` and no comparison.
+#[derive(Clone)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// A token from its text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into().into())
+    }
+
+    /// A new token: 256 random bits in hexadecimal.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the system has no random numbers.
+    pub fn random() -> Result<Self> {
+        let bytes = nonce().map_err(|failure| Error::System {
+            what: "random numbers",
+            reason: failure.to_string(),
+        })?;
+        Ok(Self::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    }
+
+    /// The text, to hand to a child process. Never log it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What a connection is for, so that one to the wrong port ends with a clear error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Purpose {
+    /// A process talks to the rendezvous.
+    Rendezvous = 1,
+    /// Two processes talk to each other.
+    Link = 2,
+}
+
+/// Opens a connection: proves itself, sends `hello` and returns the acceptor's hello.
+///
+/// `at` names the peer in errors.
+///
+/// # Errors
+/// [`Error::WrongToken`] when the two tokens differ; [`Error::System`] when the peer is something
+/// else, refuses (with its text) or breaks off.
+pub async fn open<S>(
+    stream: &mut S,
+    purpose: Purpose,
+    token: &Token,
+    hello: &[u8],
+    at: &str,
+) -> Result<Vec<u8>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    opening(stream, purpose, token, hello).await.map_err(|failure| failure.at(at))
+}
+
+/// Accepts a connection: verifies the opener, lets `reply` judge its hello, proves itself.
+///
+/// `reply` gives this side's hello, or the text with which the opener is refused. Returns the
+/// opener's hello.
+///
+/// # Errors
+/// [`Error::WrongToken`] when the two tokens differ; [`Error::System`] when the peer is something
+/// else, was refused or breaks off.
+pub async fn accept<S>(
+    stream: &mut S,
+    purpose: Purpose,
+    token: &Token,
+    reply: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+    at: &str,
+) -> Result<Vec<u8>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    accepting(stream, purpose, token, reply).await.map_err(|failure| failure.at(at))
+}
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("it holds another token")]
+    WrongToken,
+    #[error("it does not speak fmi's protocol")]
+    NotFmi,
+    #[error("it speaks another version of fmi's protocol")]
+    Version,
+    #[error("it is for a {theirs:?}, not for a {ours:?}")]
+    Purpose { ours: Purpose, theirs: Purpose },
+    #[error("a hello of {0} bytes, at most {MAX_HELLO} are allowed")]
+    TooLong(usize),
+    #[error("refused: {0}")]
+    Refused(String),
+    #[error("the handshake broke off: {0}")]
+    Broken(String),
+}
+
+impl Failure {
+    fn at(self, at: &str) -> Error {
+        match self {
+            Self::WrongToken => Error::WrongToken { at: at.to_owned() },
+            other => Error::System { what: "handshake", reason: format!("{at}: {other}") },
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(match error.kind() {
+            io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
+            _ => error.to_string(),
+        })
+    }
+}
+
+/// [`open`] with the private error.
+pub(crate) async fn opening<S>(
+    stream: &mut S,
+    purpose: Purpose,
+    token: &Token,
+    hello: &[u8],
+) -> Result<Vec<u8>, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let ours = nonce()?;
+    greet(stream, purpose, &ours).await?;
+    let (their_purpose, theirs) = greeting(stream).await?;
+    if their_purpose != purpose {
+        return Err(Failure::Purpose { ours: purpose, theirs: their_purpose });
+    }
+    let proof = Proof { token, purpose, opener: ours, acceptor: theirs, hello };
+    send(stream, &[], hello, proof.opener()).await?;
+
+    let verdict = stream.read_u8().await?;
+    match verdict {
+        ACCEPTED | REFUSED => {
+            let answer = block(stream).await?;
+            check(stream, proof.acceptor(verdict, &answer)).await?;
+            match verdict {
+                ACCEPTED => Ok(answer),
+                _ => Err(Failure::Refused(String::from_utf8_lossy(&answer).into_owned())),
+            }
+        }
+        WRONG_TOKEN => Err(Failure::WrongToken),
+        _ => Err(Failure::NotFmi),
+    }
+}
+
+/// [`accept`] with the private error.
+pub(crate) async fn accepting<S>(
+    stream: &mut S,
+    purpose: Purpose,
+    token: &Token,
+    reply: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+) -> Result<Vec<u8>, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let (their_purpose, theirs) = greeting(stream).await?;
+    let ours = nonce()?;
+    // Also to a peer with another purpose: so it learns where it is.
+    greet(stream, purpose, &ours).await?;
+    if their_purpose != purpose {
+        return Err(Failure::Purpose { ours: purpose, theirs: their_purpose });
+    }
+    let hello = block(stream).await?;
+    let proof = Proof { token, purpose, opener: theirs, acceptor: ours, hello: &hello };
+    if let Err(failure) = check(stream, proof.opener()).await {
+        if failure == Failure::WrongToken {
+            stream.write_all(&[WRONG_TOKEN]).await?;
+            stream.flush().await?;
+        }
+        return Err(failure);
+    }
+    match reply(&hello) {
+        Ok(answer) => {
+            send(stream, &[ACCEPTED], &answer, proof.acceptor(ACCEPTED, &answer)).await?;
+            Ok(hello)
+        }
+        Err(text) => {
+            let sent = &text.as_bytes()[..text.floor_char_boundary(MAX_TEXT)];
+            send(stream, &[REFUSED], sent, proof.acceptor(REFUSED, sent)).await?;
+            Err(Failure::Refused(text))
+        }
+    }
+}
+
+const MAGIC: [u8; 4] = *b"FMI1";
+const NONCE: usize = 32;
+const ACCEPTED: u8 = 1;
+const REFUSED: u8 = 2;
+const WRONG_TOKEN: u8 = 3;
+/// Bytes of a refusal's text.
+const MAX_TEXT: usize = 1024;
+
+type HmacSha256 = Hmac<Sha256>;
+
+/// What both proofs cover.
+struct Proof<'a> {
+    token: &'a Token,
+    purpose: Purpose,
+    opener: [u8; NONCE],
+    acceptor: [u8; NONCE],
+    hello: &'a [u8],
+}
+
+impl Proof<'_> {
+    fn opener(&self) -> HmacSha256 {
+        self.mac(b"fmi1 opener  ")
+    }
+
+    fn acceptor(&self, verdict: u8, answer: &[u8]) -> HmacSha256 {
+        let mut mac = self.mac(b"fmi1 acceptor");
+        mac.update(&[verdict]);
+        absorb(&mut mac, answer);
+        mac
+    }
+
+    fn mac(&self, direction: &[u8; 13]) -> HmacSha256 {
+        let mut mac = HmacSha256::new_from_slice(self.token.0.as_bytes())
+            .expect("HMAC takes a key of any length");
+        mac.update(direction);
+        mac.update(&[self.purpose as u8]);
+        mac.update(&self.opener);
+        mac.update(&self.acceptor);
+        absorb(&mut mac, self.hello);
+        mac
+    }
+}
+
+/// Length first, so that no two lists of fields give the same bytes.
+fn absorb(mac: &mut HmacSha256, bytes: &[u8]) {
+    mac.update(&(bytes.len() as u64).to_le_bytes());
+    mac.update(bytes);
+}
+
+fn nonce() -> Result<[u8; NONCE], Failure> {
+    let mut bytes = [0; NONCE];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::Broken(error.to_string()))?;
+    Ok(bytes)
+}
+
+async fn greet<S>(stream: &mut S, purpose: Purpose, nonce: &[u8; NONCE]) -> Result<(), Failure>
+where
+    S: AsyncWrite + Unpin + ?Sized,
+{
+    let mut bytes = MAGIC.to_vec();
+    bytes.push(purpose as u8);
+    bytes.extend_from_slice(nonce);
+    stream.write_all(&bytes).await?;
+    Ok(stream.flush().await?)
+}
+
+async fn greeting<S>(stream: &mut S) -> Result<(Purpose, [u8; NONCE]), Failure>
+where
+    S: AsyncRead + Unpin + ?Sized,
+{
+    // The magic alone first: whoever speaks something else may never send as much as a greeting.
+    let mut magic = [0; 4];
+    stream.read_exact(&mut magic).await?;
+    if magic != MAGIC {
+        return Err(if magic[..3] == MAGIC[..3] { Failure::Version } else { Failure::NotFmi });
+    }
+    let purpose = match stream.read_u8().await? {
+        1 => Purpose::Rendezvous,
+        2 => Purpose::Link,
+        _ => return Err(Failure::NotFmi),
+    };
+    let mut nonce = [0; NONCE];
+    stream.read_exact(&mut nonce).await?;
+    Ok((purpose, nonce))
+}
+
+async fn send<S>(stream: &mut S, head: &[u8], body: &[u8], mac: HmacSha256) -> Result<(), Failure>
+where
+    S: AsyncWrite + Unpin + ?Sized,
+{
+    let length = u32::try_from(body.len())
+        .ok()
+        .filter(|length| *length as usize <= MAX_HELLO)
+        .ok_or(Failure::TooLong(body.len()))?;
+    let mut bytes = Vec::with_capacity(head.len() + 4 + body.len() + 32);
+    bytes.extend_from_slice(head);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(body);
+    bytes.extend_from_slice(&mac.finalize().into_bytes());
+    stream.write_all(&bytes).await?;
+    Ok(stream.flush().await?)
+}
+
+/// Reads a length and that many bytes. Memory grows with what arrives, not with what is announced.
+async fn block<S>(stream: &mut S) -> Result<Vec<u8>, Failure>
+where
+    S: AsyncRead + Unpin + ?Sized,
+{
+    let length = stream.read_u32_le().await?;
+    if length as usize > MAX_HELLO {
+        return Err(Failure::TooLong(length as usize));
+    }
+    let mut bytes = Vec::new();
+    stream.take(u64::from(length)).read_to_end(&mut bytes).await?;
+    if bytes.len() < length as usize {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+    Ok(bytes)
+}
+
+async fn check<S>(stream: &mut S, expected: HmacSha256) -> Result<(), Failure>
+where
+    S: AsyncRead + Unpin + ?Sized,
+{
+    let mut mac = [0; 32];
+    stream.read_exact(&mut mac).await?;
+    expected.verify_slice(&mac).map_err(|_| Failure::WrongToken)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    fn token(text: &str) -> Token {
+        Token::new(text)
+    }
+
+    async fn both(
+        opener: (Purpose, &str, &[u8]),
+        acceptor: (Purpose, &str, Result<Vec<u8>, String>),
+    ) -> (Result<Vec<u8>, Failure>, Result<Vec<u8>, Failure>) {
+        let (mut near, mut far) = duplex(64);
+        let (near_token, far_token) = (token(opener.1), token(acceptor.1));
+        tokio::join!(
+            async move { opening(&mut near, opener.0, &near_token, opener.2).await },
+            async move { accepting(&mut far, acceptor.0, &far_token, |_| acceptor.2).await },
+        )
+    }
+
+    #[tokio::test]
+    async fn both_sides_learn_the_others_hello() {
+        let hello = vec![7; MAX_HELLO];
+        let (opened, accepted) = both(
+            (Purpose::Link, "secret", &hello),
+            (Purpose::Link, "secret", Ok(b"process 3".to_vec())),
+        )
+        .await;
+        assert_eq!(opened.unwrap(), b"process 3");
+        assert_eq!(accepted.unwrap(), hello);
+    }
+
+    #[tokio::test]
+    async fn wrong_token_is_named_on_both_sides() {
+        let (opened, accepted) = both(
+            (Purpose::Rendezvous, "secret", b""),
+            (Purpose::Rendezvous, "other", Ok(Vec::new())),
+        )
+        .await;
+        assert_eq!(opened, Err(Failure::WrongToken));
+        assert_eq!(accepted, Err(Failure::WrongToken));
+        assert_eq!(
+            Failure::WrongToken.at("10.0.0.1:4"),
+            Error::WrongToken { at: "10.0.0.1:4".to_owned() }
+        );
+    }
+
+    #[tokio::test]
+    async fn impostor_acceptor_is_found_out() {
+        let (mut near, mut far) = duplex(1024);
+        let impostor = async move {
+            greeting(&mut far).await.unwrap();
+            greet(&mut far, Purpose::Link, &[1; NONCE]).await.unwrap();
+            block(&mut far).await.unwrap();
+            far.write_all(&[ACCEPTED, 0, 0, 0, 0]).await.unwrap();
+            far.write_all(&[9; 32]).await.unwrap();
+            far
+        };
+        let secret = token("secret");
+        let (opened, _far) =
+            tokio::join!(opening(&mut near, Purpose::Link, &secret, b"hi"), impostor);
+        assert_eq!(opened, Err(Failure::WrongToken));
+    }
+
+    #[tokio::test]
+    async fn reflected_proof_is_worthless() {
+        // An acceptor without the token sends the opener's own nonce and proof back.
+        let (mut near, mut far) = duplex(1024);
+        let mirror = async move {
+            let (purpose, nonce) = greeting(&mut far).await.unwrap();
+            greet(&mut far, purpose, &nonce).await.unwrap();
+            let hello = block(&mut far).await.unwrap();
+            let mut mac = [0; 32];
+            far.read_exact(&mut mac).await.unwrap();
+            far.write_all(&[ACCEPTED]).await.unwrap();
+            far.write_all(&(hello.len() as u32).to_le_bytes()).await.unwrap();
+            far.write_all(&hello).await.unwrap();
+            far.write_all(&mac).await.unwrap();
+            far
+        };
+        let secret = token("secret");
+        let (opened, _far) =
+            tokio::join!(opening(&mut near, Purpose::Link, &secret, b"hi"), mirror);
+        assert_eq!(opened, Err(Failure::WrongToken));
+    }
+
+    #[tokio::test]
+    async fn altered_hello_is_found_out() {
+        let (mut near, mut middle) = duplex(1024);
+        let (mut other, mut far) = duplex(1024);
+        let relay = async move {
+            pass(&mut middle, &mut other, 37, None).await;
+            pass(&mut other, &mut middle, 37, None).await;
+            pass(&mut middle, &mut other, 4 + 6 + 32, Some(4)).await;
+            pass(&mut other, &mut middle, 1, None).await;
+            (middle, other)
+        };
+        let secret = token("secret");
+        let (opened, accepted, _ends) = tokio::join!(
+            opening(&mut near, Purpose::Link, &secret, b"rank 3"),
+            accepting(&mut far, Purpose::Link, &secret, |_| Ok(Vec::new())),
+            relay
+        );
+        assert_eq!(opened, Err(Failure::WrongToken));
+        assert_eq!(accepted, Err(Failure::WrongToken));
+    }
+
+    async fn pass(from: &mut DuplexStream, to: &mut DuplexStream, len: usize, flip: Option<usize>) {
+        let mut bytes = vec![0; len];
+        from.read_exact(&mut bytes).await.unwrap();
+        if let Some(index) = flip {
+            bytes[index] ^= 1;
+        }
+        to.write_all(&bytes).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn refusal_reaches_the_opener_as_text() {
+        let refusal = Err("that is epoch 4".to_owned());
+        let (opened, accepted) =
+            both((Purpose::Link, "secret", b"epoch 3"), (Purpose::Link, "secret", refusal)).await;
+        assert_eq!(opened, Err(Failure::Refused("that is epoch 4".to_owned())));
+        assert_eq!(accepted, opened);
+    }
+
+    #[tokio::test]
+    async fn wrong_port_is_named_on_both_sides() {
+        let (opened, accepted) =
+            both((Purpose::Link, "secret", b""), (Purpose::Rendezvous, "secret", Ok(Vec::new())))
+                .await;
+        let (link, rendezvous) = (Purpose::Link, Purpose::Rendezvous);
+        assert_eq!(opened, Err(Failure::Purpose { ours: link, theirs: rendezvous }));
+        assert_eq!(accepted, Err(Failure::Purpose { ours: rendezvous, theirs: link }));
+    }
+
+    #[tokio::test]
+    async fn too_long_hello_is_not_sent() {
+        let hello = vec![0; MAX_HELLO + 1];
+        let (opened, accepted) =
+            both((Purpose::Link, "s", &hello), (Purpose::Link, "s", Ok(Vec::new()))).await;
+        assert_eq!(opened, Err(Failure::TooLong(MAX_HELLO + 1)));
+        assert!(matches!(accepted, Err(Failure::Broken(_))));
+    }
+
+    #[tokio::test]
+    async fn forged_length_is_refused_unread() {
+        let mut input = MAGIC.to_vec();
+        input.push(Purpose::Link as u8);
+        input.extend([0; NONCE]);
+        input.extend([0xff; 12]);
+        assert_eq!(fed(&input, false).await, Err(Failure::TooLong(u32::MAX as usize)));
+    }
+
+    #[tokio::test]
+    async fn other_protocols_are_told_apart() {
+        assert_eq!(fed(b"GET / HTTP/1.1\r\n\r\n", false).await, Err(Failure::NotFmi));
+        assert_eq!(fed(b"HTTP/1.1 400 Bad Request\r\n", true).await, Err(Failure::NotFmi));
+        assert_eq!(fed(b"FMI2....", false).await, Err(Failure::Version));
+        assert!(matches!(fed(b"FM", false).await, Err(Failure::Broken(_))));
+        assert!(matches!(fed(b"", true).await, Err(Failure::Broken(_))));
+    }
+
+    /// What a side makes of a peer that sends `input` and closes.
+    async fn fed(input: &[u8], opener: bool) -> Result<Vec<u8>, Failure> {
+        let mut stream = tokio::io::join(input, tokio::io::sink());
+        if opener {
+            opening(&mut stream, Purpose::Link, &token("secret"), b"hello").await
+        } else {
+            accepting(&mut stream, Purpose::Link, &token("secret"), |_| Ok(Vec::new())).await
+        }
+    }
+
+    #[test]
+    fn token_shows_in_no_debug_output() {
+        let random = Token::random().unwrap();
+        assert_eq!(random.reveal().len(), 64);
+        assert_ne!(random.reveal(), Token::random().unwrap().reveal());
+        assert_eq!(format!("{random:?} {:?}", Some(token("secret"))), "Token(…) Some(Token(…))");
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_pass_and_never_panic(
+            mut input in proptest::collection::vec(any::<u8>(), 0..200),
+            start in 0..3usize,
+            opener: bool,
+        ) {
+            // Let some inputs get past the first checks.
+            let mut honest = MAGIC.to_vec();
+            honest.push(Purpose::Link as u8);
+            honest.extend([5; NONCE]);
+            honest.extend([2, 0, 0, 0]);
+            input.splice(..0, honest.into_iter().take([0, 37, 41][start]));
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            prop_assert!(runtime.block_on(fed(&input, opener)).is_err());
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! A process' side of the rendezvous.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use fmi_actors::{Error, Reason, Result};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    sync::{Mutex, mpsc, oneshot, watch},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tracing::{debug, warn};
+
+use super::{
+    protocol::{
+        Answer, MAX_ANSWER, MAX_REQUEST, Member, Missing, Ranks, Refusal, Registered, Registration,
+        Request,
+    },
+    session::{Command, Session, State},
+    wire::{Inbox, frame},
+};
+use crate::handshake::{self, Failure, Purpose, Token};
+
+/// What happens in a job after its processes have found each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A process ended without leaving, or cannot be reached.
+    Gone {
+        /// Its number.
+        process: u32,
+        /// Its ranks.
+        ranks: Vec<u32>,
+        /// Why.
+        reason: Reason,
+    },
+    /// A process left in good order.
+    Left {
+        /// Its number.
+        process: u32,
+        /// Its ranks.
+        ranks: Vec<u32>,
+    },
+    /// A rank of another process failed. Comes once a job, with the first cause.
+    Abort {
+        /// The rank.
+        rank: u32,
+        /// What happened to it.
+        reason: Reason,
+    },
+    /// The rendezvous is gone. The job goes on; nothing more will come.
+    RendezvousLost,
+}
+
+/// A process' registration with the rendezvous, kept alive by a task of its own.
+///
+/// Made and used on a tokio runtime with time and net enabled, of either flavour, which must keep
+/// running: a runtime that stalls for longer than the rendezvous' `silent` is taken for dead (in
+/// `fmi`, this is the service thread). All methods take `&self` and all futures are `Send`.
+///
+/// Dropping the client without [`leave`](Self::leave) is a death: the others are told so.
+#[derive(Debug)]
+pub struct Client {
+    registered: Registered,
+    local: SocketAddr,
+    job: String,
+    address: String,
+    deadline: Instant,
+    after: Duration,
+    state: watch::Receiver<State>,
+    events: Mutex<mpsc::UnboundedReceiver<Event>>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Client {
+    /// Registers with the rendezvous at `address`: `tcp://HOST:PORT` or `HOST:PORT`.
+    ///
+    /// Tries again until `deadline` while nothing listens there: the rendezvous may start later.
+    /// The same deadline holds for [`complete`](Self::complete).
+    ///
+    /// # Errors
+    /// [`Error::WrongToken`], [`Error::RankTaken`], [`Error::RankOutOfRange`],
+    /// [`Error::SizeMismatch`]: as refused. [`Error::Rendezvous`] for everything else.
+    pub async fn connect(
+        address: &str,
+        token: &Token,
+        registration: Registration,
+        deadline: Duration,
+    ) -> Result<Self> {
+        Self::connect_with(address, token, |_| registration.clone(), deadline).await
+    }
+
+    /// Like [`connect`](Self::connect), with a registration that depends on this side's address
+    /// of the connection: the one under which this process is likely to be reached.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(
+        address: &str,
+        token: &Token,
+        mut registration: impl FnMut(SocketAddr) -> Registration + Send,
+        deadline: Duration,
+    ) -> Result<Self> {
+        let target = target(address)?;
+        let failed = |reason: String| Error::Rendezvous { address: address.to_owned(), reason };
+        let start = Instant::now();
+        let end = start + deadline.min(FOREVER);
+        let mut last = String::new();
+        let mut warned = false;
+        let mut wait = Duration::from_millis(10);
+        let attempts = async {
+            loop {
+                match attempt(address, target, token, &mut registration, &mut last).await {
+                    Ok(joined) => return Ok(joined),
+                    Err(Setback::Final(error)) => return Err(error),
+                    Err(Setback::Again(reason)) => {
+                        if !std::mem::replace(&mut warned, true) {
+                            warn!(address, "rendezvous: {reason}; trying for {deadline:?}");
+                        }
+                        last = reason;
+                    }
+                }
+                sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_millis(500));
+            }
+        };
+        let joined = timeout_at(end, attempts).await;
+        let joined = match joined {
+            Ok(joined) => joined?,
+            Err(_) if last.is_empty() => return Err(failed(format!("no answer in {deadline:?}"))),
+            Err(_) => return Err(failed(format!("{last} (tried for {deadline:?})"))),
+        };
+        let Joined { stream, inbox, local, job, registered } = joined;
+        debug!(
+            address,
+            job,
+            epoch = registered.epoch,
+            process = registered.process,
+            "registered with the rendezvous"
+        );
+        let (commands, inlet) = mpsc::channel(COMMANDS);
+        let (outlet, events) = mpsc::unbounded_channel();
+        let (show, state) = watch::channel(State::Joining);
+        let session = Session::new(address, &registered, inbox, show, outlet);
+        tokio::spawn(session.run(stream, inlet));
+        Ok(Self {
+            registered,
+            local,
+            job,
+            address: address.to_owned(),
+            deadline: end,
+            after: deadline,
+            state,
+            events: Mutex::new(events),
+            commands,
+        })
+    }
+
+    /// What the rendezvous said about this process.
+    pub fn registered(&self) -> &Registered {
+        &self.registered
+    }
+
+    /// This side's address of the connection to the rendezvous.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Waits until all ranks of the job have registered. May be called again.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] at the join deadline; [`Error::RankLost`] when a rank failed meanwhile;
+    /// [`Error::Rendezvous`] when the rendezvous is lost.
+    pub async fn complete(&self) -> Result<Arc<[Member]>> {
+        if let Ok(result) = timeout_at(self.deadline, self.settled()).await {
+            return result;
+        }
+        // Late, but the last one may come while we ask who is missing.
+        let (reply, missing) = oneshot::channel();
+        let asked = async {
+            let _ = self.commands.send(Command::WhoIsMissing(reply)).await;
+            match missing.await {
+                Ok(missing) if !missing.ranks.is_empty() => missing,
+                _ => std::future::pending().await,
+            }
+        };
+        let answer = timeout(LAST_WORD, async {
+            tokio::select! {
+                biased;
+                result = self.settled() => Ok(result),
+                missing = asked => Err(missing),
+            }
+        });
+        match answer.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(missing)) => Err(self.missing(missing)),
+            Err(_) => Err(self.lost(format!(
+                "not all ranks joined in {:?}, and it does not answer who is missing",
+                self.after
+            ))),
+        }
+    }
+
+    /// The next event, or `None` when nothing more can come (after `RendezvousLost` or `leave`).
+    ///
+    /// Cancel-safe.
+    pub async fn event(&self) -> Option<Event> {
+        self.events.lock().await.recv().await
+    }
+
+    /// Tells all other processes that a rank failed. Does not wait; [`leave`](Self::leave) does.
+    pub fn abort(&self, rank: u32, reason: Reason) {
+        // A full queue holds an abort already, and only the job's first one counts.
+        let _ = self.commands.try_send(Command::Abort(rank, reason));
+    }
+
+    /// Leaves the job, after what was said before has been sent. Ends within a few seconds, also
+    /// when the rendezvous is lost.
+    pub async fn leave(&self) {
+        let (done, left) = oneshot::channel();
+        let leave = async {
+            let _ = self.commands.send(Command::Leave(done)).await;
+            let _ = left.await;
+        };
+        if timeout(GOODBYE, leave).await.is_err() {
+            warn!(address = self.address, "the rendezvous does not answer a goodbye");
+        }
+    }
+
+    async fn settled(&self) -> Result<Arc<[Member]>> {
+        let mut state = self.state.clone();
+        let settled = state.wait_for(|state| !matches!(state, State::Joining)).await;
+        match settled.as_deref() {
+            Ok(State::Complete(members)) => Ok(members.clone()),
+            Ok(State::Failed(error)) => Err(error.clone()),
+            Ok(State::Joining) | Err(_) => Err(self.lost("the job was left".to_owned())),
+        }
+    }
+
+    fn missing(&self, missing: Missing) -> Error {
+        debug!(joined = missing.joined, "not all ranks have joined");
+        Error::Missing {
+            job: self.job.clone(),
+            missing: missing.ranks.into_iter().map(|rank| rank as usize).collect(),
+            size: missing.size as usize,
+            after: self.after,
+        }
+    }
+
+    fn lost(&self, reason: String) -> Error {
+        Error::Rendezvous { address: self.address.clone(), reason }
+    }
+}
+
+/// Longer deadlines mean no deadline, and overflow no clock.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// How long the question who is missing may take, after the deadline.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// How long leaving may take.
+const GOODBYE: Duration = Duration::from_secs(3);
+/// Commands that may wait for the task.
+const COMMANDS: usize = 64;
+/// Tries one of several addresses for so long: the next one may answer.
+const CONNECT: Duration = Duration::from_secs(5);
+
+struct Joined {
+    stream: TcpStream,
+    inbox: Inbox,
+    local: SocketAddr,
+    job: String,
+    registered: Registered,
+}
+
+/// What an attempt came to, if not to a connection.
+enum Setback {
+    /// The rendezvous may not be up yet.
+    Again(String),
+    /// It will not be otherwise next time.
+    Final(Error),
+}
+
+/// The host and port of `tcp://HOST:PORT`.
+fn target(address: &str) -> Result<&str> {
+    let target = address.strip_prefix("tcp://").unwrap_or(address);
+    let port = target.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains('/'));
+    match port.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(target),
+        _ => Err(Error::Rendezvous {
+            address: address.to_owned(),
+            reason: "an address is tcp://HOST:PORT".to_owned(),
+        }),
+    }
+}
+
+/// One attempt to register. `stage` says how far it came, should the deadline cut it short.
+async fn attempt(
+    address: &str,
+    target: &str,
+    token: &Token,
+    registration: &mut (impl FnMut(SocketAddr) -> Registration + Send),
+    stage: &mut String,
+) -> Result<Joined, Setback> {
+    let again = |error: std::io::Error| Setback::Again(error.to_string());
+    let failed =
+        |reason: String| Setback::Final(Error::Rendezvous { address: address.to_owned(), reason });
+    let mut stream = dial(target).await?;
+    let local = stream.local_addr().map_err(again)?;
+    stream.set_nodelay(true).map_err(again)?;
+    "the connection is accepted, but not answered".clone_into(stage);
+
+    match handshake::opening(&mut stream, Purpose::Rendezvous, token, &[]).await {
+        Ok(_) => {}
+        Err(Failure::WrongToken) => {
+            return Err(Setback::Final(Error::WrongToken { at: format!("rendezvous {address}") }));
+        }
+        // It may be just ending, or starting, or have no room.
+        Err(failure @ Failure::Broken(_)) => return Err(Setback::Again(failure.to_string())),
+        Err(failure) => return Err(failed(failure.to_string())),
+    }
+
+    let registration = registration(local);
+    let job = registration.job.clone();
+    let ours = registration.size;
+    let given = match &registration.ranks {
+        Ranks::Given(ranks) => ranks.len(),
+        Ranks::Any(count) => *count as usize,
+    };
+    let request = frame(&Request::Register(registration));
+    if request.len() - 4 > MAX_REQUEST {
+        return Err(failed(format!(
+            "a registration of {} bytes, at most {MAX_REQUEST} are allowed",
+            request.len()
+        )));
+    }
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &request).await.map_err(again)?;
+
+    let mut inbox = Inbox::new(MAX_ANSWER);
+    let answer = loop {
+        match inbox.next().map_err(|bad| failed(bad.to_string()))? {
+            Some(answer) => break answer,
+            None if inbox.read(&mut stream).await.map_err(again)? == 0 => {
+                return Err(Setback::Again("it closed the connection".to_owned()));
+            }
+            None => {}
+        }
+    };
+    match answer {
+        Answer::Registered(registered) if registered.ranks.len() == given => {
+            Ok(Joined { stream, inbox, local, job, registered })
+        }
+        // Another process of the job may say it later.
+        Answer::Refused(refusal @ Refusal::SizeUnknown) => {
+            Err(Setback::Again(format!("job \"{job}\": {refusal}")))
+        }
+        Answer::Refused(refusal) => Err(Setback::Final(refused(refusal, address, job, ours))),
+        _ => Err(failed("it answers a registration with nonsense".to_owned())),
+    }
+}
+
+async fn dial(target: &str) -> Result<TcpStream, Setback> {
+    let addresses = lookup_host(target)
+        .await
+        .map_err(|error| Setback::Again(format!("cannot look up {target}: {error}")))?;
+    let mut last = format!("{target} has no address");
+    for address in addresses {
+        match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error.to_string(),
+            Err(_) => last = format!("{address} does not answer"),
+        }
+    }
+    Err(Setback::Again(last))
+}
+
+fn refused(refusal: Refusal, address: &str, job: String, ours: Option<u32>) -> Error {
+    match refusal {
+        Refusal::RankTaken { rank } => Error::RankTaken { rank: rank as usize, job },
+        Refusal::RankOutOfRange { rank, size } => {
+            Error::RankOutOfRange { operation: "join", rank: rank as usize, size: size as usize }
+        }
+        Refusal::SizeMismatch { size } => Error::SizeMismatch {
+            job,
+            ours: ours.unwrap_or_default() as usize,
+            theirs: size as usize,
+        },
+        other => Error::Rendezvous {
+            address: address.to_owned(),
+            reason: format!("job \"{job}\": {other}"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (address, expected) in [
+            ("tcp://10.0.0.1:10000", Some("10.0.0.1:10000")),
+            ("localhost:1", Some("localhost:1")),
+            ("tcp://[::1]:1", Some("[::1]:1")),
+            ("10.0.0.1", None),
+            (":1", None),
+            ("http://10.0.0.1:80", None),
+            ("tcp://10.0.0.1:80/job", None),
+            ("tcp://10.0.0.1:65536", None),
+            ("", None),
+        ] {
+            assert_eq!(target(address).ok(), expected, "{address}");
+        }
+    }
+}

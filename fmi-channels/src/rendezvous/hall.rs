@@ -1,0 +1,291 @@
+//! All jobs of a rendezvous, kept apart, with the limits that hold for all of them.
+//!
+//! Pure, like [`Job`]: the server asks it under one lock and does the I/O.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::{
+    job::{Admitted, Departure, Job},
+    protocol::{Cause, Limit, Missing, Ranks, Refusal, Registration},
+};
+
+/// Bytes of a job's or machine's name, and of an address.
+const MAX_NAME: usize = 256;
+/// Addresses of one process.
+const MAX_ADDRESSES: usize = 64;
+
+/// What the hall holds at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) jobs: usize,
+    pub(super) ranks: u32,
+    pub(super) processes: usize,
+}
+
+/// A process that is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub(super) epoch: u32,
+    pub(super) process: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Hall {
+    limits: Limits,
+    /// Epoch of the live job of each name.
+    names: HashMap<String, u32>,
+    /// By epoch.
+    jobs: HashMap<u32, (String, Job)>,
+    processes: usize,
+    next_epoch: u32,
+    closed: bool,
+}
+
+impl Hall {
+    /// An empty hall. A seed at random keeps a rendezvous that was started anew from giving out
+    /// the epochs of its predecessor.
+    pub(super) fn new(limits: Limits, seed: u32) -> Self {
+        Self {
+            limits,
+            names: HashMap::new(),
+            jobs: HashMap::new(),
+            processes: 0,
+            next_epoch: seed,
+            closed: false,
+        }
+    }
+
+    /// Takes a process into its job; the first one opens it.
+    pub(super) fn register(
+        &mut self,
+        registration: Registration,
+    ) -> Result<(Ticket, Admitted), Refusal> {
+        self.admit(&registration)?;
+        let (epoch, admitted) = match self.names.get(&registration.job) {
+            Some(&epoch) => {
+                let (_, job) = self.jobs.get_mut(&epoch).expect("every name has its job");
+                (epoch, job.register(registration)?)
+            }
+            None => {
+                let size = registration.size.ok_or(Refusal::SizeUnknown)?;
+                check(Limit::Jobs, self.jobs.len() + 1, self.limits.jobs)?;
+                let name = registration.job.clone();
+                let mut job = Job::new(size);
+                let admitted = job.register(registration)?;
+                let epoch = self.new_epoch();
+                self.names.insert(name.clone(), epoch);
+                self.jobs.insert(epoch, (name, job));
+                (epoch, admitted)
+            }
+        };
+        self.processes += 1;
+        Ok((Ticket { epoch, process: admitted.process }, admitted))
+    }
+
+    /// A process goes; with the last one the job ends and its name is free. Says whether the
+    /// job's other processes have something to read.
+    pub(super) fn depart(&mut self, ticket: Ticket, how: Departure) -> bool {
+        if self.closed {
+            return false;
+        }
+        let Some((name, job)) = self.jobs.get_mut(&ticket.epoch) else { return false };
+        let before = job.population();
+        let news = job.depart(ticket.process, how);
+        self.processes -= before - job.population();
+        if job.population() == 0 {
+            self.names.remove(name);
+            self.jobs.remove(&ticket.epoch);
+        }
+        news
+    }
+
+    /// A rank failed. Says whether the others have something to read.
+    pub(super) fn abort(&mut self, ticket: Ticket, rank: u32, reason: Cause) -> bool {
+        self.jobs
+            .get_mut(&ticket.epoch)
+            .is_some_and(|(_, job)| job.abort(ticket.process, rank, reason))
+    }
+
+    /// The job of a process that is in.
+    pub(super) fn job(&self, ticket: Ticket) -> Option<&Job> {
+        self.jobs.get(&ticket.epoch).map(|(_, job)| job)
+    }
+
+    /// What there is to read for a process from `cursor` on.
+    pub(super) fn news(&self, ticket: Ticket, cursor: &mut usize) -> Vec<Bytes> {
+        self.job(ticket).map(|job| job.news(ticket.process, cursor)).unwrap_or_default()
+    }
+
+    /// Who is missing in a process' job.
+    pub(super) fn missing(&self, ticket: Ticket) -> Option<Missing> {
+        self.job(ticket).map(Job::missing)
+    }
+
+    /// From now on departures are of the rendezvous' own making and nobody is told.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// What can be said before anything is allocated for it.
+    fn admit(&self, registration: &Registration) -> Result<(), Refusal> {
+        let Registration { job, size, ranks, addresses, machine, .. } = registration;
+        check(Limit::JobName, job.len(), MAX_NAME)?;
+        check(Limit::Machine, machine.len(), MAX_NAME)?;
+        check(Limit::Addresses, addresses.len(), MAX_ADDRESSES)?;
+        for (channel, address) in addresses {
+            check(Limit::Address, channel.len().max(address.len()), MAX_NAME * 4)?;
+        }
+        let count = match ranks {
+            Ranks::Given(ranks) => ranks.len(),
+            Ranks::Any(count) => *count as usize,
+        };
+        check(Limit::Ranks, count, self.limits.ranks as usize)?;
+        if let Some(size) = *size {
+            check(Limit::Ranks, size as usize, self.limits.ranks as usize)?;
+        }
+        if count == 0 || *size == Some(0) {
+            return Err(Refusal::NoRanks);
+        }
+        check(Limit::Processes, self.processes + 1, self.limits.processes)
+    }
+
+    fn new_epoch(&mut self) -> u32 {
+        loop {
+            let epoch = self.next_epoch;
+            self.next_epoch = self.next_epoch.wrapping_add(1);
+            if epoch != 0 && !self.jobs.contains_key(&epoch) {
+                return epoch;
+            }
+        }
+    }
+}
+
+fn check(what: Limit, wanted: usize, limit: usize) -> Result<(), Refusal> {
+    if wanted > limit {
+        return Err(Refusal::Limit { what, limit: limit as u64 });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{
+        super::{
+            job::tests::{any, decode, given},
+            protocol::Answer,
+            pulse::{Death, Pulse},
+        },
+        *,
+    };
+
+    fn hall() -> Hall {
+        Hall::new(Limits { jobs: 2, ranks: 100, processes: 5 }, u32::MAX)
+    }
+
+    #[test]
+    fn jobs_are_kept_apart() {
+        let mut hall = hall();
+        let (app, _) = hall.register(given("App", 20, &[12])).unwrap();
+        let (app1, _) = hall.register(given("App1", 3, &[2])).unwrap();
+        assert_ne!(app.epoch, app1.epoch);
+        hall.abort(app, 12, Cause::Died);
+        assert!(hall.news(app1, &mut 0).is_empty());
+    }
+
+    #[test]
+    fn name_is_free_again_with_another_epoch_when_the_last_process_is_gone() {
+        let mut hall = hall();
+        let (one, _) = hall.register(given("j", 2, &[0])).unwrap();
+        let (two, _) = hall.register(given("j", 2, &[1])).unwrap();
+        assert_eq!(one.epoch, two.epoch);
+        assert!(hall.depart(one, Departure::Left));
+        let taken = hall.register(given("j", 2, &[0])).unwrap_err();
+        assert_eq!(taken, Refusal::RankTaken { rank: 0 });
+        hall.depart(two, Departure::Left);
+        // The epoch after u32::MAX is not 0.
+        let (again, admitted) = hall.register(given("j", 3, &[0])).unwrap();
+        assert_eq!((one.epoch, again.epoch), (u32::MAX, 1));
+        assert_eq!(admitted.incarnation, 0);
+        // A stale ticket does nothing to the new run.
+        assert!(!hall.depart(one, Departure::Died));
+        assert!(hall.job(again).is_some());
+    }
+
+    #[test]
+    fn limits_are_refusals_and_leave_nothing_behind() {
+        let mut hall = hall();
+        let limit = |what, limit| Refusal::Limit { what, limit };
+        let refused = |hall: &mut Hall, r| hall.register(r).unwrap_err();
+        assert_eq!(refused(&mut hall, given("j", 101, &[0])), limit(Limit::Ranks, 100));
+        assert_eq!(refused(&mut hall, any("j", 9, u32::MAX)), limit(Limit::Ranks, 100));
+        assert_eq!(
+            refused(&mut hall, given(&"j".repeat(257), 1, &[0])),
+            limit(Limit::JobName, 256)
+        );
+        assert_eq!(refused(&mut hall, given("j", 0, &[0])), Refusal::NoRanks);
+        let unknown = Registration { size: None, ..given("j", 1, &[0]) };
+        assert_eq!(refused(&mut hall, unknown), Refusal::SizeUnknown);
+        let mut long = given("j", 1, &[0]);
+        long.addresses = vec![("tcp".to_owned(), "a".repeat(1025))];
+        assert_eq!(refused(&mut hall, long), limit(Limit::Address, 1024));
+        assert!(matches!(refused(&mut hall, given("j", 2, &[2])), Refusal::RankOutOfRange { .. }));
+        assert!(hall.names.is_empty() && hall.jobs.is_empty());
+
+        let (first, _) = hall.register(any("a", 50, 1)).unwrap();
+        hall.register(any("b", 50, 1)).unwrap();
+        assert_eq!(refused(&mut hall, any("c", 50, 1)), limit(Limit::Jobs, 2));
+        for _ in 0..3 {
+            hall.register(any("b", 50, 1)).unwrap();
+        }
+        assert_eq!(refused(&mut hall, any("b", 50, 1)), limit(Limit::Processes, 5));
+        hall.depart(first, Departure::Died);
+        hall.register(any("c", 50, 1)).unwrap();
+    }
+
+    #[test]
+    fn closed_hall_tells_nobody() {
+        let mut hall = hall();
+        let (one, _) = hall.register(given("j", 2, &[0])).unwrap();
+        let (two, _) = hall.register(given("j", 2, &[1])).unwrap();
+        hall.close();
+        assert!(!hall.depart(one, Departure::Died));
+        assert_eq!(hall.news(two, &mut 0).len(), 1);
+    }
+
+    /// A job's life on a virtual clock: three processes, one falls silent, one leaves.
+    #[test]
+    fn silent_process_is_gone_after_its_term() {
+        let silent = Duration::from_secs(8);
+        let start = Instant::now();
+        let mut hall = hall();
+        let mut seats = (0..3)
+            .map(|rank| {
+                let (ticket, _) = hall.register(given("j", 3, &[rank])).unwrap();
+                (ticket, Pulse::new(silent, start))
+            })
+            .collect::<Vec<_>>();
+        for second in 1..=20 {
+            let now = start + Duration::from_secs(second);
+            for (ticket, pulse) in &mut seats {
+                // Process 1 beats until second 5 only.
+                if ticket.process != 1 || second <= 5 {
+                    pulse.heard(now);
+                }
+                if pulse.due() <= now
+                    && let Some(death) = pulse.check(now)
+                {
+                    assert_eq!((ticket.process, second, death), (1, 13, Death::Silent));
+                    hall.depart(*ticket, Departure::Died);
+                    pulse.heard(now + silent * 10);
+                }
+            }
+        }
+        hall.depart(seats[2].0, Departure::Left);
+        let told = decode(&hall.news(seats[0].0, &mut 0));
+        assert_eq!(told[1..], [Answer::Gone { process: 1 }, Answer::Left { process: 2 }]);
+    }
+}

@@ -1,0 +1,415 @@
+//! One job: which process has which rank, and the log that all its processes read.
+//!
+//! Pure: no I/O, no clock. What concerns every process is appended once to the log, as an encoded
+//! frame that all connections share; each connection keeps a cursor. So a broadcast costs the job
+//! one entry however many processes there are, and a slow reader costs it nothing. The log is
+//! bounded by construction: one `Abort`, one `Complete`, one departure a process.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use fmi_actors::codec;
+
+use super::{
+    protocol::{
+        Answer, Cause, Limit, MAX_LIST, MISSING_NAMED, Member, Missing, Ranks, Refusal,
+        Registration,
+    },
+    wire,
+};
+
+/// How a process goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// It said so.
+    Left,
+    /// Its connection broke or it fell silent.
+    Died,
+}
+
+/// What a new process is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Admitted {
+    pub(super) process: u32,
+    pub(super) ranks: Vec<u32>,
+    pub(super) incarnation: u16,
+}
+
+/// One run of a job.
+#[derive(Debug)]
+pub(super) struct Job {
+    slots: Vec<Slot>,
+    /// All ranks below are taken.
+    first_free: usize,
+    taken: u32,
+    processes: BTreeMap<u32, Process>,
+    next_process: u32,
+    /// Encoded bytes of all members.
+    list: usize,
+    complete: bool,
+    aborted: bool,
+    log: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Slot {
+    taken: bool,
+    /// Of the next process that takes this rank.
+    incarnation: u16,
+}
+
+#[derive(Debug)]
+struct Process {
+    /// Until the job is complete; afterwards only the encoded list is kept.
+    member: Option<Member>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Who caused it and need not hear it.
+    by: Option<u32>,
+    frame: Bytes,
+}
+
+impl Job {
+    /// A job without processes. The caller has bounded `size`.
+    pub(super) fn new(size: u32) -> Self {
+        Self {
+            slots: vec![Slot::default(); size as usize],
+            first_free: 0,
+            taken: 0,
+            processes: BTreeMap::new(),
+            next_process: 0,
+            list: 0,
+            complete: false,
+            aborted: false,
+            log: Vec::new(),
+        }
+    }
+
+    pub(super) fn size(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// Processes that are there.
+    pub(super) fn population(&self) -> usize {
+        self.processes.len()
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Takes a process in. The last one completes the job.
+    pub(super) fn register(&mut self, registration: Registration) -> Result<Admitted, Refusal> {
+        let size = self.size();
+        if registration.size.is_some_and(|theirs| theirs != size) {
+            return Err(Refusal::SizeMismatch { size });
+        }
+        let ranks = self.choose(registration.ranks)?;
+        let incarnation =
+            ranks.iter().map(|rank| self.slots[*rank as usize].incarnation).max().unwrap_or(0);
+        if incarnation == u16::MAX {
+            let limit = u64::from(u16::MAX);
+            return Err(Refusal::Limit { what: Limit::Incarnations, limit });
+        }
+        let member = Member {
+            process: self.next_process,
+            ranks: ranks.clone(),
+            addresses: registration.addresses,
+            machine: registration.machine,
+            threads: registration.threads,
+            incarnation,
+        };
+        let bytes = codec::encode(&member).map_or(usize::MAX, |bytes| bytes.len());
+        if bytes > MAX_LIST - self.list {
+            return Err(Refusal::Limit { what: Limit::List, limit: MAX_LIST as u64 });
+        }
+
+        for rank in &ranks {
+            let slot = &mut self.slots[*rank as usize];
+            slot.taken = true;
+            // The whole process has one incarnation, so all its ranks go on from there.
+            slot.incarnation = incarnation + 1;
+        }
+        self.taken += ranks.len() as u32;
+        self.list += bytes;
+        let process = self.next_process;
+        self.next_process += 1;
+        self.processes.insert(process, Process { member: Some(member), bytes });
+        if self.taken == size {
+            self.complete();
+        }
+        Ok(Admitted { process, ranks, incarnation })
+    }
+
+    /// A process goes. Says whether the log grew.
+    ///
+    /// Before the job is complete its ranks become free. Afterwards they stay taken, and all
+    /// others are told.
+    pub(super) fn depart(&mut self, process: u32, how: Departure) -> bool {
+        let Some(gone) = self.processes.remove(&process) else { return false };
+        if self.complete {
+            let answer = match how {
+                Departure::Left => Answer::Left { process },
+                Departure::Died => Answer::Gone { process },
+            };
+            self.tell(Some(process), &answer);
+            return true;
+        }
+        for rank in gone.member.iter().flat_map(|member| &member.ranks) {
+            self.slots[*rank as usize].taken = false;
+            self.taken -= 1;
+            self.first_free = self.first_free.min(*rank as usize);
+        }
+        self.list -= gone.bytes;
+        false
+    }
+
+    /// A rank failed. Says whether the log grew: only the first failure is relayed.
+    pub(super) fn abort(&mut self, process: u32, rank: u32, reason: Cause) -> bool {
+        if self.aborted || rank >= self.size() || !self.processes.contains_key(&process) {
+            return false;
+        }
+        self.aborted = true;
+        self.tell(Some(process), &Answer::Abort { rank, reason });
+        true
+    }
+
+    /// Who has not come yet.
+    pub(super) fn missing(&self) -> Missing {
+        let ranks = (self.first_free..self.slots.len())
+            .filter(|rank| !self.slots[*rank].taken)
+            .take(MISSING_NAMED)
+            .map(|rank| rank as u32)
+            .collect();
+        Missing { ranks, joined: self.taken, size: self.size() }
+    }
+
+    /// What the log has for `process` from `cursor` on.
+    pub(super) fn news(&self, process: u32, cursor: &mut usize) -> Vec<Bytes> {
+        let entries = self.log.get(*cursor..).unwrap_or_default();
+        *cursor = self.log.len();
+        entries.iter().filter(|e| e.by != Some(process)).map(|e| e.frame.clone()).collect()
+    }
+
+    fn choose(&mut self, ranks: Ranks) -> Result<Vec<u32>, Refusal> {
+        let size = self.size();
+        match ranks {
+            Ranks::Given(ranks) => {
+                if let Some(&rank) = ranks.iter().find(|rank| **rank >= size) {
+                    return Err(Refusal::RankOutOfRange { rank, size });
+                }
+                if let Some(&rank) = ranks.iter().find(|rank| self.slots[**rank as usize].taken) {
+                    return Err(Refusal::RankTaken { rank });
+                }
+                let mut sorted = ranks.clone();
+                sorted.sort_unstable();
+                if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                    return Err(Refusal::RankTaken { rank: pair[0] });
+                }
+                (!ranks.is_empty()).then_some(ranks).ok_or(Refusal::NoRanks)
+            }
+            Ranks::Any(0) => Err(Refusal::NoRanks),
+            Ranks::Any(wanted) => {
+                let free = size - self.taken;
+                if wanted > free {
+                    return Err(Refusal::JobFull { size, free, wanted });
+                }
+                while self.slots.get(self.first_free).is_some_and(|slot| slot.taken) {
+                    self.first_free += 1;
+                }
+                Ok((self.first_free..self.slots.len())
+                    .filter(|rank| !self.slots[*rank].taken)
+                    .take(wanted as usize)
+                    .map(|rank| rank as u32)
+                    .collect())
+            }
+        }
+    }
+
+    fn complete(&mut self) {
+        self.complete = true;
+        let members = self.processes.values_mut().filter_map(|p| p.member.take()).collect();
+        self.tell(None, &Answer::Complete { members });
+    }
+
+    fn tell(&mut self, by: Option<u32>, answer: &Answer) {
+        self.log.push(Entry { by, frame: wire::frame(answer) });
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(in super::super) fn given(job: &str, size: u32, ranks: &[u32]) -> Registration {
+        Registration {
+            job: job.to_owned(),
+            size: Some(size),
+            ranks: Ranks::Given(ranks.to_vec()),
+            addresses: vec![("tcp".to_owned(), "10.0.0.1:9".to_owned())],
+            machine: "m".to_owned(),
+            threads: 1,
+        }
+    }
+
+    pub(in super::super) fn any(job: &str, size: u32, count: u32) -> Registration {
+        Registration { ranks: Ranks::Any(count), ..given(job, size, &[]) }
+    }
+
+    pub(in super::super) fn decode(frames: &[Bytes]) -> Vec<Answer> {
+        frames.iter().map(|frame| codec::decode(&frame[4..]).unwrap()).collect()
+    }
+
+    fn news(job: &Job, process: u32) -> Vec<Answer> {
+        decode(&job.news(process, &mut 0))
+    }
+
+    #[test]
+    fn last_rank_completes_and_all_get_the_same_bytes() {
+        let mut job = Job::new(3);
+        assert_eq!(job.register(given("j", 3, &[2, 0])).unwrap().ranks, [2, 0]);
+        assert!(job.news(0, &mut 0).is_empty());
+        assert_eq!(job.register(any("j", 3, 1)).unwrap().ranks, [1]);
+        assert!(job.is_complete());
+        let (one, two) = (job.news(0, &mut 0), job.news(1, &mut 0));
+        assert_eq!(one[0].as_ptr(), two[0].as_ptr());
+        let Answer::Complete { members } = decode(&one).remove(0) else { panic!("not complete") };
+        assert_eq!(members.iter().map(|m| &m.ranks[..]).collect::<Vec<_>>(), [&[2, 0][..], &[1]]);
+    }
+
+    #[test]
+    fn refusals() {
+        let mut job = Job::new(4);
+        job.register(given("j", 4, &[1])).unwrap();
+        for (registration, refusal) in [
+            (given("j", 5, &[0]), Refusal::SizeMismatch { size: 4 }),
+            (given("j", 4, &[0, 4]), Refusal::RankOutOfRange { rank: 4, size: 4 }),
+            (given("j", 4, &[0, 1]), Refusal::RankTaken { rank: 1 }),
+            (given("j", 4, &[2, 3, 2]), Refusal::RankTaken { rank: 2 }),
+            (given("j", 4, &[]), Refusal::NoRanks),
+            (any("j", 4, 0), Refusal::NoRanks),
+            (any("j", 4, 4), Refusal::JobFull { size: 4, free: 3, wanted: 4 }),
+            (any("j", 4, u32::MAX), Refusal::JobFull { size: 4, free: 3, wanted: u32::MAX }),
+        ] {
+            assert_eq!(job.register(registration), Err(refusal));
+        }
+        // None of them left a trace.
+        assert_eq!(job.missing(), Missing { ranks: vec![0, 2, 3], joined: 1, size: 4 });
+    }
+
+    #[test]
+    fn before_completion_ranks_become_free_with_the_next_incarnation() {
+        let mut job = Job::new(3);
+        let first = job.register(given("j", 3, &[0, 1])).unwrap();
+        assert_eq!(first.incarnation, 0);
+        assert!(!job.depart(first.process, Departure::Died));
+        let second = job.register(given("j", 3, &[1])).unwrap();
+        assert_eq!((second.process, second.incarnation), (1, 1));
+        assert!(!job.depart(second.process, Departure::Left));
+        // Rank 1 was there twice, rank 2 never: the process goes by the highest.
+        assert_eq!(job.register(given("j", 3, &[2, 1])).unwrap().incarnation, 2);
+        assert!(!job.is_complete());
+        assert_eq!(job.register(any("j", 3, 1)).unwrap().ranks, [0]);
+        assert!(job.is_complete());
+        assert_eq!(news(&job, 3).len(), 1);
+    }
+
+    #[test]
+    fn after_completion_ranks_stay_taken_and_the_others_hear_of_it() {
+        let mut job = Job::new(3);
+        for rank in 0..3 {
+            job.register(given("j", 3, &[rank])).unwrap();
+        }
+        assert!(job.depart(0, Departure::Died));
+        assert!(job.depart(1, Departure::Left));
+        assert!(!job.depart(1, Departure::Died));
+        assert_eq!(news(&job, 2)[1..], [Answer::Gone { process: 0 }, Answer::Left { process: 1 }]);
+        assert_eq!(job.register(given("j", 3, &[0])).unwrap_err(), Refusal::RankTaken { rank: 0 });
+        assert!(matches!(job.register(any("j", 3, 1)), Err(Refusal::JobFull { free: 0, .. })));
+        assert_eq!(job.population(), 1);
+    }
+
+    #[test]
+    fn first_abort_alone_reaches_the_others_and_who_comes_later() {
+        let mut job = Job::new(3);
+        job.register(given("j", 3, &[0])).unwrap();
+        job.register(given("j", 3, &[1])).unwrap();
+        let first = Cause::Panicked("first".to_owned());
+        assert!(!job.abort(1, 3, Cause::Died), "rank 3 does not exist");
+        assert!(!job.abort(7, 1, Cause::Died), "process 7 does not exist");
+        assert!(job.abort(1, 1, first.clone()));
+        assert!(!job.abort(0, 0, Cause::Failed("second".to_owned())));
+        job.register(given("j", 3, &[2])).unwrap();
+        let abort = Answer::Abort { rank: 1, reason: first };
+        assert_eq!(news(&job, 0)[0], abort);
+        assert_eq!(news(&job, 2)[0], abort);
+        assert!(matches!(news(&job, 1)[..], [Answer::Complete { .. }]));
+    }
+
+    #[test]
+    fn missing_names_sixteen_of_many() {
+        let mut job = Job::new(10_000);
+        job.register(any("j", 10_000, 5)).unwrap();
+        let missing = job.missing();
+        assert_eq!(missing.ranks, (5..21).collect::<Vec<_>>());
+        assert_eq!((missing.joined, missing.size), (5, 10_000));
+    }
+
+    #[test]
+    fn list_that_fits_no_frame_is_refused_before_it_is_too_long() {
+        let mut job = Job::new(100_000);
+        let mut registration = any("j", 100_000, 1);
+        registration.addresses = vec![("tcp".to_owned(), "a".repeat(1000)); 64];
+        let refusal = loop {
+            if let Err(refusal) = job.register(registration.clone()) {
+                break refusal;
+            }
+        };
+        assert_eq!(refusal, Refusal::Limit { what: Limit::List, limit: MAX_LIST as u64 });
+        // Room is given back.
+        job.depart(3, Departure::Died);
+        job.register(registration).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn ranks_are_never_held_twice_and_always_accounted_for(
+            steps in proptest::collection::vec((0..5u8, 0..12u32, 1..4u32), 1..60),
+        ) {
+            let size = 8;
+            let mut job = Job::new(size);
+            let mut held: Vec<(u32, Vec<u32>)> = Vec::new();
+            for (kind, number, count) in steps {
+                let registration = match kind {
+                    0 | 1 => given("j", size, &(number..number + count).collect::<Vec<_>>()),
+                    2 => any("j", size, count),
+                    _ => {
+                        if !held.is_empty() && !job.is_complete() {
+                            let (process, _) = held.remove(number as usize % held.len());
+                            job.depart(process, Departure::Died);
+                        }
+                        continue;
+                    }
+                };
+                if let Ok(admitted) = job.register(registration) {
+                    held.push((admitted.process, admitted.ranks));
+                }
+                let mut ranks = held.iter().flat_map(|(_, r)| r.clone()).collect::<Vec<_>>();
+                let total = ranks.len();
+                ranks.sort_unstable();
+                ranks.dedup();
+                prop_assert_eq!(ranks.len(), total);
+                let missing = job.missing();
+                prop_assert_eq!(missing.joined as usize, total);
+                prop_assert!(missing.ranks.iter().all(|rank| !ranks.contains(rank)));
+                prop_assert_eq!(missing.ranks.len() + total, size as usize);
+                prop_assert_eq!(job.is_complete(), total == size as usize);
+            }
+        }
+    }
+}

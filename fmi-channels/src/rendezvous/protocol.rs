@@ -1,0 +1,377 @@
+//! What a process and the rendezvous say to each other, after the handshake.
+//!
+//! Frames are a length (u32, little endian) and one encoded [`Request`] or [`Answer`].
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use fmi_actors::Reason;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Bytes that a request may have. 100,000 given ranks fit.
+pub(super) const MAX_REQUEST: usize = 1 << 20;
+
+/// Bytes that an answer may have; only the list of the members comes near.
+pub(super) const MAX_ANSWER: usize = 8 << 20;
+
+/// Bytes that the list of the members may have: the rest of its frame takes a few.
+pub(super) const MAX_LIST: usize = MAX_ANSWER - 64;
+
+/// Ranks that an answer about missing ranks names.
+pub(super) const MISSING_NAMED: usize = 16;
+
+/// Bytes of a reason's text that travel; a panic's message can be of any length.
+const MAX_REASON: usize = 4096;
+
+/// Which ranks a process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ranks {
+    /// These.
+    Given(Vec<u32>),
+    /// So many, numbered by the rendezvous: the lowest that are free when it registers.
+    Any(u32),
+}
+
+/// What a process tells the rendezvous about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The job. Jobs of different names never meet.
+    #[serde(deserialize_with = "text")]
+    pub job: String,
+    /// How many ranks the job has; `None` takes what the other processes say.
+    pub size: Option<u32>,
+    /// The ranks of this process.
+    pub ranks: Ranks,
+    /// Where its channels can be reached: name of the channel and address.
+    #[serde(deserialize_with = "texts")]
+    pub addresses: Vec<(String, String)>,
+    /// Which machine it runs on; equal on processes that can share memory.
+    #[serde(deserialize_with = "text")]
+    pub machine: String,
+    /// How many arbiters (threads) its ranks are spread over.
+    pub threads: u32,
+}
+
+/// The rendezvous' answer to a registration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Number of this process: unique in the job's epoch, not dense.
+    pub process: u32,
+    /// Which run of this job it is. A name that is used anew gets another epoch; never 0.
+    pub epoch: u32,
+    /// How often ranks of this process had been registered, and lost, before.
+    pub incarnation: u16,
+    /// The ranks of this process, in the order given, or ascending when numbered here.
+    pub ranks: Vec<u32>,
+    /// How many ranks the job has.
+    pub size: u32,
+    /// This process' IP address as the rendezvous sees it.
+    pub observed: IpAddr,
+    /// After how much silence either side takes the other for dead.
+    pub silent: Duration,
+}
+
+/// A process of a complete job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its number.
+    pub process: u32,
+    /// Its ranks.
+    pub ranks: Vec<u32>,
+    /// Where its channels can be reached: name of the channel and address.
+    #[serde(deserialize_with = "texts")]
+    pub addresses: Vec<(String, String)>,
+    /// Which machine it runs on.
+    #[serde(deserialize_with = "text")]
+    pub machine: String,
+    /// How many arbiters its ranks are spread over.
+    pub threads: u32,
+    /// How often its ranks had been registered before.
+    pub incarnation: u16,
+}
+
+/// Client to server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Request {
+    /// First on every connection, and only first.
+    Register(Registration),
+    WhoIsMissing,
+    /// "I am alive"; comes back as [`Answer::Beat`].
+    Beat,
+    /// A rank failed.
+    Abort {
+        rank: u32,
+        reason: Cause,
+    },
+    /// In good order; the server closes the connection.
+    Leave,
+}
+
+/// Server to client. After `Registered` a process gets the job's log, entry by entry: `Abort`,
+/// `Complete`, `Gone` and `Left` reach every process in the same order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Answer {
+    Registered(Registered),
+    Refused(Refusal),
+    Complete {
+        members: Vec<Member>,
+    },
+    Missing(Missing),
+    Beat,
+    /// Only after `Complete`, so that the process' ranks need not be told again.
+    Gone {
+        process: u32,
+    },
+    /// Only after `Complete`.
+    Left {
+        process: u32,
+    },
+    /// The first failure of the job; later ones are not relayed.
+    Abort {
+        rank: u32,
+        reason: Cause,
+    },
+}
+
+/// Who has not come yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Missing {
+    /// The first [`MISSING_NAMED`] of them.
+    pub(super) ranks: Vec<u32>,
+    /// How many ranks have come.
+    pub(super) joined: u32,
+    pub(super) size: u32,
+}
+
+/// Why a registration is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("rank {rank} is taken")]
+    RankTaken { rank: u32 },
+    #[error("rank {rank} does not exist, the size is {size}")]
+    RankOutOfRange { rank: u32, size: u32 },
+    #[error("the job has size {size}")]
+    SizeMismatch { size: u32 },
+    #[error("no process has said how many ranks the job has: set FMI_SIZE")]
+    SizeUnknown,
+    #[error("the job is full: {free} of {size} ranks are free, {wanted} are wanted")]
+    JobFull { size: u32, free: u32, wanted: u32 },
+    #[error("a job and a process have at least one rank")]
+    NoRanks,
+    #[error("too many {what}: this rendezvous takes at most {limit}")]
+    Limit { what: Limit, limit: u64 },
+}
+
+/// What a rendezvous has a limit for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Limit {
+    Jobs,
+    Ranks,
+    Processes,
+    Incarnations,
+    JobName,
+    Machine,
+    Addresses,
+    Address,
+    List,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jobs => "jobs",
+            Self::Ranks => "ranks in a job",
+            Self::Processes => "processes",
+            Self::Incarnations => "registrations of one rank",
+            Self::JobName => "bytes in the job's name",
+            Self::Machine => "bytes in the machine's name",
+            Self::Addresses => "addresses of one process",
+            Self::Address => "bytes in an address",
+            Self::List => "bytes in the list of a job's processes",
+        })
+    }
+}
+
+/// A [`Reason`] on the wire: its text is bounded, and a kind this version does not know degrades
+/// to its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Cause {
+    Died,
+    Left,
+    Panicked(#[serde(deserialize_with = "text")] String),
+    Failed(#[serde(deserialize_with = "text")] String),
+    Dropped,
+    Deadline,
+    Error(#[serde(deserialize_with = "text")] String),
+    Unreachable(#[serde(deserialize_with = "text")] String),
+}
+
+impl From<Reason> for Cause {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Died => Self::Died,
+            Reason::Left => Self::Left,
+            Reason::Panicked(text) => Self::Panicked(short(text)),
+            Reason::Failed(text) => Self::Failed(short(text)),
+            Reason::Dropped => Self::Dropped,
+            Reason::Deadline => Self::Deadline,
+            Reason::Error(text) => Self::Error(short(text)),
+            Reason::Unreachable(text) => Self::Unreachable(short(text)),
+            other => Self::Error(short(other.to_string())),
+        }
+    }
+}
+
+impl From<Cause> for Reason {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Died => Self::Died,
+            Cause::Left => Self::Left,
+            Cause::Panicked(text) => Self::Panicked(text),
+            Cause::Failed(text) => Self::Failed(text),
+            Cause::Dropped => Self::Dropped,
+            Cause::Deadline => Self::Deadline,
+            Cause::Error(text) => Self::Error(text),
+            Cause::Unreachable(text) => Self::Unreachable(text),
+        }
+    }
+}
+
+fn short(mut text: String) -> String {
+    if text.len() > MAX_REASON {
+        text.truncate(text.floor_char_boundary(MAX_REASON));
+        text.push('…');
+    }
+    text
+}
+
+/// Decodes a string by borrowing it first.
+///
+/// The codec's own path to an owned `String` allocates the announced length before it looks how
+/// many bytes there are, so a forged length would panic. The borrowed path checks.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Text::deserialize(deserializer).map(|text| text.0)
+}
+
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+    let pairs = Vec::<(Text, Text)>::deserialize(deserializer)?;
+    Ok(pairs.into_iter().map(|(channel, address)| (channel.0, address.0)).collect())
+}
+
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fmi_actors::codec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn registration() -> Registration {
+        Registration {
+            job: "scoring".to_owned(),
+            size: Some(4),
+            ranks: Ranks::Given(vec![0, 3]),
+            addresses: vec![("tcp".to_owned(), "10.0.0.1:9".to_owned())],
+            machine: "m".to_owned(),
+            threads: 2,
+        }
+    }
+
+    #[test]
+    fn round_trips() {
+        let requests = [
+            Request::Register(registration()),
+            Request::WhoIsMissing,
+            Request::Abort { rank: 3, reason: Cause::Panicked("oh".to_owned()) },
+        ];
+        for request in requests {
+            let bytes = codec::encode(&request).unwrap();
+            assert_eq!(codec::decode::<Request>(&bytes).unwrap(), request);
+        }
+        let answer = Answer::Refused(Refusal::Limit { what: Limit::Jobs, limit: 3 });
+        let bytes = codec::encode(&answer).unwrap();
+        assert_eq!(codec::decode::<Answer>(&bytes).unwrap(), answer);
+    }
+
+    #[test]
+    fn reasons_survive_and_long_texts_are_cut() {
+        for reason in [
+            Reason::Died,
+            Reason::Left,
+            Reason::Panicked("a".to_owned()),
+            Reason::Failed("b".to_owned()),
+            Reason::Dropped,
+            Reason::Deadline,
+            Reason::Error("c".to_owned()),
+            Reason::Unreachable("d".to_owned()),
+        ] {
+            assert_eq!(Reason::from(Cause::from(reason.clone())), reason);
+        }
+        let Reason::Panicked(text) = Cause::from(Reason::Panicked("ß".repeat(1 << 20))).into()
+        else {
+            panic!("another kind")
+        };
+        assert_eq!(text.len(), MAX_REASON + '…'.len_utf8());
+    }
+
+    #[test]
+    fn forged_string_length_is_an_error() {
+        // Register, then a job name of u64::MAX bytes.
+        let mut bytes = vec![0, 0xfd];
+        bytes.extend([0xff; 8]);
+        bytes.extend(b"job");
+        assert!(codec::decode::<Request>(&bytes).is_err());
+        // Abort by rank 1 that panicked with u64::MAX / 2 bytes of text.
+        let mut bytes = vec![3, 1, 2, 0xfd];
+        bytes.extend((u64::MAX / 2).to_le_bytes());
+        assert!(codec::decode::<Request>(&bytes).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_decode_or_fail(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+            kind in 0u8..8,
+        ) {
+            let _ = codec::decode::<Request>(&bytes);
+            let _ = codec::decode::<Answer>(&bytes);
+            // With a valid kind in front, and with a huge length right after it.
+            let tagged = [&[kind][..], &bytes].concat();
+            let _ = codec::decode::<Request>(&tagged);
+            let _ = codec::decode::<Answer>(&tagged);
+            let forged = [&[kind, 0xfd][..], &[0xff; 8], &bytes].concat();
+            let _ = codec::decode::<Request>(&forged);
+            let _ = codec::decode::<Answer>(&forged);
+        }
+
+        #[test]
+        fn damaged_messages_decode_or_fail(at in 0..60usize, value: u8, cut in 0..60usize) {
+            let mut bytes = codec::encode(&Request::Register(registration())).unwrap();
+            let at = at % bytes.len();
+            bytes[at] = value;
+            let _ = codec::decode::<Request>(&bytes);
+            bytes.truncate(cut);
+            let _ = codec::decode::<Request>(&bytes);
+        }
+    }
+}

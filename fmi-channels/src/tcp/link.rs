@@ -1,0 +1,241 @@
+//! A TCP connection to another process.
+
+use super::{
+    reader::{ReadError, Reader, Turn},
+    writer::Writer,
+};
+use fmi_actors::{
+    Node, Peer,
+    channel::{Link, Room, Seat},
+    frame::Frame,
+    pair::Path,
+};
+use futures::{future::BoxFuture, task::AtomicWaker};
+use parking_lot::Mutex;
+use socket2::Socket;
+use std::{
+    io,
+    net::Shutdown,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+#[derive(Debug)]
+pub(super) struct TcpLink {
+    socket: Socket,
+    node: Weak<Node>,
+    process: u32,
+    reader: Mutex<Reader>,
+    writer: Mutex<Writer>,
+    dead: AtomicBool,
+    /// We close once the queue is written.
+    closing: AtomicBool,
+    /// A read ended before the socket was empty.
+    unread: AtomicBool,
+    /// Woken when there is something to write, and at the end.
+    drivers: [AtomicWaker; 2],
+}
+
+impl TcpLink {
+    pub(super) fn new(socket: Socket, node: &Arc<Node>, process: u32) -> Arc<Self> {
+        Arc::new(Self {
+            socket,
+            node: Arc::downgrade(node),
+            process,
+            reader: Mutex::new(Reader::new()),
+            writer: Mutex::default(),
+            dead: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            drivers: Default::default(),
+        })
+    }
+
+    fn peer(&self) -> Option<(Arc<Node>, Arc<Peer>)> {
+        let node = self.node.upgrade()?;
+        let peer = Arc::clone(node.peer(self.process)?);
+        Some((node, peer))
+    }
+
+    fn read(&self, reader: &mut Reader) -> Result<(bool, Turn), ReadError> {
+        let node = self.node.upgrade().ok_or(ReadError::Gone)?;
+        reader.read(&self.socket, &node, self.path())
+    }
+
+    fn kill(&self, why: &dyn std::fmt::Display) {
+        if self.dead.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let _ = self.socket.shutdown(Shutdown::Both);
+        if self.closing.load(Ordering::Acquire) {
+            tracing::debug!(process = self.process, "link closed");
+        } else {
+            tracing::info!(process = self.process, %why, "link lost");
+        }
+        self.call_drivers();
+    }
+
+    fn call_drivers(&self) {
+        for driver in &self.drivers {
+            driver.wake();
+        }
+    }
+
+    fn flush(&self) -> io::Result<bool> {
+        let mut writer = self.writer.lock();
+        let before = writer.room();
+        writer.flush(&self.socket)?;
+        if writer.is_empty() && self.closing.load(Ordering::Acquire) {
+            // Says that no more will come; the peer's end of it ends the link.
+            let _ = self.socket.shutdown(Shutdown::Write);
+        }
+        Ok(before != Room::User && writer.room() == Room::User)
+    }
+
+    fn after_flush(&self, result: io::Result<bool>) {
+        match result {
+            Ok(true) => {
+                if let Some((_, peer)) = self.peer() {
+                    peer.writable();
+                }
+            }
+            Ok(false) => {}
+            Err(error) => self.kill(&error),
+        }
+    }
+
+    fn poll_drive(
+        &self,
+        events: &AsyncFd<Socket>,
+        seat: Seat,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        self.drivers[seat as usize].register(context.waker());
+        loop {
+            if self.dead.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            let mut idle = true;
+            let mut readable = self.unread.swap(false, Ordering::AcqRel);
+            if let Poll::Ready(ready) = events.poll_read_ready(context) {
+                let Ok(mut ready) = ready else { return Poll::Ready(()) };
+                // Cleared before the read: what comes after it sets it again.
+                ready.clear_ready();
+                readable = true;
+            }
+            if readable {
+                idle = false;
+                let result = self.read(&mut self.reader.lock());
+                match result {
+                    Ok((_, Turn::WouldBlock)) => {}
+                    Ok((_, Turn::Over)) => {
+                        // Others have their turn; no event will tell of what is left.
+                        self.unread.store(true, Ordering::Release);
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Err(error) => self.kill(&error),
+                }
+            }
+            if !self.writer.lock().is_empty()
+                && let Poll::Ready(ready) = events.poll_write_ready(context)
+            {
+                let Ok(mut ready) = ready else { return Poll::Ready(()) };
+                ready.clear_ready();
+                self.after_flush(self.flush());
+                idle = false;
+            }
+            if idle {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Link for TcpLink {
+    fn channel(&self) -> &'static str {
+        "tcp"
+    }
+
+    fn path(&self) -> Path {
+        Path::STREAM
+    }
+
+    fn room(&self) -> Room {
+        if self.dead.load(Ordering::Relaxed) { Room::None } else { self.writer.lock().room() }
+    }
+
+    fn send(&self, frame: Frame) {
+        if self.dead.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut writer = self.writer.lock();
+        let was_empty = writer.is_empty();
+        let result = writer.send(&self.socket, frame);
+        let queued = was_empty && !writer.is_empty();
+        drop(writer);
+        match result {
+            // The driver waits for the socket to take more.
+            Ok(()) if queued => self.call_drivers(),
+            Ok(()) => {}
+            Err(error) => self.kill(&error),
+        }
+    }
+
+    fn progress(&self) -> bool {
+        if self.dead.load(Ordering::Relaxed) {
+            return false;
+        }
+        let Some(mut reader) = self.reader.try_lock() else { return false };
+        let result = self.read(&mut reader);
+        drop(reader);
+        match result {
+            Ok((moved, turn)) => {
+                if turn == Turn::Over {
+                    self.unread.store(true, Ordering::Release);
+                    self.call_drivers();
+                }
+                moved
+            }
+            Err(error) => {
+                self.kill(&error);
+                false
+            }
+        }
+    }
+
+    fn drive(self: Arc<Self>, seat: Seat) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let events = self.socket.try_clone().and_then(watch);
+            match events {
+                Ok(events) => {
+                    std::future::poll_fn(|context| self.poll_drive(&events, seat, context)).await;
+                }
+                Err(error) => self.kill(&error),
+            }
+            if let Some((node, peer)) = self.peer() {
+                self.reader.lock().abort(&node, self.path());
+                let link: Arc<dyn Link> = self;
+                peer.detach(&link);
+            }
+        })
+    }
+
+    fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.after_flush(self.flush());
+        self.call_drivers();
+    }
+}
+
+/// Registers a socket with the current runtime's event queue.
+fn watch(socket: Socket) -> io::Result<AsyncFd<Socket>> {
+    // SAFETY: the socket owns its descriptor, keeps it until it is dropped, and moves with the
+    // AsyncFd, which is dropped as one.
+    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::WRITABLE) }
+        .map_err(|error| error.into_parts().1)
+}

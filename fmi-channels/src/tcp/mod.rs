@@ -1,0 +1,358 @@
+//! Channel `tcp`: one connection between two processes, dialled on demand.
+//!
+//! The acceptor is an actor on the service thread. A connection opens with an HMAC challenge
+//! under the job's token; after it frames follow each other, nothing else. TCP authenticates
+//! the peer here, it does not encrypt.
+
+mod link;
+mod reader;
+mod writer;
+
+use crate::handshake::{self, HANDSHAKE_DEADLINE, Purpose, Token};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use fmi_actors::{
+    Error, LinkRank, Node, Result,
+    channel::{Channel, DialError},
+    codec,
+    service::Service,
+};
+use futures::future::BoxFuture;
+use link::TcpLink;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream, lookup_host},
+    sync::Semaphore,
+};
+
+/// Connections that may be in their handshake at once.
+const UNKNOWN_PEERS: usize = 256;
+const BACKLOG: i32 = 4096;
+
+/// The TCP channel of a process.
+#[derive(Debug)]
+pub struct Tcp {
+    token: Token,
+    advertise: Option<String>,
+    bound: SocketAddr,
+    listener: Mutex<Option<std::net::TcpListener>>,
+    acceptor: Mutex<Option<Addr<Acceptor>>>,
+}
+
+/// What a dialling process says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Hello {
+    epoch: u32,
+    /// Number of the dialling process, and of the one that it means to reach.
+    from: u32,
+    to: u32,
+    generation: u32,
+}
+
+impl Tcp {
+    /// Listens on `listen` (`HOST:PORT`; port 0 for a free one), by default on all interfaces.
+    /// `advertise` replaces the address that peers are told; without a port it gets ours.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when the address is taken or not ours.
+    pub fn bind(listen: Option<&str>, advertise: Option<String>, token: Token) -> Result<Self> {
+        let (bound, listener) = match listen {
+            Some(address) => listen_on(address)?,
+            // One socket for both families, where the machine has both.
+            None => listen_on("[::]:0").or_else(|_| listen_on("0.0.0.0:0"))?,
+        };
+        Ok(Self {
+            token,
+            advertise,
+            bound,
+            listener: Mutex::new(Some(listener)),
+            acceptor: Mutex::default(),
+        })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.bound
+    }
+}
+
+impl Channel for Tcp {
+    fn name(&self) -> &'static str {
+        "tcp"
+    }
+
+    fn address(&self, own: IpAddr) -> Option<String> {
+        let port = self.bound.port();
+        Some(match &self.advertise {
+            Some(address) if address.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
+                format!("[{address}]:{port}")
+            }
+            Some(address) if has_port(address) => address.clone(),
+            Some(address) => format!("{address}:{port}"),
+            None if self.bound.ip().is_unspecified() => SocketAddr::new(own, port).to_string(),
+            None => self.bound.to_string(),
+        })
+    }
+
+    fn start(&self, node: &Arc<Node>) {
+        let Some(listener) = self.listener.lock().take() else { return };
+        let acceptor =
+            Acceptor { node: Arc::downgrade(node), token: self.token.clone(), listener: Some(listener) };
+        let (send, receive) = std::sync::mpsc::channel();
+        Service::get().spawn_fn(move || {
+            let _ = send.send(acceptor.start());
+        });
+        *self.acceptor.lock() = receive.recv().ok();
+    }
+
+    fn dial(
+        &self,
+        node: Arc<Node>,
+        process: u32,
+        address: String,
+    ) -> BoxFuture<'static, Result<(), DialError>> {
+        let token = self.token.clone();
+        Box::pin(dial(node, process, address, token))
+    }
+
+    fn stop(&self) {
+        self.listener.lock().take();
+        if let Some(acceptor) = self.acceptor.lock().take() {
+            acceptor.do_send(Stop);
+        }
+    }
+}
+
+/// Accepts connections for one node.
+struct Acceptor {
+    node: Weak<Node>,
+    token: Token,
+    listener: Option<std::net::TcpListener>,
+}
+
+struct Stop;
+
+impl Message for Stop {
+    type Result = ();
+}
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
+
+impl Actor for Acceptor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        if let Some(listener) = self.listener.take() {
+            let accept = accept_all(listener, self.node.clone(), self.token.clone());
+            context.spawn(accept.into_actor(self).map(|(), _, context| context.stop()));
+        }
+    }
+}
+
+impl Handler<Stop> for Acceptor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Self::Context) {
+        context.stop();
+    }
+}
+
+async fn accept_all(listener: std::net::TcpListener, node: Weak<Node>, token: Token) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "cannot accept links"),
+    };
+    let unknown = Arc::new(Semaphore::new(UNKNOWN_PEERS));
+    loop {
+        let Ok(permit) = Arc::clone(&unknown).acquire_owned().await else { return };
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: others may close some.
+                tracing::warn!(%error, "cannot accept a link");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(node) = node.upgrade() else { return };
+        let token = token.clone();
+        actix_rt::spawn(async move {
+            let _permit = permit;
+            let greeted = tokio::time::timeout(HANDSHAKE_DEADLINE, greet(stream, &node, &token, from));
+            match greeted.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%from, %error, "dropped a connection"),
+                Err(_) => tracing::warn!(%from, "dropped a connection that said nothing"),
+            }
+        });
+    }
+}
+
+/// The accepting side of a link's beginning.
+async fn greet(mut stream: TcpStream, node: &Arc<Node>, token: &Token, from: SocketAddr) -> Result<()> {
+    tune(&stream, node)?;
+    let rank = |hello: &Hello| LinkRank {
+        generation: hello.generation,
+        preferred: hello.from < node.process(),
+    };
+    let judge = |bytes: &[u8]| {
+        let hello: Hello = codec::decode(bytes).map_err(|error| error.to_string())?;
+        if hello.epoch != node.epoch() {
+            return Err("another job or epoch".to_owned());
+        }
+        if hello.to != node.process() || hello.from == hello.to {
+            return Err(format!("this is process {}, not {}", node.process(), hello.to));
+        }
+        let peer = node.peer(hello.from).ok_or("no such process in this job")?;
+        if !peer.would_keep(rank(&hello)) {
+            return Err("there is a better link already".to_owned());
+        }
+        Ok(Vec::new())
+    };
+    let bytes =
+        handshake::accept(&mut stream, Purpose::Link, token, judge, &from.to_string()).await?;
+    let hello: Hello = codec::decode(&bytes)?;
+    attach(stream, node, hello.from, rank(&hello))
+}
+
+async fn dial(
+    node: Arc<Node>,
+    process: u32,
+    address: String,
+    token: Token,
+) -> Result<(), DialError> {
+    let soft = |error: &dyn std::fmt::Display| DialError { reason: error.to_string(), fatal: false };
+    let peer = node.peer(process).ok_or_else(|| soft(&"no such process"))?;
+    let mut stream = connect(&address).await.map_err(|error| soft(&error))?;
+    tune(&stream, &node).map_err(|error| soft(&error))?;
+    let rank = peer.next_rank(node.process());
+    let hello = Hello {
+        epoch: node.epoch(),
+        from: node.process(),
+        to: process,
+        generation: rank.generation,
+    };
+    let hello = codec::encode(&hello).map_err(|error| soft(&error))?;
+    let opened = handshake::open(&mut stream, Purpose::Link, &token, &hello, &address);
+    match tokio::time::timeout(HANDSHAKE_DEADLINE, opened).await {
+        Ok(Ok(_)) => attach(stream, &node, process, rank).map_err(|error| soft(&error)),
+        Ok(Err(error)) => {
+            let fatal = matches!(error, Error::WrongToken { .. });
+            Err(DialError { reason: error.to_string(), fatal })
+        }
+        Err(_) => Err(soft(&"it accepts connections but does not answer")),
+    }
+}
+
+fn attach(stream: TcpStream, node: &Arc<Node>, process: u32, rank: LinkRank) -> Result<()> {
+    let socket = Socket::from(stream.into_std().map_err(|error| system("use a connection", &error))?);
+    if let Some(peer) = node.peer(process) {
+        peer.attach(TcpLink::new(socket, node, process), rank);
+    }
+    Ok(())
+}
+
+/// Tries all addresses of a name.
+async fn connect(address: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for candidate in lookup_host(address).await? {
+        match TcpStream::connect(candidate).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// No waiting for company, and the kernel watches whether the peer's machine lives.
+fn tune(stream: &TcpStream, node: &Node) -> Result<()> {
+    let silent = node.settings().silent.max(Duration::from_secs(1));
+    let probe = (silent / 4).max(Duration::from_secs(1));
+    let keepalive = TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(3);
+    let socket = SockRef::from(stream);
+    socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
+        .and_then(|()| socket.set_tcp_user_timeout(Some(silent)))
+        .map_err(|error| system("tune a connection", &error))
+}
+
+fn listen_on(address: &str) -> Result<(SocketAddr, std::net::TcpListener)> {
+    let failed = |error: io::Error| Error::Listen {
+        address: address.to_owned(),
+        reason: error.to_string(),
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for candidate in address.to_socket_addrs().map_err(failed)? {
+        match listener(candidate) {
+            Ok(listener) => return Ok((listener.local_addr().map_err(failed)?, listener)),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn has_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
+
+fn system(what: &'static str, error: &io::Error) -> Error {
+    Error::System { what, reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(advertise: Option<&str>) -> Tcp {
+        Tcp::bind(None, advertise.map(str::to_owned), Token::new("secret")).unwrap()
+    }
+
+    #[test]
+    fn advertises_what_peers_can_dial() {
+        let own: IpAddr = "10.1.2.3".parse().unwrap();
+        for (advertise, address) in [
+            (None, "10.1.2.3:PORT"),
+            (Some("gateway"), "gateway:PORT"),
+            (Some("gateway:77"), "gateway:77"),
+            (Some("fe80::1"), "[fe80::1]:PORT"),
+            (Some("[fe80::1]:77"), "[fe80::1]:77"),
+        ] {
+            let tcp = tcp(advertise);
+            let expected = address.replace("PORT", &tcp.local_addr().port().to_string());
+            assert_eq!(tcp.address(own), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let taken = tcp(None).local_addr().port();
+        let first = Tcp::bind(Some(&format!("127.0.0.1:{taken}")), None, Token::new("a"));
+        let again = Tcp::bind(Some(&format!("127.0.0.1:{}", first.as_ref().unwrap().local_addr().port())), None, Token::new("a"));
+        assert!(matches!(again, Err(Error::Listen { .. })), "{again:?}");
+    }
+}

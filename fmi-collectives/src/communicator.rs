@@ -1,0 +1,265 @@
+//! A group of ranks that can talk to each other.
+
+use crate::{
+    operation::{Operation, Trouble, WaitsFor},
+    signature::describe,
+};
+use fmi_actors::{Endpoint, Error, Node, Reason, Result, mailbox::{Failure, Group}};
+use std::{
+    fmt,
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
+
+/// Ranks `0..size` that can send each other messages and take part in collectives.
+///
+/// Cheap to clone, and usable from any thread and any runtime. Methods take their place in the
+/// order of operations when *called*, not when awaited, so calls in one task can overlap:
+/// `tokio::join!(comm.allreduce(a, op::sum()), comm.allreduce(b, op::sum()))`. Tasks that run
+/// independently of each other each take a [`dup`](Self::dup).
+#[derive(Clone)]
+pub struct Communicator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    endpoint: Endpoint,
+    /// Keeps the links.
+    node: Arc<Node>,
+    scope: u64,
+    group: Group,
+    rank: usize,
+    deadline: Duration,
+    /// Of the whole job.
+    world: bool,
+}
+
+impl Communicator {
+    /// The communicator of all ranks of a job, on one of them. `name` keeps jobs apart.
+    ///
+    /// # Panics
+    /// When the rank does not live in this process.
+    #[must_use]
+    pub fn world(node: &Arc<Node>, rank: u32, name: &str) -> Self {
+        let endpoint = node.endpoint(rank).expect("the rank lives here");
+        let name = name.bytes().fold(mix(u64::from(node.epoch()), name.len() as u64), |hash, byte| {
+            mix(hash, u64::from(byte))
+        });
+        let deadline = node.settings().operation;
+        Self::open(endpoint, Arc::clone(node), name, Arc::clone(node.world()), deadline, true)
+    }
+
+    /// This rank's number, `0..size`.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.inner.rank
+    }
+
+    /// How many ranks there are.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.inner.group.len()
+    }
+
+    /// The same group with messages and collectives of its own. All ranks call it, in the same
+    /// order relative to collectives; nothing is sent.
+    #[must_use]
+    pub fn dup(&self) -> Self {
+        let number = self.take_number();
+        self.child(mix(self.inner.scope, u64::from(number)), Arc::clone(&self.inner.group))
+    }
+
+    /// Splits the group: ranks that give the same `color` form a communicator, ordered by `key`
+    /// and then by their rank here. `None` takes part and gets none. A collective.
+    ///
+    /// # Errors
+    /// As any collective: [`Error::RankLost`], [`Error::Abandoned`], [`Error::Mismatch`],
+    /// [`Error::Timeout`].
+    pub fn split(
+        &self,
+        color: Option<u64>,
+        key: i64,
+    ) -> Operation<impl Future<Output = Result<Option<Self>, Trouble>> + Send + use<>> {
+        // Its messages are apart from everything else; its number is taken now.
+        let inner = self.dup();
+        let parent = self.clone();
+        Operation::new(self, "split", WaitsFor::Nobody, async move {
+            let mine = (color, key, inner.rank());
+            let all = inner.gather(mine, 0).await.map_err(Trouble::Error)?;
+            let all: Vec<(Option<u64>, i64, usize)> = inner.bcast(all, 0).await.map_err(Trouble::Error)?;
+            let Some(color) = color else { return Ok(None) };
+            let mut members: Vec<_> = all.into_iter().filter(|(c, ..)| *c == Some(color)).collect();
+            members.sort_by_key(|(_, key, rank)| (*key, *rank));
+            let group = members.iter().map(|(.., rank)| parent.inner.group[*rank]).collect();
+            Ok(Some(parent.child(mix(inner.inner.scope, color), group)))
+        })
+    }
+
+    /// Waits until everything that this rank sent, on all its communicators, has arrived; of
+    /// the communicator of the whole job, then also leaves the job. Fails with the peer that
+    /// does not take what it was sent.
+    ///
+    /// # Errors
+    /// [`Error::RankLost`], [`Error::Timeout`].
+    pub fn close(&self) -> Operation<impl Future<Output = Result<(), Trouble>> + Send + use<>> {
+        let flush = self.inner.endpoint.flush();
+        let comm = self.clone();
+        Operation::new(self, "close", WaitsFor::Nobody, async move {
+            let flushed = flush.await;
+            if comm.inner.world {
+                let Inner { endpoint, node, .. } = &*comm.inner;
+                endpoint.shut(&Reason::Left);
+                if node.local_ranks().all(|rank| node.endpoint(rank).is_none_or(|e| e.is_shut())) {
+                    node.leave().await;
+                }
+            }
+            flushed.map_err(|(rank, reason)| Trouble::Failure(Failure::Lost { rank, reason }))
+        })
+    }
+
+    /// Over which channel a rank is reached.
+    ///
+    /// # Errors
+    /// [`Error::RankOutOfRange`].
+    pub fn peer(&self, rank: usize) -> Result<PeerInfo> {
+        self.check_rank("peer", rank)?;
+        let peer = self.inner.node.route(self.world_rank(rank));
+        let channel = peer.and_then(|peer| peer.link()).map(|link| link.channel());
+        Ok(PeerInfo { rank, channel })
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.inner.endpoint
+    }
+
+    pub(crate) fn scope(&self) -> u64 {
+        self.inner.scope
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.inner.deadline
+    }
+
+    pub(crate) fn world_rank(&self, rank: usize) -> u32 {
+        self.inner.group[rank]
+    }
+
+    /// This group's number of a world rank, or that itself if it is not a member.
+    pub(crate) fn group_rank(&self, world: u32) -> usize {
+        let group = &self.inner.group;
+        // Mostly the world, where they are equal.
+        if group.get(world as usize) == Some(&world) {
+            return world as usize;
+        }
+        group.iter().position(|rank| *rank == world).unwrap_or(world as usize)
+    }
+
+    pub(crate) fn check_rank(&self, operation: &'static str, rank: usize) -> Result<()> {
+        if rank < self.size() {
+            return Ok(());
+        }
+        Err(Error::RankOutOfRange { operation, rank, size: self.size() })
+    }
+
+    /// A failure in the terms of this communicator.
+    pub(crate) fn error(&self, operation: &'static str, failure: &Failure) -> Error {
+        match failure {
+            Failure::Lost { rank, reason } => {
+                Error::RankLost { rank: self.group_rank(*rank), reason: reason.clone() }
+            }
+            Failure::Abandoned { rank, reason } => Error::Abandoned {
+                rank: self.group_rank(*rank),
+                operation,
+                reason: reason.clone(),
+            },
+            Failure::Mismatch { left, right } => {
+                let own = self.world_rank(self.rank());
+                let (ours, theirs) = if right.0 == own { (right, left) } else { (left, right) };
+                Error::Mismatch {
+                    rank: self.group_rank(ours.0),
+                    ours: describe(&ours.1),
+                    peer: self.group_rank(theirs.0),
+                    theirs: describe(&theirs.1),
+                }
+            }
+            Failure::Closed => Error::Closed { operation },
+            Failure::TooLarge { bytes } => Error::TooLarge { bytes: *bytes },
+        }
+    }
+
+    fn take_number(&self) -> u32 {
+        let collective = self.inner.endpoint.enter(self.inner.scope, None);
+        let number = collective.space().number;
+        collective.finish();
+        number
+    }
+
+    fn child(&self, scope: u64, group: Group) -> Self {
+        let Inner { endpoint, node, deadline, .. } = &*self.inner;
+        Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, false)
+    }
+
+    fn open(
+        endpoint: Endpoint,
+        node: Arc<Node>,
+        scope: u64,
+        group: Group,
+        deadline: Duration,
+        world: bool,
+    ) -> Self {
+        endpoint.open(scope, Arc::clone(&group));
+        let own = endpoint.rank();
+        let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
+        Self { inner: Arc::new(Inner { endpoint, node, scope, group, rank, deadline, world }) }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.endpoint.close(self.scope);
+    }
+}
+
+impl fmt::Debug for Communicator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Communicator(rank {} of {})", self.rank(), self.size())
+    }
+}
+
+/// How a rank is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its number.
+    pub rank: usize,
+    /// The channel of the live link, if there is one: links come up with the first message.
+    pub channel: Option<&'static str>,
+}
+
+impl fmt::Display for PeerInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.channel.unwrap_or("no link yet"))
+    }
+}
+
+/// Mixes a number into a hash (splitmix64), for scope ids that all ranks derive alike.
+fn mix(hash: u64, value: u64) -> u64 {
+    let mut z = (hash ^ value.wrapping_mul(0xff51_afd7_ed55_8ccd)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mix;
+
+    #[test]
+    fn scopes_do_not_meet() {
+        let mut ids: Vec<u64> =
+            (0..100).flat_map(|parent| (0..100).map(move |number| mix(parent, number))).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 10_000);
+    }
+}

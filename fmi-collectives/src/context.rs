@@ -1,0 +1,43 @@
+//! What a rank's `main` gets.
+
+use crate::Communicator;
+use std::{ops::Deref, sync::Arc};
+
+/// A rank's view of its job. Derefs to the [`Communicator`] of all ranks.
+#[derive(Debug, Clone)]
+pub struct Context {
+    world: Communicator,
+    job: Arc<str>,
+}
+
+impl Context {
+    /// The context of a rank in a job.
+    #[must_use]
+    pub fn new(world: Communicator, job: &str) -> Self {
+        Self { world, job: job.into() }
+    }
+
+    /// The job's name.
+    #[must_use]
+    pub fn job(&self) -> &str {
+        &self.job
+    }
+
+    /// The program's arguments, without its name.
+    pub fn args(&self) -> impl Iterator<Item = String> + use<> {
+        std::env::args().skip(1)
+    }
+
+    /// The communicator of all ranks.
+    #[must_use]
+    pub fn world(&self) -> &Communicator {
+        &self.world
+    }
+}
+
+impl Deref for Context {
+    type Target = Communicator;
+    fn deref(&self) -> &Communicator {
+        &self.world
+    }
+}

@@ -1,0 +1,187 @@
+//! The future that every operation returns: adds deadline, names and failure notices.
+
+use crate::Communicator;
+use fmi_actors::{
+    Error, Reason, Result,
+    endpoint::{Collective, SendFailure, Watch},
+    mailbox::Failure,
+};
+use pin_project_lite::pin_project;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+pin_project! {
+    /// An operation in progress.
+    ///
+    /// It has begun when it was called: a collective has its number, a receive stands in the
+    /// match queue, a send is posted (rule 3). Dropping it takes back what can be taken back; a
+    /// dropped collective fails on the other ranks at once (rule 6).
+    #[must_use = "operations end only when awaited"]
+    pub struct Operation<F> {
+        #[pin]
+        inner: F,
+        base: Base,
+    }
+}
+
+/// Everything but the future itself.
+#[derive(Debug)]
+pub(crate) struct Base {
+    communicator: Communicator,
+    name: &'static str,
+    waits_for: WaitsFor,
+    after: Duration,
+    watch: Option<Watch>,
+    collective: Option<Collective>,
+    refused: Option<Error>,
+}
+
+/// Whom an operation waits for.
+#[derive(Debug, Clone)]
+pub(crate) enum WaitsFor {
+    Nobody,
+    Peer(usize),
+    /// As the steps of a collective go on; `u32::MAX` for nobody.
+    Changing(Arc<AtomicU32>),
+}
+
+/// Why an operation ended badly, before it has names.
+#[derive(Debug)]
+#[doc(hidden)]
+pub enum Trouble {
+    /// Of the mailbox or the pair layer; it has no names yet.
+    Failure(Failure),
+    /// Of this rank.
+    Error(Error),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<SendFailure> for Trouble {
+    fn from(failure: SendFailure) -> Self {
+        match failure {
+            SendFailure::Failure(failure) => Self::Failure(failure),
+            SendFailure::Value(error) => Self::Error(error),
+        }
+    }
+}
+
+impl<F> Operation<F> {
+    pub(crate) fn new(
+        communicator: &Communicator,
+        name: &'static str,
+        waits_for: WaitsFor,
+        inner: F,
+    ) -> Self {
+        let base = Base {
+            communicator: communicator.clone(),
+            name,
+            waits_for,
+            after: communicator.deadline(),
+            watch: None,
+            collective: None,
+            refused: None,
+        };
+        Self { inner, base }
+    }
+
+    /// One that ends with this error if there is one.
+    pub(crate) fn refused(mut self, error: Option<Error>) -> Self {
+        self.base.refused = error;
+        self
+    }
+
+    /// One that is a collective: its group learns of its failure.
+    pub(crate) fn collective(mut self, collective: Collective) -> Self {
+        self.base.collective = Some(collective);
+        self
+    }
+
+    /// Ends with [`Error::Timeout`] after `span` instead of the configured time.
+    pub fn deadline(mut self, span: Duration) -> Self {
+        self.base.after = span;
+        self
+    }
+}
+
+impl<F> std::fmt::Debug for Operation<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operation").field("name", &self.base.name).finish_non_exhaustive()
+    }
+}
+
+impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let this = self.project();
+        let base = this.base;
+        if let Some(error) = base.refused.take() {
+            return Poll::Ready(Err(base.give_up(error)));
+        }
+        match this.inner.poll(context) {
+            Poll::Ready(Ok(value)) => {
+                if let Some(collective) = base.collective.take() {
+                    collective.finish();
+                }
+                Poll::Ready(Ok(value))
+            }
+            Poll::Ready(Err(Trouble::Error(error))) => Poll::Ready(Err(base.give_up(error))),
+            Poll::Ready(Err(Trouble::Failure(failure))) => {
+                if let Some(collective) = base.collective.take() {
+                    collective.fail(&failure);
+                }
+                Poll::Ready(Err(base.communicator.error(base.name, &failure)))
+            }
+            Poll::Pending => base.poll_deadline(context).map(Err),
+        }
+    }
+}
+
+impl Base {
+    /// An error of this rank's own; the group learns it as the reason.
+    fn give_up(&mut self, error: Error) -> Error {
+        if let Some(collective) = self.collective.take() {
+            collective.abandon(Reason::Error(error.to_string()));
+        }
+        error
+    }
+
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        let (communicator, after) = (&self.communicator, self.after);
+        let watch = self.watch.get_or_insert_with(|| communicator.endpoint().watch(after));
+        if !watch.poll_expired(context) {
+            return Poll::Pending;
+        }
+        if let Some(collective) = self.collective.take() {
+            collective.abandon(Reason::Deadline);
+        }
+        let peer = match &self.waits_for {
+            WaitsFor::Nobody => None,
+            WaitsFor::Peer(peer) => Some(*peer),
+            WaitsFor::Changing(peer) => {
+                usize::try_from(peer.load(Ordering::Relaxed)).ok().filter(|p| *p < u32::MAX as usize)
+            }
+        };
+        Poll::Ready(Error::Timeout { rank: communicator.rank(), operation: self.name, peer, after })
+    }
+}
+

@@ -1,0 +1,5 @@
+//! Reduce: the root gets the combination of all ranks' values. One block, which begins as the
+//! rank's value; on ranks other than the root it ends as an intermediate result.
+
+pub mod chain;
+pub mod contiguous_tree;

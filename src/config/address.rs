@@ -1,0 +1,217 @@
+//! Addresses: where the rendezvous is, where to listen, what to tell others.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+use fmi_actors::Error;
+
+/// Where the processes of a job find each other.
+///
+/// As text, `tcp://HOST:PORT`: an `fmi rendezvous` server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendezvous {
+    address: String,
+}
+
+impl Rendezvous {
+    /// `HOST:PORT`, as `ToSocketAddrs` and `tokio::net::lookup_host` take it.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn read(url: &str) -> Result<Self, String> {
+        let Some((scheme, rest)) = url.split_once("://") else {
+            let url = super::channel::hidden(url);
+            return Err(format!("{url:?} is no URL: write tcp://HOST:PORT"));
+        };
+        match scheme {
+            "tcp" => {}
+            "redis" | "rediss" | "s3" | "file" => {
+                // The rest of the URL may hold a password: it is not shown.
+                return Err(format!(
+                    "a rendezvous over {scheme}:// is not built yet: start one with `fmi \
+                     rendezvous --listen 0.0.0.0:10000` and write tcp://HOST:10000"
+                ));
+            }
+            _ => return Err(format!("{scheme}:// leads to no rendezvous: write tcp://HOST:PORT")),
+        }
+        let address = rest.strip_suffix('/').unwrap_or(rest);
+        match parts(address)?.1 {
+            Some(0) => Err(format!("{address:?} has port 0: write the port it listens on")),
+            Some(_) => Ok(Self { address: address.to_owned() }),
+            None => Err(format!("{address:?} has no port: write tcp://HOST:PORT")),
+        }
+    }
+}
+
+impl fmt::Display for Rendezvous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tcp://{}", self.address)
+    }
+}
+
+impl FromStr for Rendezvous {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Self, Error> {
+        Self::read(url).map_err(|wrong| super::told("rendezvous", wrong))
+    }
+}
+
+/// Checks an address to listen on.
+pub(super) fn listen(address: &str) -> Result<String, String> {
+    match parts(address)?.1 {
+        Some(_) => Ok(address.to_owned()),
+        None => Err(format!("{address:?} has no port: add one, or :0 for any free port")),
+    }
+}
+
+/// Checks an address that others are told.
+pub(super) fn advertise(address: &str) -> Result<String, String> {
+    let (host, port) = parts(address)?;
+    if host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified()) {
+        return Err(format!(
+            "{address:?} is no address that others can reach: write this machine's address"
+        ));
+    }
+    match port {
+        Some(0) => Err(format!("{address:?} has port 0: write the port that others can reach")),
+        _ => Ok(address.to_owned()),
+    }
+}
+
+/// `HOST:PORT`, with the brackets that an IPv6 address needs there.
+pub(super) fn joined(host: &str, port: u16) -> String {
+    match host.parse::<Ipv6Addr>() {
+        Ok(ip) => format!("[{ip}]:{port}"),
+        Err(_) => format!("{host}:{port}"),
+    }
+}
+
+/// Host (without brackets) and port, if there is one.
+pub(super) fn parts(address: &str) -> Result<(&str, Option<u16>), String> {
+    // First, as what stands before the "@" may be a password and no message may show it.
+    if address.contains('@') {
+        return Err(format!(
+            "{:?} is no address: write HOST:PORT",
+            super::channel::hidden(address)
+        ));
+    }
+    let (host, port) = if let Some(rest) = address.strip_prefix('[') {
+        let (host, port) =
+            rest.split_once(']').ok_or_else(|| format!("{address:?} lacks its \"]\""))?;
+        if host.parse::<Ipv6Addr>().is_err() {
+            return Err(format!("{host:?} is no IPv6 address"));
+        }
+        match port.strip_prefix(':') {
+            None if !port.is_empty() => {
+                return Err(format!("{address:?} is no address: write [IPV6]:PORT"));
+            }
+            port => (host, port),
+        }
+    } else {
+        match address.rsplit_once(':') {
+            None => (address, None),
+            Some((host, _)) if host.contains(':') => {
+                return Err(format!(
+                    "{address:?} is no address: write HOST:PORT, an IPv6 address in brackets as \
+                     in [::1]:10000"
+                ));
+            }
+            Some((host, port)) => (host, Some(port)),
+        }
+    };
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/?#[]".contains(c)) {
+        return Err(format!("{address:?} is no address: write HOST:PORT"));
+    }
+    let number = |port: &str| {
+        port.parse().map_err(|_| format!("{port:?} is no port: write a number up to 65535"))
+    };
+    Ok((host, port.map(number).transpose()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_rendezvous() {
+        for (url, address) in [
+            ("tcp://10.0.0.1:10000", "10.0.0.1:10000"),
+            ("tcp://meet.example.org:1/", "meet.example.org:1"),
+            ("tcp://[::1]:10000", "[::1]:10000"),
+        ] {
+            let rendezvous: Rendezvous = url.parse().unwrap();
+            assert_eq!(rendezvous.address(), address);
+            assert_eq!(rendezvous.to_string(), format!("tcp://{address}"));
+        }
+    }
+
+    #[test]
+    fn refuses_other_rendezvous() {
+        for (url, wrong) in [
+            ("10.0.0.1:10000", "\"10.0.0.1:10000\" is no URL: write tcp://HOST:PORT"),
+            ("http://h:1", "http:// leads to no rendezvous: write tcp://HOST:PORT"),
+            ("tcp://h", "\"h\" has no port: write tcp://HOST:PORT"),
+            ("tcp://h:0", "\"h:0\" has port 0: write the port it listens on"),
+            ("tcp://:10000", "\":10000\" is no address: write HOST:PORT"),
+            ("tcp://h:x", "\"x\" is no port: write a number up to 65535"),
+            ("tcp://h:65536", "\"65536\" is no port: write a number up to 65535"),
+            ("tcp://me:pw@h:1", "\"***@h:1\" is no address: write HOST:PORT"),
+            ("tcp://h:1/job", "\"1/job\" is no port: write a number up to 65535"),
+            (
+                "tcp://::1:10000",
+                "\"::1:10000\" is no address: write HOST:PORT, an IPv6 address in brackets as in \
+                 [::1]:10000",
+            ),
+            ("tcp://[::1:1", "\"[::1:1\" lacks its \"]\""),
+            ("tcp://[h]:1", "\"h\" is no IPv6 address"),
+            ("tcp://[::1]1", "\"[::1]1\" is no address: write [IPV6]:PORT"),
+        ] {
+            assert_eq!(Rendezvous::read(url).unwrap_err(), wrong, "{url}");
+        }
+    }
+
+    #[test]
+    fn later_kinds_of_rendezvous_say_so_and_hide_passwords() {
+        for scheme in ["redis", "rediss", "s3", "file"] {
+            let wrong = Rendezvous::read(&format!("{scheme}://:hunter2@h")).unwrap_err();
+            assert_eq!(
+                wrong,
+                format!(
+                    "a rendezvous over {scheme}:// is not built yet: start one with `fmi \
+                     rendezvous --listen 0.0.0.0:10000` and write tcp://HOST:10000"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn checks_listen_and_advertise() {
+        for address in ["0.0.0.0:0", "[::]:7000", "localhost:7000"] {
+            assert_eq!(listen(address), Ok(address.to_owned()));
+        }
+        for address in ["10.0.0.7", "10.0.0.7:7000", "[fe80::1]", "host.example.org"] {
+            assert_eq!(advertise(address), Ok(address.to_owned()));
+        }
+        for address in ["0.0.0.0", "[::]:7000"] {
+            assert_eq!(
+                advertise(address).unwrap_err(),
+                format!(
+                    "{address:?} is no address that others can reach: write this machine's address"
+                )
+            );
+        }
+        assert_eq!(
+            advertise("h:0").unwrap_err(),
+            "\"h:0\" has port 0: write the port that others can reach"
+        );
+    }
+
+    #[test]
+    fn joins_host_and_port() {
+        assert_eq!(joined("::1", 7), "[::1]:7");
+        assert_eq!(joined("h", 7), "h:7");
+    }
+}

@@ -1,0 +1,260 @@
+//! Which channels a job may use.
+
+use std::fmt;
+use std::str::FromStr;
+
+use fmi_actors::Error;
+
+use super::{Config, suggest};
+
+const NAMES: [&str; 4] = ["local", "shm", "tcp", "quic"];
+const SCHEMES: [&str; 3] = ["redis", "rediss", "s3"];
+
+/// One channel, as a name or a URL: `local`, `shm`, `tcp`, `quic`, `redis://HOST:PORT/DB`,
+/// `s3://BUCKET/PREFIX?region=…`.
+///
+/// Neither `Debug` nor `Display` shows a password in a URL.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChannelSpec {
+    /// Between ranks of one process.
+    Local,
+    /// Shared memory, between processes of one machine.
+    Shm,
+    /// TCP links.
+    Tcp,
+    /// QUIC links.
+    Quic,
+    /// A Redis server, with its `redis://` or `rediss://` URL.
+    Redis(String),
+    /// An S3 bucket, with its `s3://` URL.
+    S3(String),
+}
+
+impl ChannelSpec {
+    /// `local`, `shm`, `tcp`, `quic`, `redis` or `s3`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Shm => "shm",
+            Self::Tcp => "tcp",
+            Self::Quic => "quic",
+            Self::Redis(_) => "redis",
+            Self::S3(_) => "s3",
+        }
+    }
+
+    /// The whole URL, password and all, of a channel that has one.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Redis(url) | Self::S3(url) => Some(url),
+            _ => None,
+        }
+    }
+
+    /// Why this build cannot use the channel; `None` if it can.
+    pub fn unavailable(&self) -> Option<&'static str> {
+        match self {
+            Self::Local => None,
+            Self::Tcp if cfg!(feature = "tcp") => None,
+            Self::Tcp => Some("built without the feature \"tcp\""),
+            Self::Shm | Self::Quic | Self::Redis(_) | Self::S3(_) => Some("not built yet"),
+        }
+    }
+
+    /// Whether it reaches ranks of other processes.
+    pub(super) fn leaves_the_process(&self) -> bool {
+        !matches!(self, Self::Local)
+    }
+
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return match text {
+                "local" => Ok(Self::Local),
+                "shm" => Ok(Self::Shm),
+                "tcp" => Ok(Self::Tcp),
+                "quic" => Ok(Self::Quic),
+                _ => Err(unknown(text)),
+            };
+        };
+        let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let host = rest[..host_end].rsplit('@').next().unwrap_or("");
+        match scheme {
+            "redis" | "rediss" if host.is_empty() || host.starts_with(':') => {
+                Err(format!("{:?} names no host: write {scheme}://HOST:PORT", hidden(text)))
+            }
+            "redis" | "rediss" => Ok(Self::Redis(text.to_owned())),
+            "s3" if host.is_empty() => {
+                Err(format!("{:?} names no bucket: write s3://BUCKET", hidden(text)))
+            }
+            "s3" => Ok(Self::S3(text.to_owned())),
+            _ if NAMES.contains(&scheme) => Err(format!(
+                "the channel {scheme} takes no address: write \"{scheme}\" (where to meet goes \
+                 to FMI_RENDEZVOUS, where to listen to FMI_LISTEN)"
+            )),
+            _ => Err(unknown(scheme)),
+        }
+    }
+}
+
+impl fmt::Display for ChannelSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.url() {
+            Some(url) => f.write_str(&hidden(url)),
+            None => f.write_str(self.name()),
+        }
+    }
+}
+
+impl fmt::Debug for ChannelSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChannelSpec({self})")
+    }
+}
+
+impl FromStr for ChannelSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::read(text).map_err(|wrong| super::told("channel", wrong))
+    }
+}
+
+/// Something that the configuration asks for and this build does not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The channel or key.
+    pub what: String,
+    /// Why not.
+    pub why: &'static str,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+impl Config {
+    /// The configured channels that this build can use, in the order given.
+    pub fn available(&self) -> impl Iterator<Item = &ChannelSpec> {
+        self.channels.iter().filter(|channel| channel.unavailable().is_none())
+    }
+
+    /// What the configuration asks for and this build ignores. Show it to the user.
+    pub fn unavailable(&self) -> Vec<Unavailable> {
+        let channels = self.channels.iter().filter_map(|channel| {
+            Some(Unavailable { what: channel.to_string(), why: channel.unavailable()? })
+        });
+        let model = self
+            .model
+            .as_ref()
+            .map(|_| Unavailable { what: "model".to_owned(), why: "read, but not used yet" });
+        channels.chain(model).collect()
+    }
+}
+
+/// Reads a comma list of channels.
+pub(super) fn list(text: &str) -> Result<Vec<ChannelSpec>, String> {
+    let channels = text.split(',').map(|item| ChannelSpec::read(item.trim()));
+    let channels = channels.collect::<Result<Vec<_>, _>>()?;
+    check(&channels)?;
+    Ok(channels)
+}
+
+/// Refuses a channel named twice.
+pub(super) fn check(channels: &[ChannelSpec]) -> Result<(), String> {
+    match channels.iter().enumerate().find(|(at, channel)| channels[..*at].contains(channel)) {
+        Some((_, channel)) => Err(format!("the channel {channel} is named twice: name it once")),
+        None => Ok(()),
+    }
+}
+
+/// A URL or address without what stands before the "@", which may be a password.
+pub(super) fn hidden(url: &str) -> String {
+    match url.rsplit_once('@') {
+        None => url.to_owned(),
+        Some((before, after)) => match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://***@{after}"),
+            None => format!("***@{after}"),
+        },
+    }
+}
+
+fn unknown(name: &str) -> String {
+    if name.is_empty() {
+        return "a channel with no name in the list: take the extra comma away".to_owned();
+    }
+    let name = hidden(name);
+    match suggest::closest(&name, NAMES.into_iter().chain(SCHEMES)) {
+        Some(known) => format!("{name:?} is no channel: did you mean {known:?}?"),
+        None => format!(
+            "{name:?} is no channel: the channels are local, shm, tcp, quic, redis://HOST:PORT \
+             and s3://BUCKET"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_names_and_urls() {
+        let text = "local, shm,tcp,quic,redis://h:6379/0,s3://bucket/prefix?region=eu-central-1";
+        let channels = list(text).unwrap();
+        let names: Vec<_> = channels.iter().map(ChannelSpec::name).collect();
+        assert_eq!(names, ["local", "shm", "tcp", "quic", "redis", "s3"]);
+        assert_eq!(channels[4].url(), Some("redis://h:6379/0"));
+        assert_eq!(channels[5].to_string(), "s3://bucket/prefix?region=eu-central-1");
+        assert_eq!(channels[0].url(), None);
+    }
+
+    #[test]
+    fn refuses_what_is_no_channel() {
+        for (text, wrong) in [
+            ("tpc", "\"tpc\" is no channel: did you mean \"tcp\"?"),
+            ("reddis://h", "\"reddis\" is no channel: did you mean \"redis\"?"),
+            ("local,,tcp", "a channel with no name in the list: take the extra comma away"),
+            ("tcp,local,tcp", "the channel tcp is named twice: name it once"),
+            ("s3:///prefix", "\"s3:///prefix\" names no bucket: write s3://BUCKET"),
+            ("redis://:pw@:1", "\"redis://***@:1\" names no host: write redis://HOST:PORT"),
+            (
+                "pigeon",
+                "\"pigeon\" is no channel: the channels are local, shm, tcp, quic, \
+                 redis://HOST:PORT and s3://BUCKET",
+            ),
+            (
+                "tcp://h:1",
+                "the channel tcp takes no address: write \"tcp\" (where to meet goes to \
+                 FMI_RENDEZVOUS, where to listen to FMI_LISTEN)",
+            ),
+        ] {
+            assert_eq!(list(text).unwrap_err(), wrong, "{text}");
+        }
+    }
+
+    #[test]
+    fn shows_no_password() {
+        let channel: ChannelSpec = "redis://me:p@ss@h:1/0".parse().unwrap();
+        assert_eq!(channel.to_string(), "redis://***@h:1/0");
+        assert_eq!(format!("{channel:?}"), "ChannelSpec(redis://***@h:1/0)");
+        assert_eq!(channel.url(), Some("redis://me:p@ss@h:1/0"));
+    }
+
+    #[test]
+    fn reports_what_is_not_built_yet() {
+        let mut config = Config::default().channels("redis://:pw@h:1,local,quic").unwrap();
+        config.model = Some(serde_json::Value::Null);
+        let reported: Vec<_> = config.unavailable().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            reported,
+            [
+                "redis://***@h:1: not built yet",
+                "quic: not built yet",
+                "model: read, but not used yet"
+            ]
+        );
+        assert_eq!(config.available().collect::<Vec<_>>(), [&ChannelSpec::Local]);
+    }
+}

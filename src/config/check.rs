@@ -1,0 +1,254 @@
+//! Whether the settings fit together.
+
+use fmi_actors::{Error, Result};
+
+use super::{Config, address, channel, ranks, told, units};
+
+/// The longest name of a job, in bytes: it travels in the first frame to the rendezvous.
+const LONGEST_NAME: usize = 255;
+
+impl Config {
+    /// Checks that the settings make sense together. Joining a job does it too.
+    ///
+    /// A rank beyond the size is [`Error::RankOutOfRange`], all else [`Error::Config`] with the
+    /// setting as its origin.
+    pub fn validate(&self) -> Result<()> {
+        self.validate_each()?;
+        self.validate_ranks()?;
+        self.validate_channels()
+    }
+
+    /// Each setting alone. The sources check most of this, but setters and fields take anything.
+    fn validate_each(&self) -> Result<()> {
+        let name = &self.job;
+        if name.is_empty() {
+            return Err(told("job", "the job has no name: set FMI_JOB to one"));
+        }
+        if name.len() > LONGEST_NAME || name.contains(char::is_control) {
+            return Err(told(
+                "job",
+                "the name is longer than 255 bytes or has control characters: choose a plain one",
+            ));
+        }
+        if self.token.as_ref().is_some_and(|token| token.expose().is_empty()) {
+            return Err(told("token", "the token is empty: set FMI_TOKEN to the job's secret"));
+        }
+        if let Some(size) = self.size {
+            ranks::check_size(size).map_err(|wrong| told("size", wrong))?;
+        }
+        if let Some(listen) = &self.listen {
+            address::listen(listen).map_err(|wrong| told("listen", wrong))?;
+        }
+        if let Some(advertise) = &self.advertise {
+            address::advertise(advertise).map_err(|wrong| told("advertise", wrong))?;
+        }
+        for (name, deadline) in [
+            ("deadlines.join", self.deadlines.join),
+            ("deadlines.silent", self.deadlines.silent),
+            ("deadlines.operation", self.deadlines.operation),
+        ] {
+            units::check_deadline(deadline).map_err(|wrong| told(name, wrong))?;
+        }
+        for (name, bytes) in
+            [("limits.outbox", self.limits.outbox), ("limits.credit", self.limits.credit)]
+        {
+            units::check_bytes(bytes).map_err(|wrong| told(name, wrong))?;
+        }
+        if let Some(threads) = self.threads {
+            check_threads(threads).map_err(|wrong| told("threads", wrong))?;
+        }
+        Ok(())
+    }
+
+    /// Ranks, size and rendezvous.
+    fn validate_ranks(&self) -> Result<()> {
+        let Some(ranks) = &self.ranks else {
+            return match (&self.rendezvous, self.size) {
+                (Some(_), None) => Err(told(
+                    "size",
+                    "a rendezvous is given without a size: set FMI_SIZE to the number of ranks \
+                     of the job",
+                )),
+                _ => Ok(()),
+            };
+        };
+        let Some(size) = self.size else {
+            return Err(told(
+                "rank",
+                "a rank is given without a size: set FMI_SIZE to the number of ranks of the job",
+            ));
+        };
+        if let Some(&rank) = ranks.iter().find(|rank| **rank >= size) {
+            return Err(Error::RankOutOfRange { operation: "join", rank, size });
+        }
+        ranks::check(ranks).map_err(|wrong| told("rank", wrong))?;
+        // A process that has all ranks needs to meet nobody.
+        if self.rendezvous.is_none() && ranks.len() < size {
+            return Err(told(
+                "rendezvous",
+                format!(
+                    "this process has {} of {size} ranks and no rendezvous to meet the others: \
+                     set FMI_RENDEZVOUS=tcp://HOST:PORT, or start the job with `fmi run`",
+                    ranks.len()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_channels(&self) -> Result<()> {
+        if self.channels.is_empty() {
+            return Ok(());
+        }
+        channel::check(&self.channels).map_err(|wrong| told("channels", wrong))?;
+        if self.available().next().is_none() {
+            let reasons: Vec<_> = self
+                .channels
+                .iter()
+                .filter_map(|channel| Some(format!("{channel}: {}", channel.unavailable()?)))
+                .collect();
+            return Err(told(
+                "channels",
+                format!(
+                    "no channel is left to use ({}): add local or tcp to FMI_CHANNELS",
+                    reasons.join(", ")
+                ),
+            ));
+        }
+        let here = self.ranks.as_ref().map_or(1, Vec::len);
+        let others = self.rendezvous.is_some() && self.size.is_some_and(|size| here < size);
+        if others && !self.available().any(|channel| channel.leaves_the_process()) {
+            return Err(told(
+                "channels",
+                "local alone reaches no other process: add tcp to FMI_CHANNELS",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses to run ranks on no thread.
+pub(super) fn check_threads(threads: usize) -> Result<(), String> {
+    match threads {
+        0 => Err("no rank can run on 0 threads: give at least 1, or leave it out".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn refused(config: Config, origin: &str, message: &str) {
+        assert_eq!(config.validate(), Err(told(origin, message)));
+    }
+
+    fn base() -> Config {
+        Config::default().size(8).rank(3).rendezvous("tcp://h:1").unwrap()
+    }
+
+    #[test]
+    fn accepts_what_fits() {
+        assert_eq!(base().validate(), Ok(()));
+        assert_eq!(Config::default().size(4).validate(), Ok(()));
+        assert_eq!(Config::default().size(1).rank(0).validate(), Ok(()));
+        assert_eq!(Config::default().size(3).ranks([2, 0, 1]).validate(), Ok(()));
+    }
+
+    #[cfg(feature = "tcp")]
+    #[test]
+    fn accepts_channels_of_which_one_is_left() {
+        assert_eq!(base().channels("redis://h:1,tcp").unwrap().validate(), Ok(()));
+    }
+
+    #[test]
+    fn rank_beyond_size() {
+        let wrong = Err(Error::RankOutOfRange { operation: "join", rank: 8, size: 8 });
+        assert_eq!(base().rank(8).validate(), wrong);
+        assert_eq!(base().ranks([7, 8]).validate(), wrong);
+    }
+
+    #[test]
+    fn sizes_and_ranks() {
+        refused(
+            base().size(0),
+            "size",
+            "a job cannot have 0 ranks: give a number from 1 to 1048576",
+        );
+        refused(base().ranks([1, 2, 1]), "rank", "rank 1 is named twice: name each rank once");
+        refused(
+            base().ranks([]),
+            "rank",
+            "no rank in the list: name at least one, or leave it out to be given one",
+        );
+        refused(
+            Config::default().rank(3),
+            "rank",
+            "a rank is given without a size: set FMI_SIZE to the number of ranks of the job",
+        );
+        refused(
+            Config::default().size(8).ranks([3, 4]),
+            "rendezvous",
+            "this process has 2 of 8 ranks and no rendezvous to meet the others: set \
+             FMI_RENDEZVOUS=tcp://HOST:PORT, or start the job with `fmi run`",
+        );
+        refused(
+            Config::default().rendezvous("tcp://h:1").unwrap(),
+            "size",
+            "a rendezvous is given without a size: set FMI_SIZE to the number of ranks of the job",
+        );
+    }
+
+    #[test]
+    fn channels() {
+        refused(
+            base().channels("shm,redis://:pw@h:1").unwrap(),
+            "channels",
+            "no channel is left to use (shm: not built yet, redis://***@h:1: not built yet): \
+             add local or tcp to FMI_CHANNELS",
+        );
+        refused(
+            base().channels("local").unwrap(),
+            "channels",
+            "local alone reaches no other process: add tcp to FMI_CHANNELS",
+        );
+    }
+
+    #[test]
+    fn each_setting_alone() {
+        refused(base().job(""), "job", "the job has no name: set FMI_JOB to one");
+        for name in ["a\nb".to_owned(), "x".repeat(256)] {
+            refused(
+                base().job(name),
+                "job",
+                "the name is longer than 255 bytes or has control characters: choose a plain one",
+            );
+        }
+        refused(base().token(""), "token", "the token is empty: set FMI_TOKEN to the job's secret");
+        refused(
+            base().silent_deadline(Duration::ZERO),
+            "deadlines.silent",
+            "a deadline of 0 would fail every wait: write a longer one",
+        );
+        refused(
+            base().operation_deadline(Duration::MAX),
+            "deadlines.operation",
+            "a deadline may be at most 365 days (8760 h)",
+        );
+        refused(
+            base().credit(0),
+            "limits.credit",
+            "a limit of 0 bytes would let nothing through: write a larger one",
+        );
+        refused(
+            base().threads(0),
+            "threads",
+            "no rank can run on 0 threads: give at least 1, or leave it out",
+        );
+        let mut config = base();
+        config.listen = Some("here".to_owned());
+        refused(config, "listen", "\"here\" has no port: add one, or :0 for any free port");
+    }
+}

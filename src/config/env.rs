@@ -1,0 +1,136 @@
+//! The environment: the variables of the process contract.
+
+use std::ffi::{OsStr, OsString};
+
+use fmi_actors::Result;
+
+use super::{Config, Rendezvous, Token, address, channel, ranks, told};
+
+/// Looks a variable up. A closure, so that tests need not change the process's environment.
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Overrides `config` with what the environment says.
+pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
+    if let Some(job) = text(lookup, "FMI_JOB")? {
+        config.job = job;
+    }
+    if let Some(size) = read(lookup, "FMI_SIZE", ranks::size)? {
+        config.size = Some(size);
+    }
+    if let Some(ranks) = read(lookup, "FMI_RANK", ranks::read)? {
+        config.ranks = Some(ranks);
+    }
+    if let Some(token) = text(lookup, "FMI_TOKEN")? {
+        config.token = Some(Token::from(token));
+    }
+    if let Some(rendezvous) = read(lookup, "FMI_RENDEZVOUS", Rendezvous::read)? {
+        config.rendezvous = Some(rendezvous);
+    }
+    if let Some(channels) = read(lookup, "FMI_CHANNELS", channel::list)? {
+        config.channels = channels;
+    }
+    if let Some(listen) = read(lookup, "FMI_LISTEN", address::listen)? {
+        config.listen = Some(listen);
+    }
+    if let Some(advertise) = read(lookup, "FMI_ADVERTISE", address::advertise)? {
+        config.advertise = Some(advertise);
+    }
+    Ok(())
+}
+
+/// A variable. An empty one counts as not set: launchers often cannot take one away.
+pub(super) fn raw(lookup: Lookup<'_>, name: &str) -> Option<OsString> {
+    lookup(name).filter(|value| value != OsStr::new(""))
+}
+
+/// A variable as text. The error does not show the value: it may be the token.
+fn text(lookup: Lookup<'_>, name: &str) -> Result<Option<String>> {
+    raw(lookup, name)
+        .map(|value| value.into_string().map_err(|_| told(name, "is not valid UTF-8")))
+        .transpose()
+}
+
+fn read<T>(
+    lookup: Lookup<'_>,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>> {
+    text(lookup, name)?
+        .map(|value| parse(value.trim()).map_err(|wrong| told(name, wrong)))
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ChannelSpec;
+
+    fn with(variables: &[(&str, &str)]) -> Result<Config> {
+        let lookup = |name: &str| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        };
+        let mut config = Config::default();
+        apply(&mut config, &lookup).map(|()| config)
+    }
+
+    #[test]
+    fn reads_every_variable() {
+        let config = with(&[
+            ("FMI_JOB", "scoring-42"),
+            ("FMI_SIZE", "16"),
+            ("FMI_RANK", "0,4,8-9"),
+            ("FMI_TOKEN", " spaces count "),
+            ("FMI_RENDEZVOUS", "tcp://10.0.0.1:10000"),
+            ("FMI_CHANNELS", "local,tcp"),
+            ("FMI_LISTEN", "0.0.0.0:7000"),
+            ("FMI_ADVERTISE", "203.0.113.9:7000"),
+        ])
+        .unwrap();
+        assert_eq!(config.job, "scoring-42");
+        assert_eq!(config.size, Some(16));
+        assert_eq!(config.ranks, Some(vec![0, 4, 8, 9]));
+        assert_eq!(config.token, Some(Token::from(" spaces count ")));
+        assert_eq!(config.rendezvous.unwrap().address(), "10.0.0.1:10000");
+        assert_eq!(config.channels, [ChannelSpec::Local, ChannelSpec::Tcp]);
+        assert_eq!(config.listen.as_deref(), Some("0.0.0.0:7000"));
+        assert_eq!(config.advertise.as_deref(), Some("203.0.113.9:7000"));
+    }
+
+    #[test]
+    fn empty_variables_count_as_unset() {
+        let config = with(&[("FMI_RANK", ""), ("FMI_TOKEN", ""), ("FMI_SIZE", " 4 ")]).unwrap();
+        assert_eq!(config, Config::default().size(4));
+    }
+
+    #[test]
+    fn names_the_variable() {
+        for (name, value, wrong) in [
+            (
+                "FMI_SIZE",
+                "0",
+                "FMI_SIZE: a job cannot have 0 ranks: give a number from 1 to 1048576",
+            ),
+            ("FMI_RANK", "1,2,1", "FMI_RANK: rank 1 is named twice: name each rank once"),
+            ("FMI_RENDEZVOUS", "h:1", "FMI_RENDEZVOUS: \"h:1\" is no URL: write tcp://HOST:PORT"),
+            ("FMI_CHANNELS", "tpc", "FMI_CHANNELS: \"tpc\" is no channel: did you mean \"tcp\"?"),
+            ("FMI_LISTEN", "h", "FMI_LISTEN: \"h\" has no port: add one, or :0 for any free port"),
+            (
+                "FMI_ADVERTISE",
+                "h:0",
+                "FMI_ADVERTISE: \"h:0\" has port 0: write the port that others can reach",
+            ),
+        ] {
+            assert_eq!(with(&[(name, value)]).unwrap_err().to_string(), wrong);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_no_text_are_not_shown() {
+        use std::os::unix::ffi::OsStringExt;
+        let lookup =
+            |name: &str| (name == "FMI_TOKEN").then(|| OsString::from_vec(b"hunter2\xff".to_vec()));
+        let wrong = apply(&mut Config::default(), &lookup).unwrap_err();
+        assert_eq!(wrong, told("FMI_TOKEN", "is not valid UTF-8"));
+    }
+}

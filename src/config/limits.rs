@@ -1,0 +1,42 @@
+//! Deadlines and bounds on memory.
+
+use std::time::Duration;
+
+/// How long to wait for what. Every wait of the library has one of these deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deadlines {
+    /// Until all ranks of the job have joined. 60 s if not set.
+    pub join: Duration,
+    /// A peer that gives no sign of life for so long is lost. 10 s if not set.
+    pub silent: Duration,
+    /// One operation on peers that are alive. 15 min if not set.
+    pub operation: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            join: Duration::from_secs(60),
+            silent: Duration::from_secs(10),
+            operation: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// Bounds on memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// What may wait to be sent to one peer; then `send` waits. One message of any size fits an
+    /// empty outbox. 4 MiB if not set.
+    pub outbox: usize,
+    /// What one peer may send ahead of the receives. 1 MiB if not set.
+    pub credit: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { outbox: 4 << 20, credit: 1 << 20 }
+    }
+}

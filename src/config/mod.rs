@@ -1,0 +1,276 @@
+//! Where a job gets its settings from: environment, `fmi.toml`, FMI's `fmi.json`, or code.
+//!
+//! [`Config::from_env`] reads a file, if there is one, and then the environment; setters come
+//! last. [`Config::validate`] checks that the settings fit together. `docs/configuration.md` has
+//! the tables.
+
+mod address;
+mod channel;
+mod check;
+mod env;
+mod json;
+mod json_tree;
+mod limits;
+mod load;
+mod ranks;
+mod suggest;
+mod token;
+mod toml;
+mod tree;
+mod units;
+
+pub use address::Rendezvous;
+pub use channel::{ChannelSpec, Unavailable};
+pub use limits::{Deadlines, Limits};
+pub use token::Token;
+
+use std::time::Duration;
+
+use fmi_actors::{Error, Result};
+
+/// Everything that a process is told about its job.
+///
+/// Fields are public, and each has a setter of the same name that can be chained:
+///
+/// ```
+/// use fmi::config::Config;
+///
+/// let config = Config::default()
+///     .job("scoring-42")
+///     .size(8)
+///     .rank(3)
+///     .rendezvous("tcp://10.0.0.1:10000")?;
+/// config.validate()?;
+/// # Ok::<(), fmi_actors::Error>(())
+/// ```
+///
+/// Setters that read text return a `Result`, as the text may be wrong. What only makes sense
+/// together (a rank and the size) is checked by [`Config::validate`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Name of the job: processes that give the same name meet. `default` if not set.
+    pub job: String,
+    /// How many ranks the job has.
+    pub size: Option<usize>,
+    /// The ranks of this process. `None`: all of them without a rendezvous, else the rendezvous
+    /// gives a number.
+    pub ranks: Option<Vec<usize>>,
+    /// The secret that all processes of the job share.
+    pub token: Option<Token>,
+    /// Where the processes of the job find each other. `None`: all ranks are in this process.
+    pub rendezvous: Option<Rendezvous>,
+    /// The channels to use, also those that this build lacks; see [`Config::available`]. Empty:
+    /// the library chooses.
+    pub channels: Vec<ChannelSpec>,
+    /// Where the tcp channel listens, `HOST:PORT`; port 0 is any free one. `None`: a free port
+    /// on all addresses.
+    pub listen: Option<String>,
+    /// Where other processes reach this one, `HOST` or `HOST:PORT`, if that is not where it
+    /// listens (address translation, mapped container ports).
+    pub advertise: Option<String>,
+    /// How long to wait for what.
+    pub deadlines: Deadlines,
+    /// Bounds on memory.
+    pub limits: Limits,
+    /// Whether a runtime stays awake for about 1 ms after the last message, which saves the
+    /// 40–120 µs of waking it. `true` if not set.
+    pub keep_awake: bool,
+    /// How many threads (arbiters) run the ranks of this process. `None`: one a core.
+    pub threads: Option<usize>,
+    /// The `model` of an `fmi.json`, as it was read. Not used yet.
+    pub model: Option<serde_json::Value>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            job: "default".to_owned(),
+            size: None,
+            ranks: None,
+            token: None,
+            rendezvous: None,
+            channels: Vec::new(),
+            listen: None,
+            advertise: None,
+            deadlines: Deadlines::default(),
+            limits: Limits::default(),
+            keep_awake: true,
+            threads: None,
+            model: None,
+        }
+    }
+}
+
+impl Config {
+    /// Names the job.
+    pub fn job(mut self, name: impl Into<String>) -> Self {
+        self.job = name.into();
+        self
+    }
+
+    /// Sets how many ranks the job has.
+    pub fn size(mut self, size: usize) -> Self {
+        self.size = Some(size);
+        self
+    }
+
+    /// Gives this process one rank.
+    pub fn rank(self, rank: usize) -> Self {
+        self.ranks([rank])
+    }
+
+    /// Gives this process several ranks, a pack.
+    pub fn ranks(mut self, ranks: impl IntoIterator<Item = usize>) -> Self {
+        self.ranks = Some(ranks.into_iter().collect());
+        self
+    }
+
+    /// Sets the secret of the job.
+    pub fn token(mut self, token: impl Into<Token>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Sets where the processes find each other: `tcp://HOST:PORT`.
+    pub fn rendezvous(mut self, url: &str) -> Result<Self> {
+        self.rendezvous = Some(Rendezvous::read(url).map_err(|wrong| told("rendezvous", wrong))?);
+        Ok(self)
+    }
+
+    /// Sets the channels: names or URLs with commas between them, as `FMI_CHANNELS` has them.
+    pub fn channels(mut self, list: &str) -> Result<Self> {
+        self.channels = channel::list(list).map_err(|wrong| told("channels", wrong))?;
+        Ok(self)
+    }
+
+    /// Sets where the tcp channel listens: `HOST:PORT`, port 0 for any free one.
+    pub fn listen(mut self, address: &str) -> Result<Self> {
+        self.listen = Some(address::listen(address).map_err(|wrong| told("listen", wrong))?);
+        Ok(self)
+    }
+
+    /// Sets where other processes reach this one: `HOST` or `HOST:PORT`.
+    pub fn advertise(mut self, address: &str) -> Result<Self> {
+        let address = address::advertise(address).map_err(|wrong| told("advertise", wrong))?;
+        self.advertise = Some(address);
+        Ok(self)
+    }
+
+    /// Sets how long to wait until all ranks have joined.
+    pub fn join_deadline(mut self, deadline: Duration) -> Self {
+        self.deadlines.join = deadline;
+        self
+    }
+
+    /// Sets how long a peer may be silent before it counts as lost.
+    pub fn silent_deadline(mut self, deadline: Duration) -> Self {
+        self.deadlines.silent = deadline;
+        self
+    }
+
+    /// Sets how long one operation may wait for peers that are alive.
+    pub fn operation_deadline(mut self, deadline: Duration) -> Self {
+        self.deadlines.operation = deadline;
+        self
+    }
+
+    /// Sets how many bytes may wait to be sent to one peer.
+    pub fn outbox(mut self, bytes: usize) -> Self {
+        self.limits.outbox = bytes;
+        self
+    }
+
+    /// Sets how many bytes a peer may send ahead of the receives.
+    pub fn credit(mut self, bytes: usize) -> Self {
+        self.limits.credit = bytes;
+        self
+    }
+
+    /// Says whether a runtime stays awake for about 1 ms after the last message.
+    pub fn keep_awake(mut self, on: bool) -> Self {
+        self.keep_awake = on;
+        self
+    }
+
+    /// Sets how many threads run the ranks of this process.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+}
+
+/// The error for a setting, with the place where it was made.
+fn told(origin: impl Into<String>, message: impl Into<String>) -> Error {
+    Error::Config { origin: origin.into(), message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_has_nothing_set() {
+        let config = Config::default();
+        assert_eq!(config.job, "default");
+        assert_eq!((config.size, &config.ranks, &config.rendezvous), (None, &None, &None));
+        assert!(config.channels.is_empty() && config.token.is_none());
+        assert_eq!(config.deadlines.join, Duration::from_secs(60));
+        assert_eq!(config.deadlines.silent, Duration::from_secs(10));
+        assert_eq!(config.deadlines.operation, Duration::from_secs(900));
+        assert_eq!(config.limits.outbox, 4 << 20);
+        assert_eq!(config.limits.credit, 1 << 20);
+        assert!(config.keep_awake);
+        assert_eq!(config.validate(), Ok(()));
+    }
+
+    #[test]
+    fn setters_chain() {
+        let config = Config::default()
+            .job("x")
+            .size(8)
+            .rank(3)
+            .token("secret")
+            .rendezvous("tcp://h:1")
+            .and_then(|config| config.channels("local,tcp"))
+            .and_then(|config| config.listen("0.0.0.0:0"))
+            .and_then(|config| config.advertise("h"))
+            .unwrap()
+            .join_deadline(Duration::from_secs(1))
+            .silent_deadline(Duration::from_secs(2))
+            .operation_deadline(Duration::from_secs(3))
+            .outbox(4)
+            .credit(5)
+            .keep_awake(false)
+            .threads(6);
+        assert_eq!((config.job.as_str(), config.size, config.threads), ("x", Some(8), Some(6)));
+        assert_eq!(config.ranks, Some(vec![3]));
+        assert_eq!(config.channels, [ChannelSpec::Local, ChannelSpec::Tcp]);
+        assert_eq!(config.listen.as_deref(), Some("0.0.0.0:0"));
+        assert_eq!(config.advertise.as_deref(), Some("h"));
+        assert_eq!(config.deadlines.operation, Duration::from_secs(3));
+        assert_eq!((config.limits.outbox, config.limits.credit), (4, 5));
+        assert!(!config.keep_awake);
+    }
+
+    #[test]
+    fn setters_name_what_they_refuse() {
+        let wrong = Config::default().listen("0.0.0.0").unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "listen: \"0.0.0.0\" has no port: add one, or :0 for any free port"
+        );
+    }
+
+    #[test]
+    fn no_secret_in_debug() {
+        let config = Config::default()
+            .token("hunter2")
+            .channels("redis://user:hunter2@cache:6379/0")
+            .unwrap();
+        for text in [format!("{config:?}"), format!("{config:#?}")] {
+            assert!(!text.contains("hunter2"), "{text}");
+            assert!(text.contains("Token(hidden)"), "{text}");
+        }
+    }
+}

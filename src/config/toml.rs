@@ -1,0 +1,171 @@
+//! `fmi.toml`.
+
+use ::toml::Spanned;
+use ::toml::de::{DeTable, DeValue};
+use fmi_actors::Result;
+
+use super::check::check_threads;
+use super::tree::{Document, Entry, Node, Tree};
+use super::{Config, Rendezvous, address, channel, ranks, units};
+
+const SECTIONS: [&str; 4] = ["deadlines", "limits", "tcp", "run"];
+
+const KEYS: [&str; 19] = [
+    "job",
+    "size",
+    "rank",
+    "ranks",
+    "rendezvous",
+    "channels",
+    "deadlines",
+    "deadlines.join",
+    "deadlines.silent",
+    "deadlines.operation",
+    "limits",
+    "limits.outbox",
+    "limits.credit",
+    "tcp",
+    "tcp.listen",
+    "tcp.advertise",
+    "run",
+    "run.threads",
+    "run.keep_awake",
+];
+
+/// Reads a file's text.
+pub(super) fn read(origin: &str, text: &str) -> Result<Config> {
+    let document = Document { origin, text };
+    let root = DeTable::parse(text).map_err(|wrong| {
+        let at = wrong.span().map_or(text.len(), |span| span.start);
+        document.error(at, format!("not valid TOML: {}", wrong.message()))
+    })?;
+    let root = Tree { at: 0, node: table(root.get_ref()) };
+    let mut config = Config::default();
+    for setting in document.settings(&root, &SECTIONS)? {
+        match set(&mut config, &setting.path, setting.value) {
+            Some(Ok(())) => {}
+            Some(Err(wrong)) => return Err(document.wrong(&setting, &wrong)),
+            None if setting.path == "token" => {
+                let wrong = "a secret does not belong in a file: set FMI_TOKEN instead";
+                return Err(document.wrong(&setting, wrong));
+            }
+            None => return Err(document.unknown(&setting, &KEYS)),
+        }
+    }
+    Ok(config)
+}
+
+/// Applies one setting; `None` if there is no such key.
+fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), String>> {
+    let done = match path {
+        "job" => value.text().map(|job| config.job = job.to_owned()),
+        "size" => value.number().and_then(|size| {
+            config.size = Some(size);
+            ranks::check_size(size)
+        }),
+        "rank" | "ranks" if config.ranks.is_some() => {
+            Err("rank and ranks are both given: keep one".to_owned())
+        }
+        "rank" | "ranks" => pack(value).map(|ranks| config.ranks = Some(ranks)),
+        "rendezvous" => value
+            .text()
+            .and_then(Rendezvous::read)
+            .map(|rendezvous| config.rendezvous = Some(rendezvous)),
+        "channels" => channels(value).map(|channels| config.channels = channels),
+        "deadlines.join" => deadline(value).map(|join| config.deadlines.join = join),
+        "deadlines.silent" => deadline(value).map(|silent| config.deadlines.silent = silent),
+        "deadlines.operation" => {
+            deadline(value).map(|operation| config.deadlines.operation = operation)
+        }
+        "limits.outbox" => bytes(value).map(|outbox| config.limits.outbox = outbox),
+        "limits.credit" => bytes(value).map(|credit| config.limits.credit = credit),
+        "tcp.listen" => {
+            value.text().and_then(address::listen).map(|listen| config.listen = Some(listen))
+        }
+        "tcp.advertise" => value
+            .text()
+            .and_then(address::advertise)
+            .map(|advertise| config.advertise = Some(advertise)),
+        "run.threads" => value.number().and_then(|threads| {
+            config.threads = Some(threads);
+            check_threads(threads)
+        }),
+        "run.keep_awake" => value.flag().map(|on| config.keep_awake = on),
+        section if SECTIONS.contains(&section) => Ok(()),
+        _ => return None,
+    };
+    Some(done)
+}
+
+/// `3`, `"0-15"` or `[0, 4, 8]`.
+fn pack(value: &Tree) -> Result<Vec<usize>, String> {
+    let ranks = match &value.node {
+        Node::Text(text) => return ranks::read(text),
+        Node::Integer(_) => vec![value.number()?],
+        Node::List(list) => list.iter().map(Tree::number).collect::<Result<_, _>>()?,
+        _ => return value.wrong("a rank, a list of ranks or a text as \"0-15\""),
+    };
+    ranks::check(&ranks)?;
+    Ok(ranks)
+}
+
+/// `["local", "tcp"]` or `"local,tcp"`.
+fn channels(value: &Tree) -> Result<Vec<channel::ChannelSpec>, String> {
+    if let Node::Text(text) = &value.node {
+        return channel::list(text);
+    }
+    let channels = value.list()?.iter().map(|item| channel::ChannelSpec::read(item.text()?));
+    let channels = channels.collect::<Result<Vec<_>, String>>()?;
+    channel::check(&channels)?;
+    Ok(channels)
+}
+
+fn deadline(value: &Tree) -> Result<std::time::Duration, String> {
+    match &value.node {
+        Node::Text(text) => units::deadline(text),
+        _ => value.wrong("a duration in quotes, as \"10 s\""),
+    }
+}
+
+fn bytes(value: &Tree) -> Result<usize, String> {
+    match &value.node {
+        Node::Text(text) => units::bytes(text),
+        Node::Integer(_) => {
+            let bytes = value.number()?;
+            units::check_bytes(bytes).map(|()| bytes)
+        }
+        _ => value.wrong("a size as \"4 MiB\" or a number of bytes"),
+    }
+}
+
+fn table(table: &DeTable<'_>) -> Node {
+    let mut entries: Vec<_> = table
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.get_ref().to_string(),
+            at: key.span().start,
+            value: tree(value),
+        })
+        .collect();
+    // The parser sorts by name; errors shall come in the order of the file.
+    entries.sort_by_key(|entry| entry.at);
+    Node::Table(entries)
+}
+
+fn tree(value: &Spanned<DeValue<'_>>) -> Tree {
+    let node = match value.get_ref() {
+        DeValue::Table(inner) => table(inner),
+        DeValue::Array(items) => Node::List(items.iter().map(tree).collect()),
+        DeValue::String(text) => Node::Text(text.to_string()),
+        DeValue::Boolean(flag) => Node::Flag(*flag),
+        DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
+            .map_or(Node::Other("a number too large"), Node::Integer),
+        DeValue::Float(_) => Node::Other("a number with a point"),
+        DeValue::Datetime(_) => Node::Other("a date"),
+    };
+    Tree { at: value.span().start, node }
+}
+
+#[cfg(test)]
+#[path = "toml_tests.rs"]
+mod tests;

@@ -1,0 +1,190 @@
+//! Tests of `fmi.toml`.
+
+use std::time::Duration;
+
+use super::super::{ChannelSpec, told};
+use super::*;
+
+fn refused(text: &str, place: &str, message: &str) {
+    let wrong = read("fmi.toml", text).expect_err(text);
+    assert_eq!(wrong, told(format!("fmi.toml:{place}"), message), "{text}");
+}
+
+#[test]
+fn reads_every_key() {
+    let text = r#"
+        job = "scoring-42"
+        size = 16
+        ranks = "0-7"
+        rendezvous = "tcp://10.0.0.1:10000"
+        channels = ["local", "tcp", "redis://cache:6379/0"]
+
+        [deadlines]
+        join = "2min"
+        silent = "500ms"
+        operation = "1 h"
+
+        [limits]
+        outbox = "8 MiB"
+        credit = 65536
+
+        [tcp]
+        listen = "0.0.0.0:7000"
+        advertise = "203.0.113.9"
+
+        [run]
+        threads = 2
+        keep_awake = false
+    "#;
+    let mut expected = Config::default()
+        .job("scoring-42")
+        .size(16)
+        .ranks(0..8)
+        .join_deadline(Duration::from_secs(120))
+        .silent_deadline(Duration::from_millis(500))
+        .operation_deadline(Duration::from_secs(3600))
+        .outbox(8 << 20)
+        .credit(65536)
+        .threads(2)
+        .keep_awake(false);
+    expected.rendezvous = Some("tcp://10.0.0.1:10000".parse().unwrap());
+    expected.channels = channel::list("local,tcp,redis://cache:6379/0").unwrap();
+    expected.listen = Some("0.0.0.0:7000".to_owned());
+    expected.advertise = Some("203.0.113.9".to_owned());
+    assert_eq!(read("fmi.toml", text), Ok(expected));
+}
+
+#[test]
+fn the_example_in_the_docs_is_read_and_has_every_key() {
+    let docs = include_str!("../../docs/configuration.md");
+    let example = docs.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    read("docs", example).unwrap();
+    // "rank" is the other name of "ranks"; sections show as "[tcp]".
+    for key in KEYS.iter().filter(|key| **key != "rank") {
+        let name = key.rsplit('.').next().unwrap();
+        assert!(
+            example.contains(&format!("\n{name} = ")) || example.contains(&format!("[{name}]"))
+        );
+    }
+}
+
+#[test]
+fn every_key_is_one_that_can_be_set() {
+    for key in KEYS {
+        let value = Tree { at: 0, node: Node::Other("nothing") };
+        assert!(set(&mut Config::default(), key, &value).is_some(), "{key}");
+    }
+}
+
+#[test]
+fn an_empty_file_sets_nothing() {
+    assert_eq!(read("fmi.toml", ""), Ok(Config::default()));
+    assert_eq!(read("fmi.toml", "[tcp]\n# nothing\n"), Ok(Config::default()));
+}
+
+#[test]
+fn ranks_in_all_forms() {
+    for (text, ranks) in
+        [("rank = 3", vec![3]), ("rank = \"0,2-3\"", vec![0, 2, 3]), ("ranks = [4, 1]", vec![4, 1])]
+    {
+        assert_eq!(read("f", text).unwrap().ranks, Some(ranks), "{text}");
+    }
+    refused("rank = 1\nranks = [2]", "2:9", "ranks: rank and ranks are both given: keep one");
+    refused("ranks = [1, 1]", "1:9", "ranks: rank 1 is named twice: name each rank once");
+    refused("rank = -1", "1:8", "rank: must be a whole number from 0 up, not -1");
+    refused(
+        "rank = 1.5",
+        "1:8",
+        "rank: must be a rank, a list of ranks or a text as \"0-15\", not a number with a point",
+    );
+}
+
+#[test]
+fn channels_in_both_forms() {
+    let expected = [ChannelSpec::Local, ChannelSpec::Tcp];
+    for text in ["channels = [\"local\", \"tcp\"]", "channels = \"local,tcp\""] {
+        assert_eq!(read("f", text).unwrap().channels, expected);
+    }
+    refused(
+        "channels = [\"tpc\"]",
+        "1:12",
+        "channels: \"tpc\" is no channel: did you mean \"tcp\"?",
+    );
+    refused("channels = [1]", "1:12", "channels: must be a text in quotes, not a whole number");
+    refused("channels = true", "1:12", "channels: must be a list, not true or false");
+}
+
+#[test]
+fn unknown_keys() {
+    refused("job = \"x\"\n  rnak = 3", "2:3", "unknown key \"rnak\": did you mean \"rank\"?");
+    refused(
+        "[deadlines]\njion = \"1 s\"",
+        "2:1",
+        "unknown key \"deadlines.jion\": did you mean \"deadlines.join\"?",
+    );
+    refused("[deadline]\n", "1:2", "unknown key \"deadline\": did you mean \"deadlines\"?");
+    refused("listen = \"h:1\"", "1:1", "unknown key \"listen\": did you mean \"tcp.listen\"?");
+    refused(
+        "[tcp]\ncolour = 1",
+        "2:1",
+        "unknown key \"tcp.colour\": the keys here are listen, advertise",
+    );
+    refused(
+        "tcp.colour.red = 1",
+        "1:5",
+        "unknown key \"tcp.colour\": the keys here are listen, advertise",
+    );
+}
+
+#[test]
+fn the_first_mistake_in_the_file_is_told() {
+    refused("zzz = 1\naaa = 1\n", "1:1", {
+        "unknown key \"zzz\": the keys here are job, size, rank, ranks, rendezvous, channels, \
+         deadlines, limits, tcp, run"
+    });
+}
+
+#[test]
+fn wrong_values() {
+    refused("size = 0", "1:8", "size: a job cannot have 0 ranks: give a number from 1 to 1048576");
+    refused("size = \"8\"", "1:8", "size: must be a whole number, not a text");
+    refused("job = 1979-05-27", "1:7", "job: must be a text in quotes, not a date");
+    refused("tcp = 1", "1:7", "tcp: must be a table, not a whole number");
+    refused("rendezvous = \"h:1\"", "1:14", {
+        "rendezvous: \"h:1\" is no URL: write tcp://HOST:PORT"
+    });
+    refused("deadlines.join = 10", "1:18", {
+        "deadlines.join: must be a duration in quotes, as \"10 s\", not a whole number"
+    });
+    refused("[deadlines]\nsilent = \"10\"", "2:10", {
+        "deadlines.silent: \"10\" is no duration: write a number and us, ms, s, min or h, as in \
+         \"10 s\""
+    });
+    refused("limits.outbox = 0", "1:17", {
+        "limits.outbox: a limit of 0 bytes would let nothing through: write a larger one"
+    });
+    refused("limits.credit = true", "1:17", {
+        "limits.credit: must be a size as \"4 MiB\" or a number of bytes, not true or false"
+    });
+    refused("[run]\nthreads = 0", "2:11", {
+        "run.threads: no rank can run on 0 threads: give at least 1, or leave it out"
+    });
+    refused("[run]\nkeep_awake = \"no\"", "2:14", {
+        "run.keep_awake: must be true or false, not a text"
+    });
+}
+
+#[test]
+fn a_token_in_a_file_is_refused_and_not_shown() {
+    refused("token = \"hunter2\"", "1:9", {
+        "token: a secret does not belong in a file: set FMI_TOKEN instead"
+    });
+}
+
+#[test]
+fn bad_toml() {
+    refused("job = \"x\"\nsize 8\n", "2:6", "not valid TOML: key with no value, expected `=`");
+    refused("job = \"x", "1:9", "not valid TOML: invalid basic string, expected `\"`");
+    refused("job = 1\njob = 2", "2:1", "not valid TOML: duplicate key");
+    refused("[tcp", "1:5", "not valid TOML: unclosed table, expected `]`");
+}

@@ -1,0 +1,144 @@
+//! `fmi::run`: a program whose `main` is a rank.
+
+use crate::{Communicator, Context, config::Config, join, logging};
+use fmi_actors::{
+    Error, Reason, Result,
+    actor::{RankActor, Supervisor},
+    service::Service,
+};
+use actix::Actor;
+use std::{fmt::Display, future::Future, process::ExitCode, sync::Arc, thread};
+
+/// Runs `main` on every rank that the environment gives this process, and returns when all have
+/// ended and everything sent has arrived. With nothing set it runs `min(cores, 4)` ranks.
+///
+/// `#[fmi::rank]` writes exactly this call. If a rank returns an error or panics, the ranks of
+/// all processes end; the exit code is not 0 and the first cause is on stderr.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     fmi::run(|ctx: fmi::Context| async move {
+///         println!("rank {} of {}", ctx.rank(), ctx.size());
+///     })
+/// }
+/// ```
+pub fn run<F, Fut>(main: F) -> ExitCode
+where
+    F: Fn(Context) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Outcome> + 'static,
+{
+    logging::start();
+    exit_code(from_env().and_then(|config| run_with(config, main)))
+}
+
+/// As [`run`], with a configuration of your own; returns the first error instead of printing it.
+///
+/// # Errors
+/// What [`Config::join`] may return; [`Error::RankLost`] naming the rank that failed first.
+pub fn run_with<F, Fut>(config: Config, main: F) -> Result<()>
+where
+    F: Fn(Context) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Outcome> + 'static,
+{
+    config.validate()?;
+    let service = Service::get();
+    let own = config.ranks.as_ref().map_or(config.size.unwrap_or(1), Vec::len);
+    let own = if config.rendezvous.is_some() && config.ranks.is_none() { 1 } else { own };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = config.threads.unwrap_or(cores).min(own).max(1);
+    let homes: Vec<_> = (0..threads).map(|_| service.new_home()).collect();
+    let (send, receive) = std::sync::mpsc::channel();
+    let main = Arc::new(main);
+    service.spawn(async move {
+        let result = match join::enter(&config, &homes).await {
+            Ok(joined) => supervise(joined, &config.job, main).await,
+            Err(error) => Err(error),
+        };
+        let _ = send.send(result);
+    });
+    receive.recv().unwrap_or(Err(Error::Closed { operation: "run" }))
+}
+
+/// What a rank's `main` may return.
+#[diagnostic::on_unimplemented(
+    message = "a rank returns `()` or `Result<(), E>` where `E: Display`, not `{Self}`"
+)]
+pub trait Outcome {
+    /// The error as text, if it is one.
+    ///
+    /// # Errors
+    /// The error's `Display`.
+    fn outcome(self) -> Result<(), String>;
+}
+
+impl Outcome for () {
+    fn outcome(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<E: Display> Outcome for Result<(), E> {
+    fn outcome(self) -> Result<(), String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
+/// The environment's configuration, with a size if it has none.
+fn from_env() -> Result<Config> {
+    let mut config = Config::from_env()?;
+    if config.size.is_none() && config.rendezvous.is_none() && config.ranks.is_none() {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        config.size = Some(cores.min(4));
+    }
+    Ok(config)
+}
+
+async fn supervise<F, Fut>(joined: join::Joined, job: &str, main: Arc<F>) -> Result<()>
+where
+    F: Fn(Context) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Outcome> + 'static,
+{
+    let join::Joined { node, ranks, abort } = joined;
+    let watched = Arc::downgrade(&node);
+    let on_failure = Box::new(move |rank: u32, reason: &Reason| {
+        abort(rank, reason);
+        if let Some(node) = watched.upgrade() {
+            node.lose(&[rank], reason);
+        }
+    });
+    let (supervisor, report) = Supervisor::new(ranks.len(), on_failure);
+    let supervisor = supervisor.start();
+    for rank in &ranks {
+        let Some(endpoint) = node.endpoint(*rank) else { continue };
+        let Some(home) = endpoint.home().cloned() else { continue };
+        let context = Context::new(Communicator::world(&node, *rank, job), job);
+        let (main, supervisor) = (Arc::clone(&main), supervisor.clone().recipient());
+        home.settle(1);
+        home.spawn_fn(move || {
+            // The call itself may panic: that is the rank's failure too.
+            let life = async move { main(context).await.outcome().map_err(Reason::Failed) };
+            RankActor::new(endpoint, Box::pin(life), supervisor).start();
+        });
+    }
+    let result = report.await.unwrap_or(Ok(()));
+    node.leave().await;
+    result.map_err(|(rank, reason)| Error::RankLost { rank: rank as usize, reason })
+}
+
+fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::RankLost { rank, reason }) => {
+            match reason {
+                // What the rank itself said is the message.
+                Reason::Failed(text) => eprintln!("fmi: rank {rank}: {text}"),
+                reason => eprintln!("fmi: rank {rank}: {reason}"),
+            }
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("fmi: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,6 @@
+#[derive(serde::Serialize, fmi::Message)]
+struct Tagged<T> {
+    value: T,
+}
+
+fn main() {}

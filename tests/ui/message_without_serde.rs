@@ -1,0 +1,6 @@
+#[derive(fmi::Message)]
+struct Shard {
+    first_row: usize,
+}
+
+fn main() {}

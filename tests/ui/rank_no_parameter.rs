@@ -1,0 +1,4 @@
+#[fmi::rank]
+async fn main() -> fmi::Result<()> {
+    Ok(())
+}

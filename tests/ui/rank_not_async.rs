@@ -1,0 +1,4 @@
+#[fmi::rank]
+fn main(_ctx: fmi::Context) -> fmi::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,8 @@
+struct Program;
+
+impl Program {
+    #[fmi::rank]
+    async fn start(&self) {}
+}
+
+fn main() {}

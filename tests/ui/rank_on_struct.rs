@@ -1,0 +1,6 @@
+#[fmi::rank]
+struct Program {
+    ctx: fmi::Context,
+}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[fmi::rank(threads = 4)]
+async fn main(_ctx: fmi::Context) {}

@@ -1,0 +1,4 @@
+#[fmi::rank]
+async fn main(ctx: fmi::Context) -> usize {
+    ctx.rank()
+}

@@ -1,0 +1,2 @@
+#[fmi::rank]
+async fn main(_ctx: String) {}
