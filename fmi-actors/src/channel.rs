@@ -50,6 +50,12 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// What it would take without keeping it waiting for long.
     fn room(&self) -> Room;
 
+    /// Another handle to the link, for one pair: where the link itself costs next to nothing, a
+    /// count that all cores share would be most of its price.
+    fn handle(&self) -> Option<Arc<dyn Link>> {
+        None
+    }
+
     /// Takes a frame, whatever [`room`](Self::room) said: callers ask first. From any thread.
     fn send(&self, frame: Frame);
 

@@ -6,7 +6,6 @@
 
 use crate::{
     channel::{Link, Seat},
-    clock::Time,
     now,
     service::Service,
 };
@@ -53,7 +52,9 @@ pub struct Home {
 
 thread_local! {
     static HERE: OnceCell<HomeHandle> = const { OnceCell::new() };
-    static LAST: Cell<Time> = const { Cell::new(Time(0)) };
+    /// Something was sent or arrived since the keep-awake task looked. A flag, not a time:
+    /// asking for the time would cost more than all else here.
+    static TOUCHED: Cell<bool> = const { Cell::new(false) };
     static STIRRING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -177,7 +178,14 @@ impl Home {
     async fn stay_awake(self: Arc<Self>) {
         loop {
             self.stirred.notified().await;
-            while keep_awake() && now().since(LAST.get()) < AWAKE {
+            let mut last = now();
+            while keep_awake() {
+                let now = now();
+                if TOUCHED.replace(false) {
+                    last = now;
+                } else if now.since(last) > AWAKE {
+                    break;
+                }
                 self.progress();
                 tokio::task::yield_now().await;
             }
@@ -209,7 +217,7 @@ impl fmt::Debug for Home {
 pub(crate) fn stir() {
     HERE.with(|here| {
         if let Some(home) = here.get() {
-            LAST.set(now());
+            TOUCHED.set(true);
             if !STIRRING.replace(true) {
                 home.stirred.notify_one();
             }
@@ -224,10 +232,10 @@ pub(crate) fn spin(ready: impl Fn() -> bool) {
         if home.ranks.load(Ordering::Relaxed) != 1 || !keep_awake() {
             return;
         }
-        let start = now();
-        if start.since(LAST.get()) > AWAKE {
+        if !STIRRING.get() {
             return;
         }
+        let start = now();
         let links = home.links.lock().clone();
         loop {
             for _ in 0..16 {

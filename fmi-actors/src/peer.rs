@@ -8,6 +8,7 @@ use crate::{
     service::Service,
 };
 use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashSet;
 use std::{
     sync::{
         Arc, Weak,
@@ -37,7 +38,7 @@ pub struct Peer {
     home: HomeHandle,
     link: RwLock<Option<Held>>,
     /// Pairs (local rank, remote rank) that found no room on the link.
-    blocked: Mutex<Vec<(u32, u32)>>,
+    blocked: Mutex<FxHashSet<(u32, u32)>>,
     /// Of the latest link.
     generation: AtomicU32,
     dialling: AtomicBool,
@@ -163,7 +164,7 @@ impl Peer {
     }
 
     pub(crate) fn block(&self, local: u32, remote: u32, link: &dyn Link) {
-        self.blocked.lock().push((local, remote));
+        self.blocked.lock().insert((local, remote));
         // It may have become writable in between.
         if link.room() == Room::User {
             self.writable();

@@ -57,6 +57,7 @@ impl Endpoint {
     /// Opens a scope for the members of `group` (world ranks). Messages for it may have come
     /// before.
     pub fn open(&self, scope: u64, group: Group) {
+        self.rank.sleep(false);
         for (space, failure) in self.rank.mailbox.open(scope, Arc::clone(&group)) {
             self.rank.pass_on(space, &failure, &group);
         }
@@ -64,8 +65,11 @@ impl Endpoint {
 
     /// Closes a scope: what waits in it, or comes for it later, is dropped.
     pub fn close(&self, scope: u64) {
-        let freed = self.rank.mailbox.close(scope);
+        let (freed, last) = self.rank.mailbox.close(scope);
         self.rank.free(freed);
+        if last {
+            self.rank.sleep(true);
+        }
     }
 
     /// Sends a message. The future is ready when the message is in the outbox, or, with `sync`,

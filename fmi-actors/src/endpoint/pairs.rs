@@ -7,7 +7,7 @@
 use super::{send::SendSlot, watch::Watches};
 use crate::{
     AlignedBuf, Node, Payload, Reason,
-    channel::Room,
+    channel::{Link, Room},
     clock::{Clock, Time},
     frame::{Frame, Header},
     home::{self, HomeHandle},
@@ -39,6 +39,8 @@ pub(super) struct Pairs {
     pub(super) by_rank: FxHashMap<u32, Entry>,
     /// Tasks in a flush.
     pub(super) flushing: Vec<Waker>,
+    /// No communicator is open: pairs keep no handles, which may hold the process.
+    dormant: bool,
     /// Kept for its allocation.
     events: Vec<Event>,
 }
@@ -53,6 +55,8 @@ pub(super) struct Entry {
     pub(super) sync: FxHashMap<u32, Arc<SendSlot>>,
     /// Payloads asked for, by message.
     pulls: FxHashMap<u32, Pull>,
+    /// The link in use.
+    link: Option<Arc<dyn Link>>,
     pumping: bool,
     timed: bool,
     pub(super) lost: Option<Reason>,
@@ -103,7 +107,8 @@ impl Ranked {
     ) -> Result<(), Violation> {
         home::stir();
         let source = frame.header.source;
-        self.process(source, |pair, events| pair.receive(self.clock.now(), path, frame, in_place, events))
+        let now = self.time_for(path);
+        self.process(source, |pair, events| pair.receive(now, path, frame, in_place, events))
     }
 
     pub(crate) fn place(&self, header: &Header) -> Option<AlignedBuf> {
@@ -143,7 +148,7 @@ impl Ranked {
             for event in events.drain(..) {
                 self.act(entry, source, event, &mut wakers, &mut notices);
             }
-            has_work = entry.pair.has_work() || entry.waiting.iter().any(|line| !line.is_empty());
+            has_work = entry.has_work();
             if !entry.timed && entry.pair.poll_timeout().is_some() {
                 entry.timed = true;
                 self.time(source);
@@ -235,52 +240,66 @@ impl Ranked {
     pub(crate) fn pump(&self, to: u32) {
         let mut wakers = Wakers::new();
         let mut pairs = self.pairs.lock();
-        let Some(entry) = pairs.by_rank.get_mut(&to) else { return };
-        if entry.pumping || entry.lost.is_some() {
-            return;
+        match pairs.by_rank.get_mut(&to) {
+            Some(entry) if !entry.pumping && entry.lost.is_none() => entry.pumping = true,
+            _ => return,
         }
-        let peer = Arc::clone(&entry.peer);
-        let Some(link) = peer.link() else {
-            drop(pairs);
-            peer.connect();
-            return;
-        };
-        let path = link.path();
-        entry.pumping = true;
         loop {
+            let (flushing, dormant) = (!pairs.flushing.is_empty(), pairs.dormant);
             let entry = pairs.by_rank.get_mut(&to).expect("entries are never removed");
+            let Some(link) = entry.link(dormant) else {
+                entry.pumping = false;
+                let peer = Arc::clone(&entry.peer);
+                drop(pairs);
+                peer.connect();
+                break;
+            };
             entry.admit(&mut wakers);
+            let path = link.path();
             let room = if path.direct { Room::User } else { link.room() };
             let frame = match room {
                 Room::None => None,
-                _ => entry.pair.poll_transmit(self.clock.now(), path, room == Room::User),
+                _ => entry.pair.poll_transmit(self.time_for(path), path, room == Room::User),
             };
-            let Some(frame) = frame else {
+            // Inside a process what has left has arrived: that may admit more.
+            let more = entry.has_work() || (path.direct && entry.admit(&mut wakers));
+            let last = frame.is_none() || !(more || flushing);
+            if last {
+                // Not to be locked again after the frame has left: the answer may come already.
                 entry.pumping = false;
-                // Freed room may admit one more.
-                if path.direct && entry.admit(&mut wakers) {
-                    entry.pumping = true;
-                    continue;
-                }
                 if !entry.timed && entry.pair.poll_timeout().is_some() {
                     entry.timed = true;
                     self.time(to);
                 }
-                let blocked = room != Room::User && entry.pair.has_work();
-                if path.direct && !pairs.flushing.is_empty() {
+                if path.direct && flushing {
                     wakers.extend(pairs.flushing.drain(..));
                 }
-                drop(pairs);
-                if blocked {
-                    peer.block(self.number, to, &*link);
-                }
-                break;
-            };
+            }
             drop(pairs);
-            link.send(frame);
+            match frame {
+                Some(frame) => link.send(frame),
+                None if more && room != Room::User => self.block(to, &*link),
+                None => {}
+            }
+            if last {
+                break;
+            }
             pairs = self.pairs.lock();
         }
         wake(wakers);
+    }
+
+    /// Waits for the link to have room again.
+    fn block(&self, to: u32, link: &dyn Link) {
+        let node = self.node.upgrade();
+        if let Some(peer) = node.as_ref().and_then(|node| node.route(to)) {
+            peer.block(self.number, to, link);
+        }
+    }
+
+    /// Inside a process no timer runs, so that nobody need ask for the time.
+    fn time_for(&self, path: Path) -> Time {
+        if path.direct { Time::default() } else { self.clock.now() }
     }
 
     /// The link to these ranks is a new one.
@@ -292,7 +311,11 @@ impl Ranked {
                 .copied()
                 .filter(|rank| {
                     let entry = pairs.by_rank.get_mut(rank);
-                    entry.map(|entry| entry.pair.replay()).is_some()
+                    let known = entry.map(|entry| {
+                        entry.pair.replay();
+                        entry.link = None;
+                    });
+                    known.is_some()
                 })
                 .collect()
         };
@@ -349,8 +372,22 @@ impl Ranked {
         wake(wakers);
     }
 
+    /// Lets go of the links, which may hold the process, until a communicator is opened.
+    pub(super) fn sleep(&self, dormant: bool) {
+        let mut pairs = self.pairs.lock();
+        pairs.dormant = dormant;
+        let links: Vec<_> = match dormant {
+            true => pairs.by_rank.values_mut().filter_map(|entry| entry.link.take()).collect(),
+            false => Vec::new(),
+        };
+        // The last of them may end the process's node, which has locks of its own.
+        drop(pairs);
+        drop(links);
+    }
+
     /// The rank ends.
     pub(super) fn shut(&self) {
+        self.sleep(true);
         let mut wakers = Wakers::new();
         let freed = self.mailbox.shut(&mut wakers);
         wake(wakers);
@@ -378,12 +415,21 @@ impl Ranked {
                     waiting: Default::default(),
                     sync: FxHashMap::default(),
                     pulls: FxHashMap::default(),
+                    link: None,
                     pumping: false,
                     timed: false,
                     lost: self.mailbox.lost_reason(remote),
                 }))
             }
         }
+    }
+
+    /// Whether payloads to a rank must be bytes.
+    pub(super) fn leaves_process(&self, to: u32) -> bool {
+        let node = self.node.upgrade();
+        let peer = node.as_ref().and_then(|node| node.route(to));
+        let link = peer.and_then(|peer| peer.link());
+        link.is_none_or(|link| !link.path().direct)
     }
 
     fn time(&self, remote: u32) {
@@ -394,9 +440,20 @@ impl Ranked {
 }
 
 impl Entry {
-    /// Whether payloads to this peer leave the process.
-    pub(super) fn is_remote(&self) -> bool {
-        self.peer.link().is_none_or(|link| !link.path().direct)
+    /// The live link.
+    fn link(&mut self, dormant: bool) -> Option<Arc<dyn Link>> {
+        if dormant {
+            return self.peer.link();
+        }
+        if self.link.is_none() {
+            let link = self.peer.link()?;
+            self.link = Some(link.handle().unwrap_or(link));
+        }
+        self.link.clone()
+    }
+
+    fn has_work(&self) -> bool {
+        self.pair.has_work() || self.waiting.iter().any(|line| !line.is_empty())
     }
 
     /// Moves waiting sends into the outbox while there is room. True if any moved.

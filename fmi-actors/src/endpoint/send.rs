@@ -40,17 +40,7 @@ impl SendFuture {
         let ready = |result| Self(State::Ready(Some(result)));
         let lost = |reason| Err(SendFailure::Failure(Failure::Lost { rank: to, reason }));
         // Encoding may take long: not under the lock.
-        let remote = {
-            let mut pairs = rank.pairs.lock();
-            match rank.entry(&mut pairs, to) {
-                None => return ready(Err(SendFailure::Failure(Failure::Closed))),
-                Some(entry) => match &entry.lost {
-                    Some(reason) => return ready(lost(reason.clone())),
-                    None => entry.is_remote(),
-                },
-            }
-        };
-        if remote {
+        if message.payload.bytes().is_none() && rank.leaves_process(to) {
             let payload = std::mem::replace(&mut message.payload, crate::Payload::empty());
             match payload.into_wire() {
                 Ok(payload) => message.payload = payload,
@@ -59,7 +49,9 @@ impl SendFuture {
         }
         let state = {
             let mut pairs = rank.pairs.lock();
-            let entry = rank.entry(&mut pairs, to).expect("it was there");
+            let Some(entry) = rank.entry(&mut pairs, to) else {
+                return ready(Err(SendFailure::Failure(Failure::Closed)));
+            };
             if let Some(reason) = &entry.lost {
                 return ready(lost(reason.clone()));
             }

@@ -145,8 +145,8 @@ impl Mailbox {
         early.filter_map(|(space, queue)| Some((*space, queue.failure.clone()?))).collect()
     }
 
-    /// It ends: whatever waits in it is let go.
-    pub(crate) fn close(&self, scope: u64) -> Freed {
+    /// It ends: whatever waits in it is let go. With whether it was the last.
+    pub(crate) fn close(&self, scope: u64) -> (Freed, bool) {
         let mut inner = self.inner.lock();
         inner.scopes.remove(&scope);
         inner.closed_scopes.push_back(scope);
@@ -155,7 +155,8 @@ impl Mailbox {
         }
         let spaces: Vec<_> =
             inner.spaces.keys().copied().filter(|space| space.scope == scope).collect();
-        spaces.iter().flat_map(|space| inner.release(*space)).collect()
+        let freed = spaces.iter().flat_map(|space| inner.release(*space)).collect();
+        (freed, inner.scopes.is_empty())
     }
 
     pub(crate) fn group(&self, scope: u64) -> Option<Group> {

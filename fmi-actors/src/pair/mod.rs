@@ -311,7 +311,9 @@ impl Pair {
         if !self.inn.is_old(&header) {
             self.out.credited(header.credit);
         }
-        self.inn.ack_now |= header.flags.has(Flags::ACK_NOW);
+        if header.flags.has(Flags::ACK_NOW) {
+            self.inn.ack_now = true;
+        }
         if header.kind == Kind::Ack {
             return Ok(());
         }

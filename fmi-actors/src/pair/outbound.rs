@@ -209,7 +209,8 @@ impl Outbound {
     pub(super) fn credited(&mut self, credit: [u16; 2]) {
         for (lane, returned) in self.lanes.iter_mut().zip(credit) {
             let outstanding = lane.sent.wrapping_sub(lane.returned);
-            if returned.wrapping_sub(lane.returned) <= outstanding {
+            let news = returned.wrapping_sub(lane.returned);
+            if news != 0 && news <= outstanding {
                 lane.returned = returned;
             }
         }

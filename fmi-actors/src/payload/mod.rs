@@ -45,19 +45,19 @@ impl Payload {
     /// [`Error::TooLarge`] when the memory is not to be had.
     pub fn copy_from(source: &[u8], align: usize) -> Result<Self> {
         if source.len() <= Self::INLINE {
-            let mut bytes = [0; Self::INLINE];
-            bytes[..source.len()].copy_from_slice(source);
-            return Ok(Self(Repr::Inline { len: source.len() as u8, bytes }));
+            return Ok(Self::inline(source));
         }
         let mut buf = AlignedBuf::with_capacity(source.len(), align)?;
         buf.extend(source);
         Ok(buf.into())
     }
 
-    /// The elements of a vector, not copied.
+    /// The elements of a vector, not copied unless they are few.
     #[must_use]
     pub fn from_vec<T: Pod>(vec: Vec<T>) -> Self {
-        AlignedBuf::from_vec(vec).into()
+        let source: &[u8] = bytemuck::cast_slice(&vec);
+        // Few bytes are cheaper to copy than to free on another core.
+        if source.len() <= Self::INLINE { Self::inline(source) } else { AlignedBuf::from_vec(vec).into() }
     }
 
     /// A part of a shared buffer.
@@ -277,6 +277,14 @@ impl Payload {
             Repr::Shared { owner, range } => Bytes::from_owner(SharedOwner(owner)).slice(range),
             Repr::Value(_) | Repr::Bundle(_) => unreachable!("into_wire leaves bytes"),
         })
+    }
+}
+
+impl Payload {
+    fn inline(source: &[u8]) -> Self {
+        let mut bytes = [0; Self::INLINE];
+        bytes[..source.len()].copy_from_slice(source);
+        Self(Repr::Inline { len: source.len() as u8, bytes })
     }
 }
 

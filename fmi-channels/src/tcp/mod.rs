@@ -43,7 +43,7 @@ pub struct Tcp {
     advertise: Option<String>,
     bound: SocketAddr,
     listener: Mutex<Option<std::net::TcpListener>>,
-    acceptor: Mutex<Option<Addr<Acceptor>>>,
+    acceptor: Arc<Mutex<Option<Addr<Acceptor>>>>,
 }
 
 /// What a dialling process says of itself.
@@ -73,7 +73,7 @@ impl Tcp {
             advertise,
             bound,
             listener: Mutex::new(Some(listener)),
-            acceptor: Mutex::default(),
+            acceptor: Arc::default(),
         })
     }
 
@@ -106,11 +106,8 @@ impl Channel for Tcp {
         let Some(listener) = self.listener.lock().take() else { return };
         let acceptor =
             Acceptor { node: Arc::downgrade(node), token: self.token.clone(), listener: Some(listener) };
-        let (send, receive) = std::sync::mpsc::channel();
-        Service::get().spawn_fn(move || {
-            let _ = send.send(acceptor.start());
-        });
-        *self.acceptor.lock() = receive.recv().ok();
+        let address = Arc::clone(&self.acceptor);
+        Service::get().spawn_fn(move || *address.lock() = Some(acceptor.start()));
     }
 
     fn dial(
@@ -125,9 +122,13 @@ impl Channel for Tcp {
 
     fn stop(&self) {
         self.listener.lock().take();
-        if let Some(acceptor) = self.acceptor.lock().take() {
-            acceptor.do_send(Stop);
-        }
+        // In turn behind its start.
+        let address = Arc::clone(&self.acceptor);
+        Service::get().spawn_fn(move || {
+            if let Some(acceptor) = address.lock().take() {
+                acceptor.do_send(Stop);
+            }
+        });
     }
 }
 

@@ -166,7 +166,7 @@ mod tests {
             writer.send(&ours, Frame { header, signature: None, payload }).unwrap();
         }
         assert!(!writer.is_empty(), "the socket takes less than all of it");
-        let mut got = Vec::new();
+        let mut got: Vec<u8> = Vec::new();
         let mut buffer = [0; 4099];
         while got.len() < expected.len() {
             let bytes = theirs.read(&mut buffer).unwrap();
