@@ -1,6 +1,8 @@
 //! The wires of `fmi`, one folder a channel, and the rendezvous by which processes find each
 //! other.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "tcp")]
 pub mod handshake;
 pub mod local;

@@ -49,11 +49,7 @@ impl Config {
         ] {
             units::check_deadline(deadline).map_err(|wrong| told(name, wrong))?;
         }
-        for (name, bytes) in
-            [("limits.outbox", self.limits.outbox), ("limits.credit", self.limits.credit)]
-        {
-            units::check_bytes(bytes).map_err(|wrong| told(name, wrong))?;
-        }
+        units::check_bytes(self.limits.outbox).map_err(|wrong| told("limits.outbox", wrong))?;
         if let Some(threads) = self.threads {
             check_threads(threads).map_err(|wrong| told("threads", wrong))?;
         }
@@ -238,8 +234,8 @@ mod tests {
             "a deadline may be at most 365 days (8760 h)",
         );
         refused(
-            base().credit(0),
-            "limits.credit",
+            base().outbox(0),
+            "limits.outbox",
             "a limit of 0 bytes would let nothing through: write a larger one",
         );
         refused(

@@ -31,12 +31,10 @@ pub struct Limits {
     /// What may wait to be sent to one peer; then `send` waits. One message of any size fits an
     /// empty outbox. 4 MiB if not set.
     pub outbox: usize,
-    /// What one peer may send ahead of the receives. 1 MiB if not set.
-    pub credit: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { outbox: 4 << 20, credit: 1 << 20 }
+        Self { outbox: 4 << 20 }
     }
 }

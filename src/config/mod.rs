@@ -181,12 +181,6 @@ impl Config {
         self
     }
 
-    /// Sets how many bytes a peer may send ahead of the receives.
-    pub fn credit(mut self, bytes: usize) -> Self {
-        self.limits.credit = bytes;
-        self
-    }
-
     /// Says whether a runtime stays awake for about 1 ms after the last message.
     pub fn keep_awake(mut self, on: bool) -> Self {
         self.keep_awake = on;
@@ -219,7 +213,6 @@ mod tests {
         assert_eq!(config.deadlines.silent, Duration::from_secs(10));
         assert_eq!(config.deadlines.operation, Duration::from_secs(900));
         assert_eq!(config.limits.outbox, 4 << 20);
-        assert_eq!(config.limits.credit, 1 << 20);
         assert!(config.keep_awake);
         assert_eq!(config.validate(), Ok(()));
     }
@@ -240,7 +233,6 @@ mod tests {
             .silent_deadline(Duration::from_secs(2))
             .operation_deadline(Duration::from_secs(3))
             .outbox(4)
-            .credit(5)
             .keep_awake(false)
             .threads(6);
         assert_eq!((config.job.as_str(), config.size, config.threads), ("x", Some(8), Some(6)));
@@ -249,7 +241,7 @@ mod tests {
         assert_eq!(config.listen.as_deref(), Some("0.0.0.0:0"));
         assert_eq!(config.advertise.as_deref(), Some("h"));
         assert_eq!(config.deadlines.operation, Duration::from_secs(3));
-        assert_eq!((config.limits.outbox, config.limits.credit), (4, 5));
+        assert_eq!(config.limits.outbox, 4);
         assert!(!config.keep_awake);
     }
 

@@ -10,7 +10,7 @@ use super::{Config, Rendezvous, address, channel, ranks, units};
 
 const SECTIONS: [&str; 4] = ["deadlines", "limits", "tcp", "run"];
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 18] = [
     "job",
     "size",
     "rank",
@@ -23,7 +23,6 @@ const KEYS: [&str; 19] = [
     "deadlines.operation",
     "limits",
     "limits.outbox",
-    "limits.credit",
     "tcp",
     "tcp.listen",
     "tcp.advertise",
@@ -78,7 +77,6 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
             deadline(value).map(|operation| config.deadlines.operation = operation)
         }
         "limits.outbox" => bytes(value).map(|outbox| config.limits.outbox = outbox),
-        "limits.credit" => bytes(value).map(|credit| config.limits.credit = credit),
         "tcp.listen" => {
             value.text().and_then(address::listen).map(|listen| config.listen = Some(listen))
         }

@@ -26,7 +26,6 @@ fn reads_every_key() {
 
         [limits]
         outbox = "8 MiB"
-        credit = 65536
 
         [tcp]
         listen = "0.0.0.0:7000"
@@ -44,7 +43,6 @@ fn reads_every_key() {
         .silent_deadline(Duration::from_millis(500))
         .operation_deadline(Duration::from_secs(3600))
         .outbox(8 << 20)
-        .credit(65536)
         .threads(2)
         .keep_awake(false);
     expected.rendezvous = Some("tcp://10.0.0.1:10000".parse().unwrap());
@@ -163,8 +161,8 @@ fn wrong_values() {
     refused("limits.outbox = 0", "1:17", {
         "limits.outbox: a limit of 0 bytes would let nothing through: write a larger one"
     });
-    refused("limits.credit = true", "1:17", {
-        "limits.credit: must be a size as \"4 MiB\" or a number of bytes, not true or false"
+    refused("limits.outbox = true", "1:17", {
+        "limits.outbox: must be a size as \"4 MiB\" or a number of bytes, not true or false"
     });
     refused("[run]\nthreads = 0", "2:11", {
         "run.threads: no rank can run on 0 threads: give at least 1, or leave it out"

@@ -1,0 +1,333 @@
+//! What every channel must do, whatever its wire: the suite that each runs in its tests.
+//!
+//! A channel's test says how processes are linked over it ([`Wire`]) and calls
+//! [`conformance_suite!`](crate::conformance_suite), which makes one test of each function here.
+//! They work on [`Endpoint`]s, so they hold channel, pair layer and mailbox to account together.
+//!
+//! | part | what |
+//! |---|---|
+//! | [`order`] | order, tags, wildcards, many messages, many ranks |
+//! | [`content`] | lengths around every boundary, alignment, what arrives is what was sent |
+//! | [`flow`] | back-pressure, reserved lane, match, cancellation |
+//! | [`ending`] | flush, closing in good order, lost ranks, failure notices |
+//! | [`links`] | first sends that cross, links that die and are replaced |
+//!
+//! Nothing here waits for time to pass in the hope that something has happened: each wait is for
+//! an event, and all of them end after [`PATIENCE`] with a report of what hangs.
+
+pub mod content;
+pub mod ending;
+pub mod flow;
+pub mod links;
+pub mod order;
+
+use fmi_actors::{
+    Endpoint, Node, Payload, Settings,
+    endpoint::{RecvFuture, SendFuture},
+    frame::{Datatype, Space},
+    mailbox::{Failure, Filter},
+    pair::{Arrival, Body},
+};
+use futures::future::join_all;
+use std::{fmt::Debug, future::Future, ops::Deref, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// After this a test counts as hanging.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The communicator of all tests.
+const SCOPE: u64 = 0x5c0_9e5;
+
+/// How processes are linked over the channel under test.
+pub trait Wire: Debug + Send + Sync + 'static {
+    /// One node for each process, each hosting so many ranks; ranks are numbered through. A
+    /// channel inside a process gives one node with all ranks.
+    fn nodes(&self, processes: &[usize], settings: &Settings) -> Vec<Arc<Node>>;
+
+    /// Destroys the link between two processes, with what is in it; both live. False if this
+    /// channel's links cannot be destroyed.
+    fn cut(&self, one: &Arc<Node>, other: &Arc<Node>) -> bool;
+}
+
+/// One test for each demand on a channel. `$wire` makes a [`Wire`].
+#[macro_export]
+macro_rules! conformance_suite {
+    ($wire:expr) => {
+        $crate::conformance_suite! { @ $wire;
+            order: one_source, two_sources_and_many_tags, any_source_and_any_tag,
+                tags_are_found_behind_others, all_to_all_in_packs, many_messages_both_ways,
+                probes_show_what_is_next, to_oneself;
+            content: lengths_around_every_boundary, empty_messages, elements_are_aligned,
+                values_arrive, lengths_are_told_before;
+            flow: a_flood_waits_and_loses_nothing, empty_messages_are_bounded_too,
+                big_messages_are_bounded_too, a_flood_leaves_collectives_alone,
+                a_flood_leaves_other_pairs_alone, ssend_waits_for_the_match,
+                cancelled_receives_lose_nothing, dropped_sends_leave_no_hole,
+                room_made_is_room_told, a_big_message_gets_through_a_stream_of_small_ones;
+            ending: flush_waits_until_all_has_arrived, closing_in_good_order,
+                a_lost_rank_ends_every_wait, a_rank_lost_in_the_middle_of_a_message,
+                a_dropped_collective_is_told_to_all, finished_ranks_pass_the_notice_on,
+                ranks_that_left_do_not_hold_the_notice_up, after_the_end;
+            links: first_sends_that_cross, links_closed_in_mid_stream, links_cut_in_mid_stream,
+                both_sides_idle_when_it_dies;
+        }
+    };
+    (@ $wire:expr; $($part:ident: $($test:ident),*;)*) => {
+        $(mod $part {
+            #[allow(unused_imports, reason = "the wire may be made of anything in scope")]
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    $crate::conformance::$part::$test(&$wire).await;
+                }
+            )*
+        })*
+    };
+}
+
+/// The nodes of a test and their ranks.
+#[derive(Debug)]
+pub struct Bed {
+    nodes: Vec<Arc<Node>>,
+    ranks: Vec<Rank>,
+}
+
+impl Bed {
+    /// Processes with so many ranks each, linked over `wire`.
+    pub fn new(wire: &dyn Wire, processes: &[usize]) -> Self {
+        Self::with(wire, processes, &Settings::default())
+    }
+
+    /// As [`new`](Self::new), with bounds of its own.
+    pub fn with(wire: &dyn Wire, processes: &[usize], settings: &Settings) -> Self {
+        let nodes = wire.nodes(processes, settings);
+        let mut ranks: Vec<_> = nodes
+            .iter()
+            .flat_map(|node| node.local_ranks().filter_map(|rank| node.endpoint(rank)))
+            .map(Rank)
+            .collect();
+        ranks.sort_by_key(|rank| rank.rank());
+        let size: usize = processes.iter().sum();
+        assert_eq!(ranks.len(), size, "the wire makes other ranks than it was asked for");
+        let group: Arc<[u32]> = (0..size as u32).collect();
+        for rank in &ranks {
+            rank.open(SCOPE, Arc::clone(&group));
+        }
+        Self { nodes, ranks }
+    }
+
+    /// A rank.
+    pub fn rank(&self, rank: usize) -> &Rank {
+        &self.ranks[rank]
+    }
+
+    /// All ranks.
+    pub fn ranks(&self) -> &[Rank] {
+        &self.ranks
+    }
+
+    /// The process that hosts a rank.
+    pub fn node(&self, rank: usize) -> &Arc<Node> {
+        let hosts = |node: &&Arc<Node>| node.local_ranks().any(|local| local == rank as u32);
+        self.nodes.iter().find(hosts).expect("every rank has a process")
+    }
+
+    /// Runs a future for each rank, each on a task of its own, and returns what they return.
+    ///
+    /// # Panics
+    /// When one panics, or has not ended after [`PATIENCE`].
+    pub async fn each<F, Fut>(&self, life: F) -> Vec<Fut::Output>
+    where
+        F: Fn(Rank) -> Fut,
+        Fut: Future<Output: Send> + Send + 'static,
+    {
+        let tasks: Vec<_> = self.ranks.iter().map(|rank| tokio::spawn(life(rank.clone()))).collect();
+        let aborts: Vec<_> = tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect();
+        match timeout(PATIENCE, join_all(tasks)).await {
+            Ok(results) => results
+                .into_iter()
+                .map(|result| match result {
+                    Ok(value) => value,
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                })
+                .collect(),
+            Err(_) => {
+                let hang: Vec<_> = (0..aborts.len()).filter(|i| !aborts[*i].is_finished()).collect();
+                panic!("ranks {hang:?} hang\n{}", self.state());
+            }
+        }
+    }
+
+    /// Waits for a future that needs no task of its own.
+    ///
+    /// # Panics
+    /// When it has not ended after [`PATIENCE`].
+    pub async fn bounded<T>(&self, what: &str, future: impl Future<Output = T>) -> T {
+        match timeout(PATIENCE, future).await {
+            Ok(value) => value,
+            Err(_) => panic!("{what} hangs\n{}", self.state()),
+        }
+    }
+
+    /// Waits until `done`, which the test cannot be told of otherwise.
+    ///
+    /// # Panics
+    /// When it is not after [`PATIENCE`].
+    pub async fn until(&self, what: &str, done: impl Fn() -> bool) {
+        self.bounded(what, async {
+            while !done() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Links and what is not flushed, for the report of a test that hangs.
+    fn state(&self) -> String {
+        let mut text = String::new();
+        for rank in &self.ranks {
+            let number = rank.rank();
+            text += &format!("rank {number}: not flushed {:?}, links", rank.flush().behind());
+            let node = self.node(number as usize);
+            for other in 0..self.ranks.len() as u32 {
+                let link = node.route(other).and_then(|peer| peer.link());
+                let link = link.map_or("none".to_owned(), |link| {
+                    format!("{} {:?}", link.channel(), link.room())
+                });
+                text += &format!(" {other}:{link}");
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A rank as the tests use it.
+#[derive(Debug, Clone)]
+pub struct Rank(Endpoint);
+
+impl Deref for Rank {
+    type Target = Endpoint;
+    fn deref(&self) -> &Endpoint {
+        &self.0
+    }
+}
+
+/// What a rank got.
+#[derive(Debug)]
+pub struct Got {
+    /// From whom.
+    pub source: u32,
+    /// Its tag.
+    pub tag: u32,
+    /// Its content.
+    pub payload: Payload,
+}
+
+impl Rank {
+    /// Sends bytes.
+    pub fn post(&self, to: u32, tag: u32, bytes: Vec<u8>) -> SendFuture {
+        self.post_as(to, tag, Payload::from_vec(bytes), Datatype::BYTES, false)
+    }
+
+    /// Sends bytes and waits for the match.
+    pub fn post_sync(&self, to: u32, tag: u32, bytes: Vec<u8>) -> SendFuture {
+        self.post_as(to, tag, Payload::from_vec(bytes), Datatype::BYTES, true)
+    }
+
+    /// Sends anything.
+    pub fn post_as(&self, to: u32, tag: u32, payload: Payload, of: Datatype, sync: bool) -> SendFuture {
+        self.0.send(Space::messages(SCOPE), to, tag, of, payload, sync)
+    }
+
+    /// Posts a receive; `None` takes any.
+    pub fn take(&self, from: Option<u32>, tag: Option<u32>) -> RecvFuture {
+        self.0.recv(Space::messages(SCOPE), Filter { source: from, tag })
+    }
+
+    /// Receives.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub async fn get(&self, from: impl Into<Option<u32>>, tag: impl Into<Option<u32>>) -> Got {
+        let arrival = self.take(from.into(), tag.into()).await;
+        opened(arrival.unwrap_or_else(|failure| panic!("rank {}: {failure:?}", self.rank())))
+    }
+
+    /// Receives what must fail.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn refused(&self, from: impl Into<Option<u32>>) -> Failure {
+        self.take(from.into(), None).await.expect_err("nobody can have sent this")
+    }
+
+    /// Sends and waits until it is in the outbox.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub async fn put(&self, to: u32, tag: u32, bytes: Vec<u8>) {
+        let sent = self.post(to, tag, bytes).await;
+        sent.unwrap_or_else(|failure| panic!("rank {}: {failure:?}", self.rank()));
+    }
+
+    /// Waits until all has arrived.
+    ///
+    /// # Panics
+    /// When a peer is gone before.
+    pub async fn flushed(&self) {
+        let flushed = self.flush().await;
+        flushed.unwrap_or_else(|lost| panic!("rank {}: {lost:?}", self.rank()));
+    }
+
+    /// The source, tag and length of a message that waits.
+    pub fn waits(&self, from: Option<u32>, tag: Option<u32>) -> Option<(u32, u32, u64)> {
+        let envelope = self.peek(Space::messages(SCOPE), Filter { source: from, tag })?;
+        Some((envelope.source, envelope.tag, envelope.total))
+    }
+}
+
+fn opened(arrival: Arrival) -> Got {
+    let Arrival { source, tag, body, .. } = arrival;
+    match body {
+        Body::Here(payload) => Got { source, tag, payload },
+        Body::There => panic!("a receive ended without its payload"),
+    }
+}
+
+/// Bytes that can be told from those of every other seed and from themselves moved.
+fn letter(seed: u64, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len + 8);
+    for index in 0..len.div_ceil(8) as u64 {
+        bytes.extend(word(seed, index).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Compares with [`letter`], and says where it differs instead of printing megabytes.
+fn check(payload: &Payload, seed: u64, len: usize) {
+    let bytes = payload.bytes().expect("bytes were sent");
+    assert_eq!(bytes.len(), len, "length of message {seed}");
+    let expected = letter(seed, len);
+    if let Some(at) = (0..len).find(|at| bytes[*at] != expected[*at]) {
+        panic!("message {seed} of {len} bytes differs from byte {at} on");
+    }
+}
+
+fn word(seed: u64, index: u64) -> u64 {
+    let mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ index.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 29)
+}
+
+/// Polls once: whether a future is ready now.
+async fn ready_now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    futures::future::poll_fn(|context| {
+        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(context) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}

@@ -1,0 +1,200 @@
+//! `fmi bench`: how fast the operations are here.
+
+mod arguments;
+mod cases;
+mod layout;
+mod output;
+mod timing;
+
+pub(crate) use layout::{RankArgs, run_rank};
+
+use crate::failure::Failure;
+use arguments::{OpChoice, byte_list};
+use clap::ValueEnum;
+use fmi::config::ChannelSpec;
+use output::Output;
+use serde::{Deserialize, Serialize};
+use std::process::ExitCode;
+
+/// Measures operations: median and 99th percentile of their duration.
+///
+/// As in the Intel MPI Benchmarks, each iteration follows a barrier, and a sample is the largest
+/// of the ranks' own durations. `pingpong` is half the round trip between ranks 0 and 1.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What to measure; several with commas between them, or all.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
+    op: Vec<OpChoice>,
+
+    /// The channel: local, tcp.
+    #[arg(short, long, default_value = "local")]
+    channel: ChannelSpec,
+
+    /// How many ranks.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    ranks: u32,
+
+    /// Bytes a rank contributes (gather, reduce kinds), sends (bcast, pingpong) or receives
+    /// (scatter); several with commas between them. Reductions are of f32, or of u8 when the
+    /// bytes are no multiple of 4.
+    #[arg(long, value_name = "B", default_value = "4,1KiB,64KiB,1MiB", value_parser = byte_list)]
+    bytes: Vec<arguments::ByteList>,
+
+    /// Where the ranks live: threads of one process, or a process each. [default: threads for
+    /// local, processes for tcp]
+    #[arg(long, value_enum)]
+    layout: Option<Layout>,
+
+    /// Measured iterations. [default: what takes about 0.7 s, from 10 to 100,000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    iters: Option<u32>,
+
+    /// Iterations before that. [default: about 0.1 s, or a tenth of --iters]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+    warmup: Option<u32>,
+
+    /// Print one line of JSON a case.
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fmi bench --op pingpong --bytes 1
+  fmi bench --op pingpong --channel tcp --ranks 2 --bytes 1,64KiB,1MiB --layout processes
+  fmi bench --op allreduce --channel local --layout threads --ranks 1000 --bytes 4
+  fmi bench --op all --channel tcp --ranks 4 --json > results.jsonl
+
+A line of --json:
+  {\"op\":\"allreduce\",\"channel\":\"tcp\",\"layout\":\"processes\",\"ranks\":2,\"threads\":1,\
+\"bytes\":4,\"iters\":300,\"median_us\":12.1,\"p99_us\":30.2,\"mb_per_s\":0.3}
+threads are those of each process that run ranks; a megabyte is 10^6 bytes.";
+
+/// An operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Op {
+    Pingpong,
+    Barrier,
+    Bcast,
+    Gather,
+    Scatter,
+    Reduce,
+    Allreduce,
+    Scan,
+}
+
+/// Where ranks live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Layout {
+    /// In this process.
+    Threads,
+    /// Each in a process of its own.
+    Processes,
+}
+
+/// One thing to measure.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Case {
+    op: Op,
+    bytes: usize,
+}
+
+/// All that the ranks must know. Travels to processes as JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Plan {
+    cases: Vec<Case>,
+    channel: String,
+    layout: Layout,
+    ranks: usize,
+    /// That run ranks, of each process.
+    threads: usize,
+    iters: Option<usize>,
+    warmup: Option<usize>,
+}
+
+/// A result.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Row {
+    op: Op,
+    channel: String,
+    layout: Layout,
+    ranks: usize,
+    threads: usize,
+    bytes: usize,
+    iters: usize,
+    median_us: f64,
+    p99_us: f64,
+    mb_per_s: f64,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let plan = plan(args)?;
+    let mut output = Output::new(args.json, plan.cases.len());
+    output.next(plan.cases.first());
+    let mut done = 0;
+    let result = layout::run(&plan, |row| {
+        done += 1;
+        output.row(&row);
+        output.next(plan.cases.get(done));
+    });
+    output.end();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+fn plan(args: &Args) -> Result<Plan, Failure> {
+    let ranks = args.ranks as usize;
+    let channel = &args.channel;
+    if let Some(why) = channel.unavailable() {
+        return Err(Failure::usage(format!("--channel {channel}: {why}: use local or tcp")));
+    }
+    let local = *channel == ChannelSpec::Local;
+    let layout = args.layout.unwrap_or(if local { Layout::Threads } else { Layout::Processes });
+    if local && layout == Layout::Processes {
+        return Err(Failure::usage(
+            "--channel local joins ranks of one process, so there is no --layout processes: use \
+             --layout threads, or --channel tcp",
+        ));
+    }
+    let cases = cases(args, ranks)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = match (layout, local) {
+        (Layout::Threads, true) => cores.min(ranks),
+        // Each rank is a node of its own, with an arbiter of its own.
+        (Layout::Threads, false) => ranks,
+        (Layout::Processes, _) => 1,
+    };
+    Ok(Plan {
+        cases,
+        channel: channel.name().to_owned(),
+        layout,
+        ranks,
+        threads,
+        iters: args.iters.map(|iters| iters as usize),
+        warmup: args.warmup.map(|warmup| warmup as usize),
+    })
+}
+
+/// Every operation with every length; a barrier has none.
+fn cases(args: &Args, ranks: usize) -> Result<Vec<Case>, Failure> {
+    let mut cases = Vec::new();
+    for choice in &args.op {
+        for op in choice.ops() {
+            if op == Op::Pingpong && ranks < 2 {
+                if *choice == OpChoice::All {
+                    continue;
+                }
+                return Err(Failure::usage("a pingpong takes two ranks: give --ranks 2 or more"));
+            }
+            if op == Op::Barrier {
+                cases.push(Case { op, bytes: 0 });
+                continue;
+            }
+            let lengths = args.bytes.iter().flat_map(|list| &list.0);
+            cases.extend(lengths.map(|bytes| Case { op, bytes: *bytes }));
+        }
+    }
+    Ok(cases)
+}

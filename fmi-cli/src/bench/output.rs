@@ -1,0 +1,76 @@
+//! Rows as JSON lines, or as a table with a progress bar.
+
+use super::{Case, Layout, Row};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{io::Write, time::Duration};
+
+/// Where rows go.
+pub(super) struct Output {
+    json: bool,
+    begun: bool,
+    bar: ProgressBar,
+}
+
+impl Output {
+    pub(super) fn new(json: bool, cases: usize) -> Self {
+        // Hidden where stderr is no terminal.
+        let bar = match json {
+            true => ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+            false => ProgressBar::new(cases as u64),
+        };
+        let template = "{spinner} {bar:30} {pos}/{len} {msg} {elapsed}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { json, begun: false, bar }
+    }
+
+    /// What is measured now.
+    pub(super) fn next(&self, case: Option<&Case>) {
+        if let Some(case) = case {
+            self.bar.set_message(format!("{} {} B", case.op.name(), case.bytes));
+        }
+    }
+
+    pub(super) fn row(&mut self, row: &Row) {
+        self.bar.inc(1);
+        let begun = std::mem::replace(&mut self.begun, true);
+        let text = match self.json {
+            true => serde_json::to_string(row).unwrap_or_else(|error| error.to_string()),
+            false if begun => line(row),
+            false => format!("{}\n{}", head(row), line(row)),
+        };
+        self.bar.suspend(|| {
+            let mut out = std::io::stdout().lock();
+            // Nobody may be reading any more; the bench ends soon anyhow.
+            let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+        });
+    }
+
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn head(row: &Row) -> String {
+    let Row { channel, ranks, threads, .. } = row;
+    let ranks = match ranks {
+        1 => "1 rank".to_owned(),
+        ranks => format!("{ranks} ranks"),
+    };
+    let place = match row.layout {
+        Layout::Threads => format!("one process, threads: {threads}"),
+        Layout::Processes => "a process each".to_owned(),
+    };
+    format!(
+        "{ranks} over {channel}, {place}\n{:<10}{:>12}{:>9}{:>13}{:>13}{:>12}",
+        "op", "bytes", "iters", "median µs", "p99 µs", "MB/s"
+    )
+}
+
+fn line(row: &Row) -> String {
+    let Row { bytes, iters, median_us, p99_us, mb_per_s, .. } = row;
+    let name = row.op.name();
+    format!("{name:<10}{bytes:>12}{iters:>9}{median_us:>13.2}{p99_us:>13.2}{mb_per_s:>12.1}")
+}

@@ -1,0 +1,112 @@
+//! `fmi run`: starts a job's processes on this machine.
+
+mod children;
+mod contract;
+mod launch;
+
+pub(crate) use launch::{Job, launch};
+
+use crate::failure::Failure;
+use fmi::config::ChannelSpec;
+use serde::Serialize;
+use std::{ffi::OsString, process::ExitCode, time::Instant};
+
+/// Starts a program as a job of N ranks.
+///
+/// The processes find each other through a rendezvous inside this program. When one fails, the
+/// others learn it and get 2 s to end by themselves; the exit code is that of the first failure.
+/// Ctrl-C ends all of them, and so does the end of this program.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// How many ranks the job has.
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    ranks: u32,
+
+    /// The channel: local (all ranks in one process), tcp. [default: what the library chooses]
+    #[arg(short, long)]
+    channel: Option<ChannelSpec>,
+
+    /// How many processes host the ranks, in contiguous ranges. [default: one a rank]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    packs: Option<u32>,
+
+    /// Where the rendezvous listens. [default: a free port on 127.0.0.1]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+
+    /// Print one line of JSON at the end.
+    #[arg(long)]
+    json: bool,
+
+    /// The program and its arguments.
+    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM")]
+    command: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fmi run -n 4 -- target/release/examples/hello
+  fmi run -n 4 --channel tcp -- target/release/examples/kmeans --check
+  fmi run -n 8 --channel local -- ./prog             eight ranks in one process
+  fmi run -n 32 --packs 2 -- ./prog                  two processes of sixteen ranks
+  fmi run -n 4 --json -- ./prog | tail -1
+      {\"ranks\":4,\"processes\":4,\"exit_code\":0,\"seconds\":1.25}";
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Summary {
+    ranks: usize,
+    processes: usize,
+    exit_code: u8,
+    seconds: f64,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let job = job(args)?;
+    let start = Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exit_code = runtime.block_on(launch(&job, None))?;
+    if args.json {
+        let (ranks, processes) = (job.ranks, job.processes());
+        let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        let summary = Summary { ranks, processes, exit_code, seconds };
+        println!("{}", serde_json::to_string(&summary).map_err(|e| Failure::new(e.to_string()))?);
+    }
+    Ok(ExitCode::from(exit_code))
+}
+
+fn job(args: &Args) -> Result<Job, Failure> {
+    let ranks = args.ranks as usize;
+    if let Some(channel) = &args.channel
+        && let Some(why) = channel.unavailable()
+    {
+        return Err(Failure::usage(format!("--channel {channel}: {why}: use local or tcp")));
+    }
+    let local = args.channel == Some(ChannelSpec::Local);
+    let packs = match args.packs {
+        Some(packs) if local && packs > 1 => {
+            return Err(Failure::usage(format!(
+                "--channel local is one process with all ranks, and --packs asks for {packs}: \
+                 leave one of them out"
+            )));
+        }
+        Some(packs) if packs > args.ranks => {
+            return Err(Failure::usage(format!(
+                "--packs {packs} are more than the {ranks} ranks: give each process one at least"
+            )));
+        }
+        Some(packs) => packs as usize,
+        None if local => 1,
+        None => ranks,
+    };
+    let (program, arguments) = args.command.split_first().expect("clap requires a program");
+    Ok(Job {
+        program: program.clone(),
+        arguments: arguments.to_vec(),
+        ranks,
+        packs,
+        channel: args.channel.clone(),
+        listen: args.listen.clone(),
+    })
+}

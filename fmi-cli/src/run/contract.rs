@@ -1,0 +1,75 @@
+//! The process contract: what a process is told by its environment.
+
+use super::Job;
+use crate::embedded::Embedded;
+use fmi::config::ChannelSpec;
+use std::ops::Range;
+
+/// The ranks of process `pack` of `packs`: contiguous, and of lengths that differ by at most one.
+pub(super) fn ranks_of(pack: usize, packs: usize, ranks: usize) -> Range<usize> {
+    pack * ranks / packs..(pack + 1) * ranks / packs
+}
+
+/// As `FMI_RANK` has them: `3`, or `0-15`.
+pub(super) fn range_text(ranks: &Range<usize>) -> String {
+    match ranks.len() {
+        1 => ranks.start.to_string(),
+        _ => format!("{}-{}", ranks.start, ranks.end - 1),
+    }
+}
+
+/// The variables for a process with these ranks. `None` takes one away that this program has.
+pub(super) fn environment(
+    job: &Job,
+    ranks: &Range<usize>,
+    rendezvous: Option<&Embedded>,
+) -> Vec<(&'static str, Option<String>)> {
+    let mut variables = vec![
+        ("FMI_SIZE", Some(job.ranks.to_string())),
+        // Also when it has all: a file could name a rendezvous to ask for a number.
+        ("FMI_RANK", Some(range_text(ranks))),
+        ("FMI_RENDEZVOUS", rendezvous.map(Embedded::url)),
+        ("FMI_TOKEN", rendezvous.map(|rendezvous| rendezvous.token().to_owned())),
+    ];
+    if let Some(channel) = &job.channel {
+        let text = channel.url().unwrap_or(channel.name()).to_owned();
+        variables.push(("FMI_CHANNELS", Some(text)));
+    }
+    if std::env::var_os("FMI_JOB").is_none() {
+        variables.push(("FMI_JOB", Some(format!("run-{}", std::process::id()))));
+    }
+    // All processes are on this machine: nobody else need reach them.
+    if job.listen.is_none() && std::env::var_os("FMI_LISTEN").is_none() {
+        variables.push(("FMI_LISTEN", Some("127.0.0.1:0".to_owned())));
+    }
+    variables
+}
+
+/// Whether the processes need a rendezvous: one that has all ranks meets nobody.
+pub(super) fn meets_others(job: &Job) -> bool {
+    job.packs > 1 && job.channel != Some(ChannelSpec::Local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packs_cover_all_ranks_in_order() {
+        for ranks in 1..40 {
+            for packs in 1..=ranks {
+                let all: Vec<_> = (0..packs).map(|pack| ranks_of(pack, packs, ranks)).collect();
+                let flat: Vec<_> = all.iter().cloned().flatten().collect();
+                assert_eq!(flat, (0..ranks).collect::<Vec<_>>());
+                let (least, most) = (ranks / packs, ranks.div_ceil(packs));
+                assert!(all.iter().all(|pack| (least..=most).contains(&pack.len())));
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_as_the_contract_has_them() {
+        assert_eq!(range_text(&(3..4)), "3");
+        assert_eq!(range_text(&(0..16)), "0-15");
+    }
+}
