@@ -139,8 +139,7 @@ async fn meet(config: &Config, homes: &[HomeHandle]) -> Result<Joined> {
         machine: machine.clone(),
         threads: threads as u32,
     };
-    let client =
-        Client::connect_with(&rendezvous, &token, register, config.deadlines.join).await?;
+    let client = Client::connect_with(&rendezvous, &token, register, config.deadlines.join).await?;
     let members = client.complete().await?;
     let registered = client.registered().clone();
     let here = members.iter().filter(|member| member.machine == machine);

@@ -1,12 +1,12 @@
 //! `fmi::run`: a program whose `main` is a rank.
 
 use crate::{Communicator, Context, config::Config, join, logging};
+use actix::Actor;
 use fmi_actors::{
     Error, Reason, Result,
     actor::{RankActor, Supervisor},
     service::Service,
 };
-use actix::Actor;
 use std::{fmt::Display, future::Future, process::ExitCode, sync::Arc, thread};
 
 /// Runs `main` on every rank that the environment gives this process, and returns when all have

@@ -6,17 +6,19 @@ use actix::{
     fut::wrap_future,
 };
 use futures::{FutureExt, channel::oneshot, future::LocalBoxFuture};
-use std::{
-    any::Any,
-    panic::AssertUnwindSafe,
-    time::Duration,
-};
+use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 /// How a rank's `main` ended.
 pub type Outcome = Result<(), Reason>;
 
 /// What a process does when a rank of it fails: tell the other processes.
 pub type OnFailure = Box<dyn Fn(u32, &Reason) + Send>;
+
+/// The world rank that failed first, and why.
+pub type FirstFailure = (u32, Reason);
+
+/// Where a supervisor reports to.
+pub type Report = oneshot::Receiver<Result<(), FirstFailure>>;
 
 /// After the first failure, how long the other ranks have to end by themselves.
 pub const GRACE: Duration = Duration::from_secs(1);
@@ -89,9 +91,9 @@ async fn flush(endpoint: &Endpoint) -> Outcome {
     let flush = endpoint.flush();
     match tokio::time::timeout(patience, flush).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err((rank, reason))) => Err(Reason::Failed(format!(
-            "not everything sent to rank {rank} has arrived: {reason}"
-        ))),
+        Ok(Err((rank, reason))) => {
+            Err(Reason::Failed(format!("not everything sent to rank {rank} has arrived: {reason}")))
+        }
         Err(_) => {
             let behind = endpoint.flush().behind();
             Err(Reason::Failed(format!(
@@ -116,9 +118,9 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// when all have ended, or the grace after a failure is over, it reports.
 pub struct Supervisor {
     waiting: usize,
-    first_failure: Option<(u32, Reason)>,
+    first_failure: Option<FirstFailure>,
     on_failure: OnFailure,
-    report: Option<oneshot::Sender<Result<(), (u32, Reason)>>>,
+    report: Option<oneshot::Sender<Result<(), FirstFailure>>>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -129,11 +131,7 @@ impl std::fmt::Debug for Supervisor {
 
 impl Supervisor {
     /// Watches `ranks` ranks. The receiver gets the first failure, if there was one.
-    #[must_use]
-    pub fn new(
-        ranks: usize,
-        on_failure: OnFailure,
-    ) -> (Self, oneshot::Receiver<Result<(), (u32, Reason)>>) {
+    pub fn new(ranks: usize, on_failure: OnFailure) -> (Self, Report) {
         let (send, receive) = oneshot::channel();
         (Self { waiting: ranks, first_failure: None, on_failure, report: Some(send) }, receive)
     }

@@ -22,8 +22,12 @@ pub trait Channel: fmt::Debug + Send + Sync {
 
     /// Dials a process at the address that it registered. Runs on the service thread; the
     /// caller retries. The link must be [attached](crate::Peer::attach) by the channel.
-    fn dial(&self, node: Arc<Node>, process: u32, address: String)
-    -> BoxFuture<'static, Result<(), DialError>>;
+    fn dial(
+        &self,
+        node: Arc<Node>,
+        process: u32,
+        address: String,
+    ) -> BoxFuture<'static, Result<(), DialError>>;
 
     /// Stops accepting.
     fn stop(&self);

@@ -210,18 +210,19 @@ impl Node {
         self.peers.get(&process)
     }
 
-    /// Takes a frame from a link. `in_place` is the buffer that [`place`](Self::place) gave
-    /// for it.
+    /// Takes a frame from a link to process `from`. `in_place` is the buffer that
+    /// [`place`](Self::place) gave for it.
     ///
     /// # Errors
     /// [`Violation`]: the link must be closed.
     pub fn accept(
         &self,
+        from: u32,
         path: Path,
         frame: Frame,
         in_place: Option<AlignedBuf>,
     ) -> Result<(), Violation> {
-        if self.route(frame.header.source).is_none() {
+        if !self.hosts(from, frame.header.source) {
             return Err(Violation::Rank);
         }
         match self.ranks.get(&frame.header.destination) {
@@ -234,7 +235,10 @@ impl Node {
     /// a message whose place is known. It comes back with the frame or by
     /// [`give_back`](Self::give_back).
     #[must_use]
-    pub fn place(&self, header: &Header) -> Option<AlignedBuf> {
+    pub fn place(&self, from: u32, header: &Header) -> Option<AlignedBuf> {
+        if !self.hosts(from, header.source) {
+            return None;
+        }
         self.ranks.get(&header.destination)?.place(header)
     }
 
@@ -291,6 +295,11 @@ impl Node {
         if let Some(goodbye) = goodbye {
             goodbye().await;
         }
+    }
+
+    /// Whether a rank lives in a process: nobody speaks for others.
+    fn hosts(&self, process: u32, rank: u32) -> bool {
+        self.route(rank).is_some_and(|peer| peer.member().process == process)
     }
 
     pub(crate) fn pump(&self, local: u32, remote: u32) {

@@ -195,6 +195,10 @@ impl Peer {
 
     /// Begins to dial, unless somebody does already.
     pub(crate) fn connect(self: &Arc<Self>) {
+        // Who is gone is not dialled; to try would end in the same try at once.
+        if self.gone.load(Ordering::Acquire) {
+            return;
+        }
         if !self.dialling.swap(true, Ordering::AcqRel) {
             let peer = Arc::clone(self);
             Service::get().spawn(async move {
@@ -222,8 +226,7 @@ impl Peer {
                 }
                 let name = channel.name();
                 let left = patience.saturating_sub(now().since(start));
-                let dial =
-                    channel.dial(Arc::clone(&node), self.member.process, address.clone());
+                let dial = channel.dial(Arc::clone(&node), self.member.process, address.clone());
                 match tokio::time::timeout(left, dial).await {
                     Ok(Ok(())) => return,
                     Ok(Err(error)) => {
@@ -245,7 +248,8 @@ impl Peer {
             }
             if fatal || now().since(start) >= patience {
                 let reason = Reason::Unreachable(tried.join("; "));
-                let reason = if self.leaving.load(Ordering::Acquire) { Reason::Left } else { reason };
+                let reason =
+                    if self.leaving.load(Ordering::Acquire) { Reason::Left } else { reason };
                 node.lose(&self.member.ranks, &reason);
                 return;
             }

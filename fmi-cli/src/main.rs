@@ -40,8 +40,13 @@ Each command has a --help of its own. FMI_LOG=debug shows what the library does.
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The doctor says itself what went wrong.
-    log(if matches!(cli.command, Command::Doctor(_)) { "off" } else { "warn" });
+    log(match cli.command {
+        // It says itself what went wrong.
+        Command::Doctor(_) => "off",
+        // The ranks say what happened to them; the rendezvous inside would say it again.
+        Command::Run(_) | Command::Bench(_) => "error",
+        Command::Rendezvous(_) | Command::BenchRank(_) => "warn",
+    });
     let (name, result) = match cli.command {
         Command::Run(args) => ("fmi run", run::run(&args)),
         Command::Rendezvous(args) => ("fmi rendezvous", rendezvous::run(&args)),

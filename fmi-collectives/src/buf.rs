@@ -3,7 +3,12 @@
 use crate::Scalar;
 use fmi_actors::{AlignedBuf, Payload, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{fmt, marker::PhantomData, ops::{Deref, Range}, sync::Arc};
+use std::{
+    fmt,
+    marker::PhantomData,
+    ops::{Deref, Range},
+    sync::Arc,
+};
 
 /// A shared, read-only, aligned slice of numbers, as it came from the wire.
 ///
@@ -31,9 +36,9 @@ impl<T: Scalar> Buf<T> {
             return copy(&self);
         }
         match Arc::try_unwrap(self.owner) {
-            Ok(buf) => buf.into_vec().unwrap_or_else(|buf| {
-                bytemuck::allocation::pod_collect_to_vec(buf.as_slice())
-            }),
+            Ok(buf) => buf
+                .into_vec()
+                .unwrap_or_else(|buf| bytemuck::allocation::pod_collect_to_vec(buf.as_slice())),
             Err(owner) => copy(&Self { owner, range: self.range, elements: PhantomData }),
         }
     }

@@ -57,8 +57,7 @@ impl Communicator {
             self.missing(value.is_none() && self.rank() == root, "bcast", "the root has no value")
         });
         let blocks = vec![value.map(Message::into_payload)];
-        let mut input =
-            self.input(Collective::Bcast, Some(root), T::datatype(), u64::MAX, blocks);
+        let mut input = self.input(Collective::Bcast, Some(root), T::datatype(), u64::MAX, blocks);
         input.result = 0..1;
         self.collective("bcast", refused, input, |comm, mut blocks| comm.open_block(&mut blocks, 0))
     }
@@ -80,8 +79,7 @@ impl Communicator {
         let length = T::shape().agreed(payload.size_hint());
         let mut blocks: Vec<_> = (0..size).map(|_| None).collect();
         blocks[gather::block_of(self.rank(), root_or_0, size)] = Some(payload);
-        let mut input =
-            self.input(Collective::Gather, Some(root), T::datatype(), length, blocks);
+        let mut input = self.input(Collective::Gather, Some(root), T::datatype(), length, blocks);
         if at_root {
             input.result = 0..size;
         }
@@ -90,7 +88,10 @@ impl Communicator {
                 return Ok(None);
             }
             let block = |rank| gather::block_of(rank, root, size);
-            (0..size).map(|rank| comm.open_block(&mut blocks, block(rank))).collect::<Result<_>>().map(Some)
+            (0..size)
+                .map(|rank| comm.open_block(&mut blocks, block(rank)))
+                .collect::<Result<_>>()
+                .map(Some)
         })
     }
 
@@ -157,7 +158,9 @@ impl Communicator {
         op: R,
     ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T, R>> {
         let input = self.reduction(Collective::Allreduce, None, value, op);
-        self.collective("allreduce", None, input, |comm, mut blocks| comm.open_block(&mut blocks, 0))
+        self.collective("allreduce", None, input, |comm, mut blocks| {
+            comm.open_block(&mut blocks, 0)
+        })
     }
 
     /// Combines the values of ranks `0..=rank`, on each rank (the inclusive scan).
@@ -252,7 +255,12 @@ impl Communicator {
         .refused(refused)
     }
 
-    fn steps(&self, algorithm: Algorithm, root: Option<usize>, refused: bool) -> crate::plan::Steps {
+    fn steps(
+        &self,
+        algorithm: Algorithm,
+        root: Option<usize>,
+        refused: bool,
+    ) -> crate::plan::Steps {
         if refused {
             return Box::new(std::iter::empty());
         }

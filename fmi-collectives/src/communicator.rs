@@ -4,13 +4,11 @@ use crate::{
     operation::{Operation, Trouble, WaitsFor},
     signature::describe,
 };
-use fmi_actors::{Endpoint, Error, Node, Reason, Result, mailbox::{Failure, Group}};
-use std::{
-    fmt,
-    future::Future,
-    sync::Arc,
-    time::Duration,
+use fmi_actors::{
+    Endpoint, Error, Node, Reason, Result,
+    mailbox::{Failure, Group},
 };
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 /// Ranks `0..size` that can send each other messages and take part in collectives.
 ///
@@ -43,9 +41,10 @@ impl Communicator {
     #[must_use]
     pub fn world(node: &Arc<Node>, rank: u32, name: &str) -> Self {
         let endpoint = node.endpoint(rank).expect("the rank lives here");
-        let name = name.bytes().fold(mix(u64::from(node.epoch()), name.len() as u64), |hash, byte| {
-            mix(hash, u64::from(byte))
-        });
+        let name =
+            name.bytes().fold(mix(u64::from(node.epoch()), name.len() as u64), |hash, byte| {
+                mix(hash, u64::from(byte))
+            });
         let deadline = node.settings().operation;
         Self::open(endpoint, Arc::clone(node), name, Arc::clone(node.world()), deadline, true)
     }
@@ -87,7 +86,8 @@ impl Communicator {
         Operation::new(self, "split", WaitsFor::Nobody, async move {
             let mine = (color, key, inner.rank());
             let all = inner.gather(mine, 0).await.map_err(Trouble::Error)?;
-            let all: Vec<(Option<u64>, i64, usize)> = inner.bcast(all, 0).await.map_err(Trouble::Error)?;
+            let all: Vec<(Option<u64>, i64, usize)> =
+                inner.bcast(all, 0).await.map_err(Trouble::Error)?;
             let Some(color) = color else { return Ok(None) };
             let mut members: Vec<_> = all.into_iter().filter(|(c, ..)| *c == Some(color)).collect();
             members.sort_by_key(|(_, key, rank)| (*key, *rank));
@@ -168,11 +168,9 @@ impl Communicator {
             Failure::Lost { rank, reason } => {
                 Error::RankLost { rank: self.group_rank(*rank), reason: reason.clone() }
             }
-            Failure::Abandoned { rank, reason } => Error::Abandoned {
-                rank: self.group_rank(*rank),
-                operation,
-                reason: reason.clone(),
-            },
+            Failure::Abandoned { rank, reason } => {
+                Error::Abandoned { rank: self.group_rank(*rank), operation, reason: reason.clone() }
+            }
             Failure::Mismatch { left, right } => {
                 let own = self.world_rank(self.rank());
                 let (ours, theirs) = if right.0 == own { (right, left) } else { (left, right) };
@@ -244,7 +242,8 @@ impl fmt::Display for PeerInfo {
 
 /// Mixes a number into a hash (splitmix64), for scope ids that all ranks derive alike.
 fn mix(hash: u64, value: u64) -> u64 {
-    let mut z = (hash ^ value.wrapping_mul(0xff51_afd7_ed55_8ccd)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z =
+        (hash ^ value.wrapping_mul(0xff51_afd7_ed55_8ccd)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

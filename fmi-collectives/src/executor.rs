@@ -42,7 +42,8 @@ pub(crate) struct Part {
 impl Part {
     /// Does all steps; the blocks hold the result then.
     pub(crate) async fn run(mut self) -> Result<Vec<Option<Payload>>, Trouble> {
-        let steps: SmallVec<[Step; 16]> = std::mem::replace(&mut self.steps, Box::new(std::iter::empty())).collect();
+        let steps: SmallVec<[Step; 16]> =
+            std::mem::replace(&mut self.steps, Box::new(std::iter::empty())).collect();
         for (index, step) in steps.iter().enumerate() {
             match step {
                 Step::Send { to, blocks } => {
@@ -51,7 +52,9 @@ impl Part {
                     self.waits_for.store(*to as u32, Ordering::Relaxed);
                     let endpoint = self.communicator.endpoint();
                     let (space, datatype) = (self.space, self.datatype);
-                    endpoint.send_signed(space, to_world, datatype, payload, self.signature).await?;
+                    endpoint
+                        .send_signed(space, to_world, datatype, payload, self.signature)
+                        .await?;
                 }
                 Step::Recv { from, blocks } => {
                     let payload = self.receive(*from).await?;
@@ -59,7 +62,8 @@ impl Part {
                 }
                 Step::Combine { from, block, side } => {
                     let received = self.receive(*from).await?;
-                    let here = self.blocks[*block].take().ok_or_else(|| broken("an empty block"))?;
+                    let here =
+                        self.blocks[*block].take().ok_or_else(|| broken("an empty block"))?;
                     let combine = self.combine.as_ref().ok_or_else(|| broken("no operation"))?;
                     let (left, right) = match side {
                         Side::Left => (received, here),
@@ -92,7 +96,8 @@ impl Part {
         for block in blocks.clone() {
             let slot = &mut self.blocks[block];
             let needed = result.contains(&block) || later.iter().any(|step| reads(step, block));
-            let part = if needed { slot.as_mut().map(Payload::share).transpose()? } else { slot.take() };
+            let part =
+                if needed { slot.as_mut().map(Payload::share).transpose()? } else { slot.take() };
             parts.push(part.ok_or_else(|| broken("an empty block"))?);
         }
         Ok(match parts.len() {

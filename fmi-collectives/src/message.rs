@@ -4,7 +4,11 @@ use crate::Buf;
 use bytes::Bytes;
 use fmi_actors::{Error, Payload, Result, frame::Datatype};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{any::type_name, collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque}, hash::Hash};
+use std::{
+    any::type_name,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    hash::Hash,
+};
 
 /// A value that ranks can send each other.
 ///
@@ -148,8 +152,20 @@ macro_rules! scalars {
 compile_error!("fmi sends numbers as little-endian bytes and is not built for big-endian machines");
 
 scalars!(
-    u8 = 1, i8 = 2, u16 = 3, i16 = 4, u32 = 5, i32 = 6, u64 = 7, i64 = 8, u128 = 9, i128 = 10,
-    f32 = 11, f64 = 12, usize = 13, isize = 14
+    u8 = 1,
+    i8 = 2,
+    u16 = 3,
+    i16 = 4,
+    u32 = 5,
+    i32 = 6,
+    u64 = 7,
+    i64 = 8,
+    u128 = 9,
+    i128 = 10,
+    f32 = 11,
+    f64 = 12,
+    usize = 13,
+    isize = 14
 );
 
 const STRING: Datatype = Datatype(32);
@@ -162,10 +178,8 @@ impl Message for String {
         Payload::from_vec(self.into_bytes())
     }
     fn from_payload(payload: Payload) -> Result<Self> {
-        Self::from_utf8(payload.into_vec()?).map_err(|error| Error::Codec {
-            what: "String".to_owned(),
-            reason: error.to_string(),
-        })
+        Self::from_utf8(payload.into_vec()?)
+            .map_err(|error| Error::Codec { what: "String".to_owned(), reason: error.to_string() })
     }
 }
 

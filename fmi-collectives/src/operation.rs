@@ -177,11 +177,10 @@ impl Base {
         let peer = match &self.waits_for {
             WaitsFor::Nobody => None,
             WaitsFor::Peer(peer) => Some(*peer),
-            WaitsFor::Changing(peer) => {
-                usize::try_from(peer.load(Ordering::Relaxed)).ok().filter(|p| *p < u32::MAX as usize)
-            }
+            WaitsFor::Changing(peer) => usize::try_from(peer.load(Ordering::Relaxed))
+                .ok()
+                .filter(|p| *p < u32::MAX as usize),
         };
         Poll::Ready(Error::Timeout { rank: communicator.rank(), operation: self.name, peer, after })
     }
 }
-

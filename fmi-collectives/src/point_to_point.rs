@@ -183,11 +183,7 @@ impl Communicator {
     ///
     /// # Errors
     /// [`Error::RankLost`]; [`Error::Timeout`]; [`Error::RankOutOfRange`].
-    pub fn probe(
-        &self,
-        from: impl Into<Source>,
-        tag: impl Into<TagFilter>,
-    ) -> Operation<Probe> {
+    pub fn probe(&self, from: impl Into<Source>, tag: impl Into<TagFilter>) -> Operation<Probe> {
         let (from, tag) = (from.into(), tag.into());
         let (filter, refused) = self.filter("probe", from, tag);
         let posted = self.endpoint().probe(Space::messages(self.scope()), filter);
@@ -278,7 +274,9 @@ impl Communicator {
 
     fn open_message<T: Message>(&self, arrival: Arrival) -> Result<T> {
         let (rank, peer) = (self.rank(), self.group_rank(arrival.source));
-        let Body::Here(payload) = arrival.body else { unreachable!("receives end with the payload") };
+        let Body::Here(payload) = arrival.body else {
+            unreachable!("receives end with the payload")
+        };
         if arrival.datatype != T::datatype() {
             let (expected, found) = (name::<T>(), name_of(arrival.datatype));
             return Err(Error::Type { rank, peer, expected, found });

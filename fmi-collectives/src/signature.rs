@@ -30,7 +30,8 @@ impl Call {
 /// How errors call a signature.
 pub(crate) fn describe(signature: &Signature) -> String {
     let bytes = &signature.0;
-    let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let word =
+        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let Some(algorithm) = Algorithm::from_code(bytes[0]) else {
         return "a collective that this program does not know".to_owned();
     };
@@ -39,7 +40,8 @@ pub(crate) fn describe(signature: &Signature) -> String {
     let mut text = algorithm.collective().name().to_owned();
     if reduction != 0 {
         let known = ["sum", "prod", "min", "max"];
-        let name = known.into_iter().find(|name| crate::message::hash(name.as_bytes()) == reduction);
+        let name =
+            known.into_iter().find(|name| crate::message::hash(name.as_bytes()) == reduction);
         text += &format!("({})", name.unwrap_or("a function"));
     }
     if datatype != Datatype::BYTES {

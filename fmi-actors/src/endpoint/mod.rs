@@ -104,13 +104,11 @@ impl Endpoint {
 
     /// Receives the oldest message that the filter takes. Cancel-safe: a message that the
     /// dropped future had goes back to the front.
-    #[must_use]
     pub fn recv(&self, space: Space, filter: Filter) -> RecvFuture {
         RecvFuture::post(&self.rank, space, filter)
     }
 
     /// Waits for such a message without taking it.
-    #[must_use]
     pub fn probe(&self, space: Space, filter: Filter) -> ProbeFuture {
         ProbeFuture::post(&self.rank, space, filter)
     }
@@ -130,7 +128,6 @@ impl Endpoint {
     /// Waits until everything sent has arrived.
     ///
     /// Fails with the first rank that is gone before it had everything.
-    #[must_use]
     pub fn flush(&self) -> FlushFuture {
         FlushFuture::new(&self.rank)
     }

@@ -6,7 +6,6 @@ use crate::{
     frame::{Signature, Space},
     mailbox::{Failure, Group, Wakers},
 };
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A collective in progress on one rank. Dropped before [`finish`](Self::finish), it tells the
@@ -17,13 +16,6 @@ pub struct Collective {
     space: Space,
     failure: Option<Failure>,
     over: bool,
-}
-
-/// What a notice says: the cause, and the rank whose tree it travels along.
-#[derive(Debug, Serialize, Deserialize)]
-struct Notice {
-    origin: u32,
-    failure: Failure,
 }
 
 impl Collective {
@@ -66,12 +58,13 @@ impl Collective {
         let news = self.rank.mailbox.fail(self.space, failure, &mut wakers);
         wake(wakers);
         // A mismatch found by the mailbox is in the queue already, but nobody was told.
-        let found_here = matches!(failure, Failure::Mismatch { left, .. } if left.0 == self.rank.number());
-        let group = news.flatten().or_else(|| {
-            found_here.then(|| self.rank.mailbox.group(self.space.scope)).flatten()
-        });
+        let found_here =
+            matches!(failure, Failure::Mismatch { left, .. } if left.0 == self.rank.number());
+        let group = news
+            .flatten()
+            .or_else(|| found_here.then(|| self.rank.mailbox.group(self.space.scope)).flatten());
         if let Some(group) = group {
-            self.rank.flood(self.space, failure, &group, self.rank.number());
+            self.rank.flood(self.space, failure, &group);
         }
     }
 
@@ -96,37 +89,38 @@ impl Drop for Collective {
 impl Ranked {
     /// A notice has arrived.
     pub(super) fn noticed(&self, space: Space, cause: &Payload) {
-        let Ok(notice) = codec::decode::<Notice>(cause.bytes().unwrap_or_default()) else {
+        let Ok(failure) = codec::decode::<Failure>(cause.bytes().unwrap_or_default()) else {
             tracing::warn!(rank = self.number(), "dropped a notice that cannot be read");
             return;
         };
         let mut wakers = Wakers::new();
-        let news = self.mailbox.fail(space, &notice.failure, &mut wakers);
+        let news = self.mailbox.fail(space, &failure, &mut wakers);
         wake(wakers);
         if let Some(Some(group)) = news {
-            self.flood(space, &notice.failure, &group, notice.origin);
+            self.flood(space, &failure, &group);
         }
     }
 
     /// A scope was opened that a failure had reached before.
     pub(super) fn pass_on(&self, space: Space, failure: &Failure, group: &Group) {
-        let origin = match failure {
-            Failure::Abandoned { rank, .. } | Failure::Lost { rank, .. } => *rank,
-            Failure::Mismatch { left, .. } => left.0,
-            Failure::Closed | Failure::TooLarge { .. } => return,
-        };
-        self.flood(space, failure, group, origin);
+        if !matches!(failure, Failure::Closed | Failure::TooLarge { .. }) {
+            self.flood(space, failure, group);
+        }
     }
 
-    /// Tells this rank's children in the binomial tree of the group that `origin` is the root
-    /// of. Nothing here waits.
-    fn flood(&self, space: Space, failure: &Failure, group: &Group, origin: u32) {
-        let place = |rank: u32| group.iter().position(|member| *member == rank);
-        let (Some(own), Some(root)) = (place(self.number()), place(origin)) else { return };
-        let notice = Notice { origin, failure: failure.clone() };
-        let Ok(bytes) = codec::encode(&notice) else { return };
-        for child in children(own, root, group.len()) {
-            let to = group[child];
+    /// Tells this rank's neighbours, who tell theirs, each once. Nothing here waits.
+    ///
+    /// Neighbours are 1, 2, 4, … places apart among the ranks that are not gone, both ways. So
+    /// a notice takes at most log₂ n hops, no rank tells more than 2 log₂ n others however many
+    /// ranks fail at once, and one that is busy or about to go cuts nobody off.
+    fn flood(&self, space: Space, failure: &Failure, group: &Group) {
+        let Ok(bytes) = codec::encode(failure) else { return };
+        let gone = self.mailbox.gone();
+        let there: Vec<u32> =
+            group.iter().copied().filter(|rank| !gone.contains(rank)).collect();
+        let Some(own) = there.iter().position(|rank| *rank == self.number()) else { return };
+        for neighbour in neighbours(own, there.len()) {
+            let to = there[neighbour];
             {
                 let mut pairs = self.pairs.lock();
                 let Some(entry) = self.entry(&mut pairs, to) else { continue };
@@ -137,29 +131,38 @@ impl Ranked {
     }
 }
 
-/// Children of a member in the binomial tree of `size` members under `root`.
-fn children(own: usize, root: usize, size: usize) -> impl Iterator<Item = usize> {
-    let relative = (own + size - root) % size;
-    let limit = if relative == 0 { size } else { relative & relative.wrapping_neg() };
-    std::iter::successors(Some(1usize), |bit| Some(bit << 1))
-        .take_while(move |bit| *bit < limit && relative + bit < size)
-        .map(move |bit| (relative + bit + root) % size)
+/// Members of a group of `size` that are a power of two away from one, both ways round.
+fn neighbours(own: usize, size: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1usize), |step| Some(step << 1))
+        .take_while(move |step| *step <= size / 2)
+        .flat_map(move |step| {
+            let (after, before) = ((own + step) % size, (own + size - step) % size);
+            std::iter::once(after).chain((before != after).then_some(before))
+        })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::children;
+    use super::neighbours;
+    use std::collections::BTreeSet;
 
     #[test]
-    fn the_tree_reaches_everybody_once() {
-        for size in 1..40 {
-            for root in 0..size {
-                let mut reached = vec![0; size];
-                reached[root] += 1;
-                for own in 0..size {
-                    children(own, root, size).for_each(|child| reached[child] += 1);
-                }
-                assert_eq!(reached, vec![1; size], "size {size} root {root}");
+    fn a_notice_reaches_everybody_in_few_hops_and_frames() {
+        for size in 1..200usize {
+            let (mut reached, mut hops) = (BTreeSet::from([0]), 0);
+            while reached.len() < size {
+                hops += 1;
+                let next: Vec<_> = reached.iter().flat_map(|at| neighbours(*at, size)).collect();
+                reached.extend(next);
+            }
+            let most = size.next_power_of_two().ilog2();
+            assert!(hops <= most, "{hops} hops among {size}");
+            for own in 0..size {
+                let told: Vec<_> = neighbours(own, size).collect();
+                assert!(told.len() <= 2 * most as usize && !told.contains(&own));
+                assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), told.len());
+                // Whom one tells, tells one.
+                assert!(told.iter().all(|other| neighbours(*other, size).any(|n| n == own)));
             }
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct Pairs {
     pub(super) flushing: Vec<Waker>,
     /// No communicator is open: pairs keep no handles, which may hold the process.
     dormant: bool,
+    /// The rank has ended and sends nothing any more.
+    pub(super) closed: bool,
     /// Kept for its allocation.
     events: Vec<Event>,
 }
@@ -357,18 +359,25 @@ impl Ranked {
     pub(crate) fn lost(&self, rank: u32, reason: &Reason) {
         let mut wakers = Wakers::new();
         let failure = Failure::Lost { rank, reason: reason.clone() };
+        // First, so that a conversation that begins meanwhile knows it.
+        self.mailbox.lost(rank, reason, &mut wakers);
         {
             let mut pairs = self.pairs.lock();
-            if let Some(entry) = self.entry(&mut pairs, rank) {
+            if let Some(entry) = pairs.by_rank.get_mut(&rank) {
                 entry.lost.get_or_insert_with(|| reason.clone());
                 let waiting = entry.waiting.iter_mut().flat_map(|line| line.drain(..));
                 for slot in waiting.chain(entry.sync.drain().map(|(_, slot)| slot)) {
                     wakers.extend(slot.finish(Err(failure.clone())));
                 }
+                // Payloads that were on their way will not come.
+                for (_, pull) in entry.pulls.drain() {
+                    if let Pull::For(slot) = pull {
+                        wakers.extend(slot.fail(failure.clone()));
+                    }
+                }
             }
             wakers.extend(pairs.flushing.drain(..));
         }
-        self.mailbox.lost(rank, reason, &mut wakers);
         wake(wakers);
     }
 
@@ -389,6 +398,16 @@ impl Ranked {
     pub(super) fn shut(&self) {
         self.sleep(true);
         let mut wakers = Wakers::new();
+        {
+            let mut pairs = self.pairs.lock();
+            pairs.closed = true;
+            for entry in pairs.by_rank.values_mut() {
+                let waiting = entry.waiting.iter_mut().flat_map(|line| line.drain(..));
+                for slot in waiting.chain(entry.sync.drain().map(|(_, slot)| slot)) {
+                    wakers.extend(slot.finish(Err(Failure::Closed)));
+                }
+            }
+        }
         let freed = self.mailbox.shut(&mut wakers);
         wake(wakers);
         self.free(freed);
@@ -504,6 +523,11 @@ impl Entry {
             }
             Some(Pull::For(_)) | None => {
                 let Taken { space, message, total, datatype, .. } = *taken;
+                if let Some(reason) = self.lost.clone() {
+                    // It waits at a rank that is gone.
+                    wakers.extend(slot.fail(Failure::Lost { rank: taken.source, reason }));
+                    return;
+                }
                 match self.pair.pull(space, message, total, datatype) {
                     Ok(()) => drop(self.pulls.insert(message, Pull::For(Arc::clone(slot)))),
                     Err(_) => {

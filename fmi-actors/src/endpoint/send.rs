@@ -49,7 +49,8 @@ impl SendFuture {
         }
         let state = {
             let mut pairs = rank.pairs.lock();
-            let Some(entry) = rank.entry(&mut pairs, to) else {
+            let closed = pairs.closed;
+            let Some(entry) = rank.entry(&mut pairs, to).filter(|_| !closed) else {
                 return ready(Err(SendFailure::Failure(Failure::Closed)));
             };
             if let Some(reason) = &entry.lost {
@@ -86,9 +87,7 @@ impl Future for SendFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            State::Ready(result) => {
-                Poll::Ready(result.take().expect("polled after it was ready"))
-            }
+            State::Ready(result) => Poll::Ready(result.take().expect("polled after it was ready")),
             State::Waiting(slot) => {
                 home::spin(|| slot.is_done());
                 slot.poll(context).map_err(SendFailure::Failure)

@@ -3,7 +3,11 @@
 use super::pairs::Ranked;
 use crate::{clock::Time, now, service::Service};
 use slab::Slab;
-use std::{sync::Arc, task::{Context, Waker}, time::Duration};
+use std::{
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 /// Tasks that want to be woken at a time.
 #[derive(Debug, Default)]

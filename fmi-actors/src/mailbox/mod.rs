@@ -18,11 +18,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use slot::Left;
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    task::Waker,
-};
+use std::{collections::VecDeque, sync::Arc, task::Waker};
 
 /// Which messages a receive takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +99,9 @@ pub(crate) struct Mailbox {
 struct Inner {
     spaces: FxHashMap<Space, Queue>,
     scopes: FxHashMap<u64, Scope>,
-    /// Scopes that were closed here, the latest last: their late messages are dropped.
-    closed_scopes: VecDeque<u64>,
+    /// Scopes that were closed here, the latest last: their late messages are dropped, but
+    /// notices are passed on.
+    closed_scopes: VecDeque<(u64, Scope)>,
     lost: FxHashMap<u32, Reason>,
     closed: bool,
 }
@@ -114,6 +111,8 @@ struct Scope {
     group: Group,
     /// Number of the latest collective called here.
     entered: u32,
+    /// Numbers of failed collectives whose notice was passed on, the latest last.
+    told: VecDeque<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +129,8 @@ struct Queue {
 const CLOSED_SCOPES: usize = 4096;
 /// Failures of collectives not called yet that are remembered, by scope.
 const FAILURES_AHEAD: u32 = 1024;
+/// Notices that are remembered, by scope.
+const TOLD: usize = 64;
 
 impl Mailbox {
     pub(crate) fn new(rank: u32) -> Self {
@@ -140,7 +141,7 @@ impl Mailbox {
     /// can be passed on along its group.
     pub(crate) fn open(&self, scope: u64, group: Group) -> Vec<(Space, Failure)> {
         let mut inner = self.inner.lock();
-        inner.scopes.insert(scope, Scope { group, entered: 0 });
+        inner.scopes.insert(scope, Scope { group, entered: 0, told: VecDeque::new() });
         let early = inner.spaces.iter().filter(|(space, _)| space.scope == scope);
         early.filter_map(|(space, queue)| Some((*space, queue.failure.clone()?))).collect()
     }
@@ -148,8 +149,9 @@ impl Mailbox {
     /// It ends: whatever waits in it is let go. With whether it was the last.
     pub(crate) fn close(&self, scope: u64) -> (Freed, bool) {
         let mut inner = self.inner.lock();
-        inner.scopes.remove(&scope);
-        inner.closed_scopes.push_back(scope);
+        if let Some(state) = inner.scopes.remove(&scope) {
+            inner.closed_scopes.push_back((scope, state));
+        }
         if inner.closed_scopes.len() > CLOSED_SCOPES {
             inner.closed_scopes.pop_front();
         }
@@ -314,20 +316,29 @@ impl Mailbox {
     ) -> Option<Option<Group>> {
         let mut inner = self.inner.lock();
         if inner.is_over(space) {
-            return None;
+            // This rank has its result, but others behind it may not.
+            return inner.scope_mut(space.scope)?.tell(space.number).map(Some);
         }
-        let scope = inner.scopes.get(&space.scope);
-        let group = scope.map(|scope| Arc::clone(&scope.group));
-        let entered = scope.map_or(0, |scope| scope.entered);
+        let scope = inner.scopes.get_mut(&space.scope);
+        let entered = scope.as_ref().map_or(0, |scope| scope.entered);
         if space.number > entered.saturating_add(FAILURES_AHEAD) {
             return None;
         }
+        let group = scope.map(|scope| scope.tell(space.number));
         let queue = inner.spaces.entry(space).or_default();
-        if queue.failure.is_some() {
-            return None;
+        let news = queue.failure.is_none();
+        if news {
+            queue.fail(failure, wakers);
         }
-        queue.fail(failure, wakers);
-        Some(group)
+        match group {
+            Some(group) => group.map(Some),
+            None => news.then_some(None),
+        }
+    }
+
+    /// Ranks that are gone.
+    pub(crate) fn gone(&self) -> Vec<u32> {
+        self.inner.lock().lost.keys().copied().collect()
     }
 
     /// A rank is gone. Who waits for it, or takes part in a collective with it, fails.
@@ -345,10 +356,10 @@ impl Mailbox {
                 continue;
             }
             let everybody = member
-                && (*reason != Reason::Left || group.is_some_and(|group| alone(group, self.rank, lost)));
+                && (*reason != Reason::Left
+                    || group.is_some_and(|group| alone(group, self.rank, lost)));
             let hit = |slot: &Arc<Slot>| {
-                slot.pulling_from() == Some(rank)
-                    || slot.filter.source.map_or(everybody, |source| source == rank)
+                slot.filter.source.map_or(everybody, |source| source == rank)
             };
             for slot in queue.posted.iter().chain(&queue.probes).filter(|slot| hit(slot)) {
                 wakers.extend(slot.fail(failure.clone()));
@@ -428,8 +439,15 @@ impl Inner {
                     && space.number <= scope.entered
                     && !self.spaces.contains_key(&space)
             }
-            None => self.closed_scopes.contains(&space.scope),
+            None => self.closed_scopes.iter().any(|(scope, _)| *scope == space.scope),
         }
+    }
+
+    /// A scope, also if it is closed.
+    fn scope_mut(&mut self, scope: u64) -> Option<&mut Scope> {
+        let Self { scopes, closed_scopes, .. } = self;
+        let closed = || closed_scopes.iter_mut().rev().find(|(other, _)| *other == scope);
+        scopes.get_mut(&scope).or_else(|| closed().map(|(_, state)| state))
     }
 
     fn release(&mut self, space: Space) -> Freed {
@@ -476,6 +494,20 @@ impl Inner {
 /// Whether everybody in the group but `rank` is gone.
 fn alone(group: &Group, rank: u32, lost: &FxHashMap<u32, Reason>) -> bool {
     group.iter().all(|other| *other == rank || lost.contains_key(other))
+}
+
+impl Scope {
+    /// The group to tell of a collective's failure, the first time.
+    fn tell(&mut self, number: u32) -> Option<Group> {
+        if self.told.contains(&number) {
+            return None;
+        }
+        if self.told.len() == TOLD {
+            self.told.pop_front();
+        }
+        self.told.push_back(number);
+        Some(Arc::clone(&self.group))
+    }
 }
 
 impl Queue {

@@ -1,7 +1,11 @@
 //! A posted receive or probe: where a message is put, and who is woken.
 
-use super::{Filter, Failure};
-use crate::{Payload, frame::Datatype, pair::{Arrival, Body}};
+use super::{Failure, Filter};
+use crate::{
+    Payload,
+    frame::Datatype,
+    pair::{Arrival, Body},
+};
 use parking_lot::Mutex;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -140,14 +144,6 @@ impl Slot {
         *state = State::Ready(Err(failure));
         self.ready.store(true, Ordering::Release);
         waker
-    }
-
-    /// The source whose payload is on its way, if it is.
-    pub(super) fn pulling_from(&self) -> Option<u32> {
-        match &*self.state.lock() {
-            State::Pulling(arrival, _) => Some(arrival.source),
-            _ => None,
-        }
     }
 
     pub(super) fn abandon(&self) -> Left {

@@ -1,6 +1,8 @@
 //! The sending half: outbox, lanes, window, what is retained.
 
-use super::{CREDIT, ENVELOPES, Lane, Outgoing, Path, Violation, WINDOW, WINDOW_BYTES, before, units};
+use super::{
+    CREDIT, ENVELOPES, Lane, Outgoing, Path, Violation, WINDOW, WINDOW_BYTES, before, units,
+};
 use crate::{
     Payload,
     clock::Time,

@@ -122,31 +122,41 @@ fn message(lane: Lane, bytes: &[u8]) -> Outgoing {
     }
 }
 
+/// A frame on its way.
+struct Flying {
+    /// Millisecond of its arrival.
+    at: u64,
+    link: usize,
+    to: usize,
+    head: [u8; crate::frame::HEADER_LEN],
+    body: Vec<u8>,
+    signature: Option<Signature>,
+}
+
 /// Runs until both sides have everything; returns the virtual milliseconds it took.
 fn converse(sides: &mut [Side; 2], faults: [Faults; 2], seed: u64, dies_at: Option<u64>) -> u64 {
     let mut dice = Dice(seed);
-    let mut wire: Vec<(u64, usize, usize, Vec<u8>, Vec<u8>, Option<Signature>)> = Vec::new();
+    let mut wire: Vec<Flying> = Vec::new();
     let expected: Vec<usize> = sides.iter().map(|side| side.to_send.len()).collect();
     for ms in 0..600_000u64 {
         let now = Time(ms * 1_000_000);
         let dead = dies_at.is_some_and(|at| ms >= at);
         if dies_at == Some(ms) {
-            wire.retain(|frame| frame.1 != 0);
+            wire.retain(|frame| frame.link != 0);
             sides.iter_mut().for_each(|side| side.pair.replay());
         }
         let mut index = 0;
         while index < wire.len() {
-            if wire[index].0 > ms {
+            if wire[index].at > ms {
                 index += 1;
                 continue;
             }
-            let (_, _, to, head, body, signature) = wire.swap_remove(index);
-            let header = Header::decode(head.as_slice().try_into().unwrap()).unwrap();
+            let Flying { to, head, body, signature, .. } = wire.swap_remove(index);
+            let header = Header::decode(&head).unwrap();
             let payload = Payload::copy_from(&body, 1).unwrap();
             sides[to].take(now, Frame { header, signature, payload }, LOSSY);
         }
-        for from in 0..2 {
-            let side = &mut sides[from];
+        for (from, side) in sides.iter_mut().enumerate() {
             side.submit();
             (0..dice.roll(4)).for_each(|_| side.match_one());
             if side.pair.poll_timeout().is_some_and(|at| at <= now) {
@@ -160,8 +170,9 @@ fn converse(sides: &mut [Side; 2], faults: [Faults; 2], seed: u64, dies_at: Opti
                     if dice.roll(100) >= fault.lost {
                         let body = frame.payload.bytes().unwrap().to_vec();
                         let at = ms + 1 + dice.roll(fault.jitter + 1);
-                        let head = frame.header.encode().to_vec();
-                        wire.push((at, link, 1 - from, head, body, frame.signature));
+                        let (to, head) = (1 - from, frame.header.encode());
+                        let signature = frame.signature;
+                        wire.push(Flying { at, link, to, head, body, signature });
                     }
                 }
             }

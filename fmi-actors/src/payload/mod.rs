@@ -57,7 +57,11 @@ impl Payload {
     pub fn from_vec<T: Pod>(vec: Vec<T>) -> Self {
         let source: &[u8] = bytemuck::cast_slice(&vec);
         // Few bytes are cheaper to copy than to free on another core.
-        if source.len() <= Self::INLINE { Self::inline(source) } else { AlignedBuf::from_vec(vec).into() }
+        if source.len() <= Self::INLINE {
+            Self::inline(source)
+        } else {
+            AlignedBuf::from_vec(vec).into()
+        }
     }
 
     /// A part of a shared buffer.

@@ -89,7 +89,10 @@ pub async fn elements_are_aligned(wire: &dyn Wire) {
                 assert_eq!(payload.size_hint(), len);
                 let place = payload.bytes().unwrap().as_ptr();
                 if len > Payload::INLINE {
-                    assert!((place as usize).is_multiple_of(of.align()), "{len} bytes at {place:p}");
+                    assert!(
+                        (place as usize).is_multiple_of(of.align()),
+                        "{len} bytes at {place:p}"
+                    );
                     let (shared, range) = payload.into_shared(of.align()).unwrap();
                     assert_eq!(shared.as_slice()[range].as_ptr(), place, "copied");
                 }

@@ -30,7 +30,7 @@ pub async fn flush_waits_until_all_has_arrived(wire: &dyn Wire) {
             }
         }
         // A payload that waits to be asked for has not arrived.
-        let len = 6 << 20;
+        let len = 3 << 20;
         one.put(1, 0, letter(0, len)).await;
         let mut flush = one.flush();
         other.probe(Space::messages(super::SCOPE), ANY).await.unwrap();
@@ -149,8 +149,7 @@ pub async fn a_rank_lost_in_the_middle_of_a_message(wire: &dyn Wire) {
     for collective in [false, true] {
         let bed = Bed::new(wire, &[1, 1]);
         let (one, other) = (bed.rank(0), bed.rank(1));
-        let parts: Vec<_> =
-            bed.ranks().iter().map(|rank| rank.enter(super::SCOPE, None)).collect();
+        let parts: Vec<_> = bed.ranks().iter().map(|rank| rank.enter(super::SCOPE, None)).collect();
         let space = if collective { parts[0].space() } else { Space::messages(super::SCOPE) };
         bed.bounded("the rest of the message", async {
             let payload = fmi_actors::Payload::from_vec(letter(1, 64 << 20));
@@ -177,11 +176,12 @@ pub async fn a_dropped_collective_is_told_to_all(wire: &dyn Wire) {
     for origin in 0..7u32 {
         bed.each(|rank| async move {
             let part = rank.enter(super::SCOPE, None);
-            assert_eq!(part.failure(), None, "the one before is over");
             if rank.rank() == origin {
                 return drop(part);
             }
             let dropped = Failure::Abandoned { rank: origin, reason: Reason::Dropped };
+            // It may have come before.
+            assert!(part.failure().is_none_or(|early| *early == dropped), "{:?}", part.failure());
             let from = Filter { source: Some((rank.rank() + 1) % 7), tag: None };
             let failure = rank.recv(part.space(), from).await.unwrap_err();
             assert_eq!(failure, dropped);

@@ -33,7 +33,7 @@ use std::{fmt::Debug, future::Future, ops::Deref, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// After this a test counts as hanging.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The communicator of all tests.
 const SCOPE: u64 = 0x5c0_9e5;
@@ -142,7 +142,8 @@ impl Bed {
         F: Fn(Rank) -> Fut,
         Fut: Future<Output: Send> + Send + 'static,
     {
-        let tasks: Vec<_> = self.ranks.iter().map(|rank| tokio::spawn(life(rank.clone()))).collect();
+        let tasks: Vec<_> =
+            self.ranks.iter().map(|rank| tokio::spawn(life(rank.clone()))).collect();
         let aborts: Vec<_> = tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect();
         match timeout(PATIENCE, join_all(tasks)).await {
             Ok(results) => results
@@ -153,7 +154,8 @@ impl Bed {
                 })
                 .collect(),
             Err(_) => {
-                let hang: Vec<_> = (0..aborts.len()).filter(|i| !aborts[*i].is_finished()).collect();
+                let hang: Vec<_> =
+                    (0..aborts.len()).filter(|i| !aborts[*i].is_finished()).collect();
                 panic!("ranks {hang:?} hang\n{}", self.state());
             }
         }
@@ -237,7 +239,14 @@ impl Rank {
     }
 
     /// Sends anything.
-    pub fn post_as(&self, to: u32, tag: u32, payload: Payload, of: Datatype, sync: bool) -> SendFuture {
+    pub fn post_as(
+        &self,
+        to: u32,
+        tag: u32,
+        payload: Payload,
+        of: Datatype,
+        sync: bool,
+    ) -> SendFuture {
         self.0.send(Space::messages(SCOPE), to, tag, of, payload, sync)
     }
 
@@ -317,7 +326,8 @@ fn check(payload: &Payload, seed: u64, len: usize) {
 }
 
 fn word(seed: u64, index: u64) -> u64 {
-    let mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ index.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed =
+        seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ index.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ (mixed >> 29)
 }
 

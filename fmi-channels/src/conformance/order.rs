@@ -83,7 +83,8 @@ pub async fn tags_are_found_behind_others(wire: &dyn Wire) {
     let bed = Bed::new(wire, &[1, 1]);
     bed.each(|rank| async move {
         if rank.rank() == 0 {
-            let sends = (0..10u32).map(|tag| rank.post(1, tag, letter(u64::from(tag), LENGTHS[tag as usize % 7])));
+            let sends = (0..10u32)
+                .map(|tag| rank.post(1, tag, letter(u64::from(tag), LENGTHS[tag as usize % 7])));
             for sent in join_all(sends).await {
                 sent.unwrap();
             }

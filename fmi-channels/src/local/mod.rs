@@ -96,7 +96,7 @@ impl Link for Handle {
 }
 
 fn hand_over(node: &Node, frame: Frame) {
-    if let Err(violation) = node.accept(Path::DIRECT, frame, None) {
+    if let Err(violation) = node.accept(node.process(), Path::DIRECT, frame, None) {
         tracing::error!(%violation, "a rank of this process broke the pair protocol");
     }
 }

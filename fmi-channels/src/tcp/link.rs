@@ -46,7 +46,7 @@ impl TcpLink {
             socket,
             node: Arc::downgrade(node),
             process,
-            reader: Mutex::new(Reader::new()),
+            reader: Mutex::new(Reader::new(process)),
             writer: Mutex::default(),
             dead: AtomicBool::new(false),
             closing: AtomicBool::new(false),

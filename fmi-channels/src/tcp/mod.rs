@@ -9,7 +9,9 @@ mod reader;
 mod writer;
 
 use crate::handshake::{self, HANDSHAKE_DEADLINE, Purpose, Token};
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
+};
 use fmi_actors::{
     Error, LinkRank, Node, Result,
     channel::{Channel, DialError},
@@ -35,6 +37,8 @@ use tokio::{
 /// Connections that may be in their handshake at once.
 const UNKNOWN_PEERS: usize = 256;
 const BACKLOG: i32 = 4096;
+/// Said to a process that dials while its peer's own call succeeds.
+const SUPERSEDED: &str = "there is a better link already";
 
 /// The TCP channel of a process.
 #[derive(Debug)]
@@ -104,8 +108,11 @@ impl Channel for Tcp {
 
     fn start(&self, node: &Arc<Node>) {
         let Some(listener) = self.listener.lock().take() else { return };
-        let acceptor =
-            Acceptor { node: Arc::downgrade(node), token: self.token.clone(), listener: Some(listener) };
+        let acceptor = Acceptor {
+            node: Arc::downgrade(node),
+            token: self.token.clone(),
+            listener: Some(listener),
+        };
         let address = Arc::clone(&self.acceptor);
         Service::get().spawn_fn(move || *address.lock() = Some(acceptor.start()));
     }
@@ -191,9 +198,13 @@ async fn accept_all(listener: std::net::TcpListener, node: Weak<Node>, token: To
         let token = token.clone();
         actix_rt::spawn(async move {
             let _permit = permit;
-            let greeted = tokio::time::timeout(HANDSHAKE_DEADLINE, greet(stream, &node, &token, from));
+            let greeted =
+                tokio::time::timeout(HANDSHAKE_DEADLINE, greet(stream, &node, &token, from));
             match greeted.await {
                 Ok(Ok(())) => {}
+                Ok(Err(error)) if error.to_string().ends_with(SUPERSEDED) => {
+                    tracing::debug!(%from, "both sides dialled");
+                }
                 Ok(Err(error)) => tracing::warn!(%from, %error, "dropped a connection"),
                 Err(_) => tracing::warn!(%from, "dropped a connection that said nothing"),
             }
@@ -202,7 +213,12 @@ async fn accept_all(listener: std::net::TcpListener, node: Weak<Node>, token: To
 }
 
 /// The accepting side of a link's beginning.
-async fn greet(mut stream: TcpStream, node: &Arc<Node>, token: &Token, from: SocketAddr) -> Result<()> {
+async fn greet(
+    mut stream: TcpStream,
+    node: &Arc<Node>,
+    token: &Token,
+    from: SocketAddr,
+) -> Result<()> {
     tune(&stream, node)?;
     let rank = |hello: &Hello| LinkRank {
         generation: hello.generation,
@@ -218,7 +234,7 @@ async fn greet(mut stream: TcpStream, node: &Arc<Node>, token: &Token, from: Soc
         }
         let peer = node.peer(hello.from).ok_or("no such process in this job")?;
         if !peer.would_keep(rank(&hello)) {
-            return Err("there is a better link already".to_owned());
+            return Err(SUPERSEDED.to_owned());
         }
         Ok(Vec::new())
     };
@@ -234,7 +250,8 @@ async fn dial(
     address: String,
     token: Token,
 ) -> Result<(), DialError> {
-    let soft = |error: &dyn std::fmt::Display| DialError { reason: error.to_string(), fatal: false };
+    let soft =
+        |error: &dyn std::fmt::Display| DialError { reason: error.to_string(), fatal: false };
     let peer = node.peer(process).ok_or_else(|| soft(&"no such process"))?;
     let mut stream = connect(&address).await.map_err(|error| soft(&error))?;
     tune(&stream, &node).map_err(|error| soft(&error))?;
@@ -258,7 +275,8 @@ async fn dial(
 }
 
 fn attach(stream: TcpStream, node: &Arc<Node>, process: u32, rank: LinkRank) -> Result<()> {
-    let socket = Socket::from(stream.into_std().map_err(|error| system("use a connection", &error))?);
+    let socket =
+        Socket::from(stream.into_std().map_err(|error| system("use a connection", &error))?);
     if let Some(peer) = node.peer(process) {
         peer.attach(TcpLink::new(socket, node, process), rank);
     }
@@ -291,10 +309,8 @@ fn tune(stream: &TcpStream, node: &Node) -> Result<()> {
 }
 
 fn listen_on(address: &str) -> Result<(SocketAddr, std::net::TcpListener)> {
-    let failed = |error: io::Error| Error::Listen {
-        address: address.to_owned(),
-        reason: error.to_string(),
-    };
+    let failed =
+        |error: io::Error| Error::Listen { address: address.to_owned(), reason: error.to_string() };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for candidate in address.to_socket_addrs().map_err(failed)? {
         match listener(candidate) {
@@ -353,7 +369,11 @@ mod tests {
     fn a_port_in_use_is_named() {
         let taken = tcp(None).local_addr().port();
         let first = Tcp::bind(Some(&format!("127.0.0.1:{taken}")), None, Token::new("a"));
-        let again = Tcp::bind(Some(&format!("127.0.0.1:{}", first.as_ref().unwrap().local_addr().port())), None, Token::new("a"));
+        let again = Tcp::bind(
+            Some(&format!("127.0.0.1:{}", first.as_ref().unwrap().local_addr().port())),
+            None,
+            Token::new("a"),
+        );
         assert!(matches!(again, Err(Error::Listen { .. })), "{again:?}");
     }
 }

@@ -5,9 +5,7 @@
 
 use fmi_actors::{
     AlignedBuf, Error, Node, Payload,
-    frame::{
-        BadHeader, Flags, Frame, HEADER_LEN, Header, Kind, SIGNATURE_LEN, Signature,
-    },
+    frame::{BadHeader, Flags, Frame, HEADER_LEN, Header, Kind, SIGNATURE_LEN, Signature},
     pair::{Path, Violation},
 };
 use socket2::{MaybeUninitSlice, Socket};
@@ -47,6 +45,8 @@ pub(super) enum Turn {
 
 #[derive(Debug)]
 pub(super) struct Reader {
+    /// The process at the other end.
+    process: u32,
     staging: Box<[u8; STAGING]>,
     start: usize,
     end: usize,
@@ -65,8 +65,8 @@ struct Incoming {
 }
 
 impl Reader {
-    pub(super) fn new() -> Self {
-        Self { staging: Box::new([0; STAGING]), start: 0, end: 0, current: None }
+    pub(super) fn new(process: u32) -> Self {
+        Self { process, staging: Box::new([0; STAGING]), start: 0, end: 0, current: None }
     }
 
     /// Reads and delivers until the socket is empty or the turn is over; says whether anything
@@ -152,7 +152,7 @@ impl Reader {
             if let Some(Incoming { header, signature, buf, in_place, .. }) = self.current.take() {
                 let (payload, place) =
                     if in_place { (Payload::empty(), Some(buf)) } else { (buf.into(), None) };
-                node.accept(path, Frame { header, signature, payload }, place)?;
+                node.accept(self.process, path, Frame { header, signature, payload }, place)?;
             }
             if !self.begin(node, path)? {
                 return Ok(());
@@ -171,9 +171,8 @@ impl Reader {
         if staged.len() < head_len {
             return Ok(false);
         }
-        let signature = signed
-            .then(|| staged[HEADER_LEN..head_len].try_into().ok().map(Signature))
-            .flatten();
+        let signature =
+            signed.then(|| staged[HEADER_LEN..head_len].try_into().ok().map(Signature)).flatten();
         self.start += head_len;
         let length = header.length as usize;
         if length <= Payload::INLINE && header.kind != Kind::Data {
@@ -184,10 +183,10 @@ impl Reader {
             let bytes = &self.staging[self.start..self.start + length];
             let payload = Payload::copy_from(bytes, 1).map_err(ReadError::Memory)?;
             self.start += length;
-            node.accept(path, Frame { header, signature, payload }, None)?;
+            node.accept(self.process, path, Frame { header, signature, payload }, None)?;
             return Ok(true);
         }
-        let (buf, in_place) = match node.place(&header) {
+        let (buf, in_place) = match node.place(self.process, &header) {
             Some(buf) => (buf, true),
             None => {
                 let buf = AlignedBuf::with_capacity(length, header.datatype.align());

@@ -108,7 +108,10 @@ mod tests {
 
     #[test]
     fn reads_lengths() {
-        assert_eq!(byte_list("4, 64KiB,1 MiB,2MB,0"), Ok(ByteList(vec![4, 65536, 1048576, 2_000_000, 0])));
+        assert_eq!(
+            byte_list("4, 64KiB,1 MiB,2MB,0"),
+            Ok(ByteList(vec![4, 65536, 1048576, 2_000_000, 0]))
+        );
         for text in ["", "4,", "KiB", "-1", "1.5", "4kib", "99999999999999999999", "9999999GiB"] {
             assert!(byte_list(text).unwrap_err().contains("is no length"), "{text}");
         }

@@ -8,11 +8,7 @@ use fmi::{Buf, Communicator, Message, Result, op};
 use std::time::Instant;
 
 /// One rank's part in the whole plan. `report` is called on rank 0.
-pub(super) async fn rank(
-    comm: &Communicator,
-    plan: &Plan,
-    report: impl Fn(Row),
-) -> Result<()> {
+pub(super) async fn rank(comm: &Communicator, plan: &Plan, report: impl Fn(Row)) -> Result<()> {
     let budget = Budget { iters: plan.iters, warmup: plan.warmup };
     for case in &plan.cases {
         let samples = measure(comm, *case, budget).await?;

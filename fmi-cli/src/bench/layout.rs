@@ -73,7 +73,7 @@ fn processes(plan: &Plan, mut report: impl FnMut(Row)) -> Result<(), Failure> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (send, mut lines) = unbounded_channel();
+        let (send, mut lines) = unbounded_channel::<String>();
         let reading = async {
             while let Some(line) = lines.recv().await {
                 match serde_json::from_str(&line) {

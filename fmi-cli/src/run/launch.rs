@@ -7,7 +7,10 @@ use super::{
 use crate::{embedded::Embedded, failure::Failure};
 use fmi::config::ChannelSpec;
 use futures::{StreamExt, stream::FuturesUnordered};
-use std::{ffi::OsString, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
+use std::{
+    ffi::OsString, future::pending, ops::Range, os::unix::process::ExitStatusExt,
+    process::ExitStatus, time::Duration,
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc::UnboundedSender, watch},
@@ -18,6 +21,8 @@ use tokio::{
 const GRACE: Duration = Duration::from_secs(2);
 /// After SIGTERM, how long they may take.
 const TERM: Duration = Duration::from_millis(500);
+/// Failures so close together may have one cause.
+const TOGETHER: Duration = Duration::from_millis(100);
 const LOOPBACK: &str = "127.0.0.1:0";
 
 /// What to start.
@@ -67,35 +72,92 @@ pub(crate) async fn launch(
         running.push(async move { (ranks, child.watch(order).await) });
     }
 
-    let mut code = None;
+    let mut verdict = Verdict::default();
     let mut end_by = None;
     while !running.is_empty() {
         tokio::select! {
             Some((ranks, status)) = running.next() => {
                 let status = status?;
-                if status.success() || code.is_some() {
-                    continue;
-                }
-                code = Some(exit_code(status));
-                end_by = Some(Instant::now() + GRACE);
-                // Ctrl-C goes to the children too, and they may be faster.
-                if status.signal() != Some(libc::SIGINT) {
-                    eprintln!("fmi run: {} {}", named(&range_text(&ranks)), describe(status));
+                if !status.success() && verdict.failed(ranks, status) {
+                    end_by = Some(Instant::now() + GRACE);
                 }
             }
             number = signals.next() => {
                 let again = *orders.borrow() != Order::Run;
-                code.get_or_insert(128 + number as u8);
+                verdict.interrupted(number);
                 orders.send_replace(if again { Order::Kill } else { Order::Terminate });
                 end_by = Some(Instant::now() + TERM);
             }
-            () = sleep_until(end_by.unwrap_or_else(Instant::now)), if end_by.is_some() => {
+            () = at(verdict.due()) => verdict.close(),
+            () = at(end_by) => {
                 orders.send_replace(Order::Kill);
                 end_by = None;
             }
         }
     }
-    Ok(code.unwrap_or(0))
+    verdict.close();
+    Ok(verdict.code)
+}
+
+/// Which end was the first.
+///
+/// A process's connections close a moment before its parent learns that it has ended, and the
+/// others react to that within microseconds: they may seem to have ended first. So all that end
+/// within [`TOGETHER`] are looked at. Ranks that fail because another did end with exit code 1.
+#[derive(Debug, Default)]
+struct Verdict {
+    failures: Vec<(Range<usize>, ExitStatus)>,
+    since: Option<Instant>,
+    closed: bool,
+    code: u8,
+}
+
+impl Verdict {
+    /// A process has failed. True for the first one.
+    fn failed(&mut self, ranks: Range<usize>, status: ExitStatus) -> bool {
+        if self.closed {
+            return false;
+        }
+        self.failures.push((ranks, status));
+        let first = self.since.is_none();
+        self.since.get_or_insert_with(Instant::now);
+        first
+    }
+
+    /// A signal ends the job.
+    fn interrupted(&mut self, number: i32) {
+        self.close();
+        if self.code == 0 {
+            self.code = u8::try_from(128 + number).unwrap_or(u8::MAX);
+        }
+    }
+
+    /// When to [`close`](Self::close).
+    fn due(&self) -> Option<Instant> {
+        self.since.filter(|_| !self.closed).map(|since| since + TOGETHER)
+    }
+
+    /// Decides, and tells the user.
+    fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let cause = self.failures.iter().find(|(_, status)| exit_code(*status) != 1);
+        let Some((ranks, status)) = cause.or(self.failures.first()) else { return };
+        self.code = exit_code(*status);
+        // Ctrl-C goes to the children too, and they may be faster.
+        if status.signal() != Some(libc::SIGINT) {
+            eprintln!("fmi run: {} {}", named(&range_text(ranks)), describe(*status));
+        }
+    }
+}
+
+/// Ends then, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
 }
 
 /// The signals that end a job.
@@ -155,5 +217,53 @@ fn signal_name(signal: i32) -> &'static str {
         libc::SIGSEGV => " (SIGSEGV)",
         libc::SIGTERM => " (SIGTERM)",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A status with an exit code, as wait has it.
+    fn exited(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    fn verdict(failures: &[(usize, ExitStatus)]) -> u8 {
+        let mut verdict = Verdict::default();
+        for (at, (rank, status)) in failures.iter().enumerate() {
+            assert_eq!(verdict.failed(*rank..rank + 1, *status), at == 0);
+        }
+        verdict.close();
+        assert!(!verdict.failed(9..10, exited(9)), "too late");
+        verdict.code
+    }
+
+    #[test]
+    fn the_cause_is_not_who_failed_in_consequence() {
+        assert_eq!(verdict(&[]), 0);
+        assert_eq!(verdict(&[(0, exited(1)), (1, exited(1))]), 1);
+        assert_eq!(verdict(&[(0, exited(1)), (1, exited(3)), (2, exited(1))]), 3);
+        assert_eq!(verdict(&[(0, exited(1)), (1, ExitStatus::from_raw(9))]), 137);
+    }
+
+    #[test]
+    fn a_signal_counts_if_nothing_failed_before() {
+        let mut verdict = Verdict::default();
+        verdict.interrupted(2);
+        verdict.interrupted(15);
+        assert_eq!(verdict.code, 130);
+        let mut verdict = Verdict::default();
+        verdict.failed(0..1, exited(4));
+        verdict.interrupted(15);
+        assert_eq!(verdict.code, 4);
+    }
+
+    #[test]
+    fn processes_and_their_ends_have_names() {
+        assert_eq!(named("3"), "rank 3");
+        assert_eq!(named("0-15"), "the process of ranks 0-15");
+        assert_eq!(describe(exited(3)), "ended with exit code 3");
+        assert_eq!(describe(ExitStatus::from_raw(11)), "was killed by signal 11 (SIGSEGV)");
     }
 }

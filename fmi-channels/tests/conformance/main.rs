@@ -1,0 +1,33 @@
+//! The conformance suite over every channel that is built in.
+
+mod local {
+    use fmi_actors::{Member, Node, Place, Settings};
+    use fmi_channels::{conformance::Wire, conformance_suite, local::LocalLink};
+    use std::sync::Arc;
+
+    conformance_suite!(Local);
+
+    /// All ranks in one process.
+    #[derive(Debug)]
+    struct Local;
+
+    impl Wire for Local {
+        fn nodes(&self, processes: &[usize], settings: &Settings) -> Vec<Arc<Node>> {
+            let ranks = (0..processes.iter().sum::<usize>() as u32).collect();
+            let member = Member { process: 0, ranks, addresses: Vec::new(), incarnation: 0 };
+            let place = Place { process: 0, epoch: 1, members: vec![member] };
+            let node = Node::new(place, Vec::new(), &[], settings.clone());
+            LocalLink::attach(&node);
+            vec![node]
+        }
+
+        fn cut(&self, _: &Arc<Node>, _: &Arc<Node>) -> bool {
+            false
+        }
+    }
+}
+
+#[cfg(feature = "tcp")]
+mod proxy;
+#[cfg(feature = "tcp")]
+mod tcp;

@@ -1,0 +1,129 @@
+//! Configuration and rendezvous.
+
+use super::Finding;
+use fmi::{Config, Error};
+use fmi_channels::{
+    handshake::Token,
+    rendezvous::{Client, Ranks, Registration},
+};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// How long the rendezvous may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The configuration as it was read.
+pub(super) fn check(config: &fmi::Result<Config>) -> Vec<Finding> {
+    const CHECK: &str = "config";
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            let advice = "correct it there; docs/configuration.md has all settings";
+            return vec![Finding::problem(CHECK, error.to_string(), advice)];
+        }
+    };
+    let mut findings = vec![match config.validate() {
+        Ok(()) => Finding::ok(CHECK, format!("{}; from {}", describe(config), sources())),
+        Err(error) => {
+            let advice = format!("correct it; the settings come from {}", sources());
+            Finding::problem(CHECK, error.to_string(), advice)
+        }
+    }];
+    let ignored = config.unavailable();
+    findings.extend(ignored.iter().map(|ignored| {
+        Finding::note(
+            CHECK,
+            ignored.to_string(),
+            "ranks do without it; nothing to do if that is fine",
+        )
+    }));
+    findings
+}
+
+/// Whether the rendezvous answers and has our token: registers in a job of our own, and leaves.
+pub(super) async fn rendezvous(config: &Config) -> Finding {
+    const CHECK: &str = "rendezvous";
+    let Some(url) = &config.rendezvous else {
+        return Finding::ok(CHECK, "none set: all ranks are in one process, or `fmi run` sets it");
+    };
+    let Some(token) = &config.token else {
+        return Finding::problem(
+            CHECK,
+            format!("{url} is set, but no token"),
+            "set FMI_TOKEN to the token that the rendezvous was started with",
+        );
+    };
+    let start = Instant::now();
+    match visit(&url.to_string(), &Token::new(token.expose())).await {
+        Ok(()) => {
+            let millis = start.elapsed().as_secs_f64() * 1000.0;
+            Finding::ok(CHECK, format!("{url} took us in and the token is right ({millis:.1} ms)"))
+        }
+        Err(error @ Error::WrongToken { .. }) => Finding::problem(
+            CHECK,
+            error.to_string(),
+            "FMI_TOKEN here must be what the rendezvous was started with",
+        ),
+        Err(error) => Finding::problem(
+            CHECK,
+            error.to_string(),
+            format!(
+                "start it with `fmi rendezvous --listen 0.0.0.0:{}` on that machine; if it runs, \
+                 look at host, port and firewall on the way",
+                url.address().rsplit(':').next().unwrap_or("10000")
+            ),
+        ),
+    }
+}
+
+async fn visit(url: &str, token: &Token) -> fmi::Result<()> {
+    // Nobody else's job has a name like this.
+    let job = format!("doctor-{}", &Token::random()?.reveal()[..16]);
+    let registration = Registration {
+        job,
+        size: Some(1),
+        ranks: Ranks::Any(1),
+        addresses: Vec::new(),
+        machine: "doctor".to_owned(),
+        threads: 1,
+    };
+    let client = Client::connect(url, token, registration, PATIENCE).await?;
+    client.complete().await?;
+    client.leave().await;
+    Ok(())
+}
+
+fn describe(config: &Config) -> String {
+    let size = match config.size {
+        Some(1) => "1 rank".to_owned(),
+        Some(size) => format!("{size} ranks"),
+        None => "size not set".to_owned(),
+    };
+    let here = match config.ranks.as_deref() {
+        Some([rank]) => format!(", rank {rank} here"),
+        Some(ranks) => format!(", {} of them here", ranks.len()),
+        None => String::new(),
+    };
+    format!("job {:?}, {size}{here}", config.job)
+}
+
+/// Where settings come from, without their values.
+fn sources() -> String {
+    let file = match std::env::var("FMI_CONFIG") {
+        Ok(path) if !path.is_empty() => Some(path),
+        _ => ["fmi.toml", "fmi.json"]
+            .into_iter()
+            .find(|path| Path::new(path).is_file())
+            .map(str::to_owned),
+    };
+    let mut variables: Vec<_> = std::env::vars_os()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("FMI_") && name != "FMI_CONFIG" && name != "FMI_LOG")
+        .collect();
+    variables.sort();
+    let all: Vec<_> = file.into_iter().chain(variables).collect();
+    if all.is_empty() { "defaults alone".to_owned() } else { all.join(", ") }
+}

@@ -1,0 +1,8 @@
+//! The `fmi` program from outside: the real binary, real processes, each test with a time limit.
+
+mod bench;
+mod doctor;
+mod ranks;
+mod rendezvous;
+mod run;
+mod support;
