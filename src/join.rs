@@ -1,12 +1,8 @@
 //! How a process takes its place in a job.
 
-use crate::{
-    Communicator,
-    config::{ChannelSpec, Config},
-};
+use crate::{Communicator, config::Config};
 use fmi_actors::{
     Error, Node, Place, Result, Settings,
-    channel::Channel,
     home::{self, HomeHandle},
     service::Service,
 };
@@ -103,7 +99,8 @@ fn alone(config: &Config, size: usize, homes: &[HomeHandle]) -> Joined {
 
 #[cfg(feature = "tcp")]
 async fn meet(config: &Config, homes: &[HomeHandle]) -> Result<Joined> {
-    use fmi_actors::{Member, Reason};
+    use crate::config::ChannelSpec;
+    use fmi_actors::{Member, Reason, channel::Channel};
     use fmi_channels::{
         handshake::Token,
         rendezvous::{Client, Event, Ranks, Registration},

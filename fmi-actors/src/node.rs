@@ -12,7 +12,7 @@ use crate::{
     peer::{Member, Peer},
     service::Service,
 };
-use futures::future::BoxFuture;
+use futures::{channel::oneshot, future::BoxFuture};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::{
@@ -71,6 +71,8 @@ pub struct Node {
     ranks: FxHashMap<u32, Arc<Ranked>>,
     /// Pairs (local, remote) with a timer.
     timed: Mutex<Vec<(u32, u32)>>,
+    /// Ranks of this process that have left and of which the others do not know yet.
+    left: Mutex<Vec<u32>>,
     closing: AtomicBool,
     goodbye: Mutex<Option<Goodbye>>,
 }
@@ -142,6 +144,7 @@ impl Node {
                 routes,
                 ranks,
                 timed: Mutex::default(),
+                left: Mutex::default(),
                 closing: AtomicBool::new(false),
                 goodbye: Mutex::default(),
             }
@@ -293,7 +296,13 @@ impl Node {
         self.close();
         let goodbye = self.goodbye.lock().take();
         if let Some(goodbye) = goodbye {
-            goodbye().await;
+            // Whoever awaits this may be on another runtime, or on none.
+            let (done, said) = oneshot::channel();
+            Service::get().spawn(async move {
+                goodbye().await;
+                let _ = done.send(());
+            });
+            let _ = said.await;
         }
     }
 
@@ -332,14 +341,32 @@ impl Node {
         Service::get().kick();
     }
 
+    /// A rank of this process has left. The others learn it with the next tick, all that left
+    /// by then at once: when a thousand ranks end together, few are left to be told.
+    pub(crate) fn left(&self, rank: u32) {
+        self.left.lock().push(rank);
+        Service::get().kick();
+    }
+
+    /// Tells the ranks of this process that still run of some that do not.
+    pub(crate) fn tell_local(&self, gone: &[u32], reason: &Reason) {
+        for (number, rank) in &self.ranks {
+            for lost in gone.iter().filter(|lost| *lost != number && !rank.is_shut()) {
+                rank.lost(*lost, reason);
+            }
+        }
+    }
+
     pub(crate) fn tick(&self, now: Time) -> bool {
+        let left = std::mem::take(&mut *self.left.lock());
+        self.tell_local(&left, &Reason::Left);
         let timed = std::mem::take(&mut *self.timed.lock());
         for (local, remote) in &timed {
             if let Some(rank) = self.ranks.get(local) {
                 rank.on_timer(*remote, now);
             }
         }
-        !timed.is_empty()
+        !timed.is_empty() || !left.is_empty()
     }
 
     pub(crate) fn expire(&self, now: Time) -> Option<Time> {

@@ -58,8 +58,8 @@ impl Endpoint {
     /// before.
     pub fn open(&self, scope: u64, group: Group) {
         self.rank.sleep(false);
-        for (space, failure) in self.rank.mailbox.open(scope, Arc::clone(&group)) {
-            self.rank.pass_on(space, &failure, &group);
+        for (space, failure) in self.rank.mailbox.open(scope, group) {
+            self.rank.pass_on(space, &failure);
         }
     }
 
@@ -138,10 +138,9 @@ impl Endpoint {
         self.rank.shut();
         // Ranks of this process need no rendezvous to learn it.
         if let Some(node) = self.node() {
-            for other in node.local_ranks().filter(|other| *other != self.rank()) {
-                if let Some(other) = node.endpoint(other) {
-                    other.rank.lost(self.rank(), reason);
-                }
+            match reason {
+                Reason::Left => node.left(self.rank()),
+                reason => node.tell_local(&[self.rank()], reason),
             }
         }
     }

@@ -4,7 +4,7 @@ use super::pairs::{Ranked, wake};
 use crate::{
     Payload, Reason, codec,
     frame::{Signature, Space},
-    mailbox::{Failure, Group, Wakers},
+    mailbox::{Failure, Wakers},
 };
 use std::sync::Arc;
 
@@ -60,11 +60,8 @@ impl Collective {
         // A mismatch found by the mailbox is in the queue already, but nobody was told.
         let found_here =
             matches!(failure, Failure::Mismatch { left, .. } if left.0 == self.rank.number());
-        let group = news
-            .flatten()
-            .or_else(|| found_here.then(|| self.rank.mailbox.group(self.space.scope)).flatten());
-        if let Some(group) = group {
-            self.rank.flood(self.space, failure, &group);
+        if news || found_here {
+            self.rank.flood(self.space, failure);
         }
     }
 
@@ -94,30 +91,28 @@ impl Ranked {
             return;
         };
         let mut wakers = Wakers::new();
-        let news = self.mailbox.fail(space, &failure, &mut wakers);
+        self.mailbox.fail(space, &failure, &mut wakers);
         wake(wakers);
-        if let Some(Some(group)) = news {
-            self.flood(space, &failure, &group);
-        }
+        self.flood(space, &failure);
     }
 
     /// A scope was opened that a failure had reached before.
-    pub(super) fn pass_on(&self, space: Space, failure: &Failure, group: &Group) {
+    pub(super) fn pass_on(&self, space: Space, failure: &Failure) {
         if !matches!(failure, Failure::Closed | Failure::TooLarge { .. }) {
-            self.flood(space, failure, group);
+            self.flood(space, failure);
         }
     }
 
-    /// Tells this rank's neighbours, who tell theirs, each once. Nothing here waits.
+    /// Tells this rank's neighbours, who tell theirs, each once a collective. Nothing here waits.
     ///
     /// Neighbours are 1, 2, 4, … places apart among the ranks that are not gone, both ways. So
     /// a notice takes at most log₂ n hops, no rank tells more than 2 log₂ n others however many
     /// ranks fail at once, and one that is busy or about to go cuts nobody off.
-    fn flood(&self, space: Space, failure: &Failure, group: &Group) {
+    fn flood(&self, space: Space, failure: &Failure) {
+        let Some(group) = self.mailbox.tell(space) else { return };
         let Ok(bytes) = codec::encode(failure) else { return };
         let gone = self.mailbox.gone();
-        let there: Vec<u32> =
-            group.iter().copied().filter(|rank| !gone.contains(rank)).collect();
+        let there: Vec<u32> = group.iter().copied().filter(|rank| !gone.contains(rank)).collect();
         let Some(own) = there.iter().position(|rank| *rank == self.number()) else { return };
         for neighbour in neighbours(own, there.len()) {
             let to = there[neighbour];

@@ -215,6 +215,10 @@ impl Ranked {
             let mut pairs = self.pairs.lock();
             let Some(entry) = pairs.by_rank.get_mut(&taken.source) else { return };
             entry.take(taken, Some(slot), &mut wakers);
+            if !entry.timed && entry.pair.poll_timeout().is_some() {
+                entry.timed = true;
+                self.time(taken.source);
+            }
             entry.pair.has_work()
         };
         wake(wakers);
@@ -230,6 +234,10 @@ impl Ranked {
                 let mut pairs = self.pairs.lock();
                 let Some(entry) = pairs.by_rank.get_mut(&taken.source) else { continue };
                 entry.take(&taken, None, &mut Wakers::new());
+                if !entry.timed && entry.pair.poll_timeout().is_some() {
+                    entry.timed = true;
+                    self.time(taken.source);
+                }
                 entry.pair.has_work()
             };
             if has_work {
@@ -394,6 +402,10 @@ impl Ranked {
         drop(links);
     }
 
+    pub(crate) fn is_shut(&self) -> bool {
+        self.mailbox.is_shut()
+    }
+
     /// The rank ends.
     pub(super) fn shut(&self) {
         self.sleep(true);
@@ -495,6 +507,9 @@ impl Entry {
                 }
                 line.pop_front();
             }
+        }
+        if moved && self.waiting.iter().any(|line| !line.is_empty()) {
+            self.pair.request_ack();
         }
         moved
     }

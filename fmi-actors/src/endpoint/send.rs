@@ -73,6 +73,8 @@ impl SendFuture {
                     let stage = Stage::Waiting(Box::new(message), None);
                     let slot = Arc::new(SendSlot::new(sync, stage));
                     entry.waiting[lane as usize].push_back(Arc::clone(&slot));
+                    // The peer's word makes room; it is not to wait for company.
+                    entry.pair.request_ack();
                     State::Waiting(slot)
                 }
             }

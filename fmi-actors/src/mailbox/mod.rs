@@ -161,10 +161,6 @@ impl Mailbox {
         (freed, inner.scopes.is_empty())
     }
 
-    pub(crate) fn group(&self, scope: u64) -> Option<Group> {
-        self.inner.lock().scopes.get(&scope).map(|scope| Arc::clone(&scope.group))
-    }
-
     /// A collective begins: takes its number and says what this rank believes it to be.
     pub(crate) fn enter(
         &self,
@@ -307,33 +303,41 @@ impl Mailbox {
         None
     }
 
-    /// A collective failed, here or elsewhere. The group to tell, if this is news.
-    pub(crate) fn fail(
-        &self,
-        space: Space,
-        failure: &Failure,
-        wakers: &mut Wakers,
-    ) -> Option<Option<Group>> {
+    /// A collective failed, here or elsewhere. True if this is news.
+    pub(crate) fn fail(&self, space: Space, failure: &Failure, wakers: &mut Wakers) -> bool {
         let mut inner = self.inner.lock();
         if inner.is_over(space) {
-            // This rank has its result, but others behind it may not.
-            return inner.scope_mut(space.scope)?.tell(space.number).map(Some);
+            return false;
         }
-        let scope = inner.scopes.get_mut(&space.scope);
-        let entered = scope.as_ref().map_or(0, |scope| scope.entered);
+        let entered = inner.scopes.get(&space.scope).map_or(0, |scope| scope.entered);
         if space.number > entered.saturating_add(FAILURES_AHEAD) {
-            return None;
+            return false;
         }
-        let group = scope.map(|scope| scope.tell(space.number));
         let queue = inner.spaces.entry(space).or_default();
         let news = queue.failure.is_none();
         if news {
             queue.fail(failure, wakers);
         }
-        match group {
-            Some(group) => group.map(Some),
-            None => news.then_some(None),
+        news
+    }
+
+    /// The group to tell of a collective's failure, the first time that this is asked. Also if
+    /// the collective is over here: this rank has its result, but others may wait.
+    pub(crate) fn tell(&self, space: Space) -> Option<Group> {
+        let mut inner = self.inner.lock();
+        let Inner { scopes, closed_scopes, .. } = &mut *inner;
+        let scope = scopes.get_mut(&space.scope).or_else(|| {
+            let mut closed = closed_scopes.iter_mut().rev();
+            closed.find(|(scope, _)| *scope == space.scope).map(|(_, scope)| scope)
+        })?;
+        if scope.told.contains(&space.number) {
+            return None;
         }
+        if scope.told.len() == TOLD {
+            scope.told.pop_front();
+        }
+        scope.told.push_back(space.number);
+        Some(Arc::clone(&scope.group))
     }
 
     /// Ranks that are gone.
@@ -358,9 +362,8 @@ impl Mailbox {
             let everybody = member
                 && (*reason != Reason::Left
                     || group.is_some_and(|group| alone(group, self.rank, lost)));
-            let hit = |slot: &Arc<Slot>| {
-                slot.filter.source.map_or(everybody, |source| source == rank)
-            };
+            let hit =
+                |slot: &Arc<Slot>| slot.filter.source.map_or(everybody, |source| source == rank);
             for slot in queue.posted.iter().chain(&queue.probes).filter(|slot| hit(slot)) {
                 wakers.extend(slot.fail(failure.clone()));
             }
@@ -443,13 +446,6 @@ impl Inner {
         }
     }
 
-    /// A scope, also if it is closed.
-    fn scope_mut(&mut self, scope: u64) -> Option<&mut Scope> {
-        let Self { scopes, closed_scopes, .. } = self;
-        let closed = || closed_scopes.iter_mut().rev().find(|(other, _)| *other == scope);
-        scopes.get_mut(&scope).or_else(|| closed().map(|(_, state)| state))
-    }
-
     fn release(&mut self, space: Space) -> Freed {
         let queue = self.spaces.remove(&space).unwrap_or_default();
         queue.waiting.into_iter().map(|mut arrival| Taken::from(&mut arrival)).collect()
@@ -494,20 +490,6 @@ impl Inner {
 /// Whether everybody in the group but `rank` is gone.
 fn alone(group: &Group, rank: u32, lost: &FxHashMap<u32, Reason>) -> bool {
     group.iter().all(|other| *other == rank || lost.contains_key(other))
-}
-
-impl Scope {
-    /// The group to tell of a collective's failure, the first time.
-    fn tell(&mut self, number: u32) -> Option<Group> {
-        if self.told.contains(&number) {
-            return None;
-        }
-        if self.told.len() == TOLD {
-            self.told.pop_front();
-        }
-        self.told.push_back(number);
-        Some(Arc::clone(&self.group))
-    }
 }
 
 impl Queue {

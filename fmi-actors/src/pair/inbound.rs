@@ -33,6 +33,8 @@ pub(super) struct Inbound {
     owed_bytes: usize,
     /// It is due with the next frame, or in one of its own.
     pub(super) ack_now: bool,
+    /// The sender has no credit left, and does not know of some that was given back.
+    pub(super) owes_credit: bool,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +61,7 @@ impl Inbound {
             lane.reported = lane.returned;
         }
         self.ack_now = false;
+        self.owes_credit = false;
         self.owed_since = None;
         self.owed_frames = 0;
         self.owed_bytes = 0;
@@ -68,6 +71,8 @@ impl Inbound {
         let lane = &mut self.lanes[lane as usize];
         lane.returned = lane.returned.wrapping_add(units);
         self.ack_now |= lane.returned.wrapping_sub(lane.reported) >= CREDIT_NEWS;
+        // A little room need not be told at once, but what waits for it has to come.
+        self.owes_credit |= units > 0 && lane.received.wrapping_sub(lane.reported) >= CREDIT;
     }
 
     /// Prepares for a payload; true if it has to be asked for.

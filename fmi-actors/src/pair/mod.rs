@@ -414,13 +414,18 @@ impl Pair {
     /// When [`on_timeout`](Self::on_timeout) wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
+        if self.inn.owes_credit {
+            // At the next look at the clock.
+            return Some(Time::default());
+        }
         let ack = self.inn.owed_since.map(|since| since + ACK_DELAY);
         [ack, self.out.replay_at()].into_iter().flatten().min()
     }
 
     /// Time has passed: owed acknowledgements become due, lost frames are sent again.
     pub fn on_timeout(&mut self, now: Time) {
-        self.inn.ack_now |= self.inn.owed_since.is_some_and(|since| since + ACK_DELAY <= now);
+        self.inn.ack_now |= self.inn.owes_credit
+            || self.inn.owed_since.is_some_and(|since| since + ACK_DELAY <= now);
         self.out.on_timeout(now);
     }
 

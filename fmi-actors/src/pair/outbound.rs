@@ -15,6 +15,8 @@ use std::{collections::VecDeque, time::Duration};
 /// collectives may use.
 const CONTROL_SLOTS: usize = 64;
 const RESERVED_SLOTS: usize = 256;
+/// Messages of a lane that go between two pieces of a payload, if there is no lack of either.
+const BETWEEN_PIECES: u32 = 16;
 const FIRST_REPLAY: Duration = Duration::from_millis(200);
 const LAST_REPLAY: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,8 @@ pub(super) struct Outbound {
 struct LaneState {
     queue: VecDeque<(u32, Outgoing)>,
     streams: VecDeque<Stream>,
+    /// Messages since the last piece.
+    since_piece: u32,
     /// Bytes submitted and not acknowledged.
     outbox: usize,
     /// Credit units spent, and those given back, both counted from the start, wrapping.
@@ -261,9 +265,12 @@ impl Outbound {
         }
         let state = &mut self.lanes[lane as usize];
         let room = CREDIT - state.sent.wrapping_sub(state.returned);
+        let pieces_turn = state.since_piece >= BETWEEN_PIECES && !state.streams.is_empty();
         if let Some((_, message)) = state.queue.front()
             && room > 0
+            && !pieces_turn
         {
+            state.since_piece = state.since_piece.saturating_add(1);
             let total = message.payload.size_hint() as u64;
             let eager = total <= path.eager as u64 && units(total) + ENVELOPES <= room;
             let (number, message) = state.queue.pop_front()?;
@@ -306,8 +313,9 @@ impl Outbound {
     }
 
     fn next_piece(&mut self, lane: Lane, path: Path) -> Option<Draft> {
-        let streams = &mut self.lanes[lane as usize].streams;
+        let LaneState { streams, since_piece, .. } = &mut self.lanes[lane as usize];
         let mut stream = streams.pop_front()?;
+        *since_piece = 0;
         let (offset, size) = (stream.offset, stream.payload.size_hint());
         let end = offset.saturating_add(path.chunk).min(size);
         let last = end == size;

@@ -1,0 +1,247 @@
+//! What the tests share: jobs over every channel, and bounds on time that say what hangs.
+
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
+
+pub mod child;
+
+use fmi::{Communicator, Config, Error};
+use fmi_channels::{
+    handshake::Token,
+    rendezvous::{Options, Server},
+};
+use futures::{FutureExt, channel::oneshot, future::join_all};
+use std::{
+    fmt::Write as _,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicU32, Ordering},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::time::timeout;
+
+/// After this a test counts as hanging.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The token of all jobs here.
+pub const SECRET: &str = "correct horse battery staple";
+
+/// One test for each function over each channel: `on_both!(name, other)` makes `local::name`,
+/// `tcp::name` and so on of `async fn name(wire: Wire)`.
+#[macro_export]
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {
+        mod local {
+            $(#[tokio::test] async fn $test() { super::$test(super::common::Wire::Local).await })*
+        }
+        mod tcp {
+            $(#[tokio::test] async fn $test() { super::$test(super::common::Wire::Tcp).await })*
+        }
+    };
+}
+
+/// How the ranks of a test reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// All in one process.
+    Local,
+    /// Each in a "process" of its own, in fact in this one: TCP on the loopback interface.
+    Tcp,
+}
+
+/// A job and its ranks, for as long as they live.
+#[derive(Debug)]
+pub struct World {
+    pub ranks: Vec<Communicator>,
+    rendezvous: Option<Rendezvous>,
+}
+
+impl World {
+    pub async fn new(wire: Wire, size: usize) -> Self {
+        Self::with(wire, size, |config| config).await
+    }
+
+    /// With a configuration changed by `adapt`.
+    pub async fn with(wire: Wire, size: usize, adapt: impl Fn(Config) -> Config) -> Self {
+        let config = adapt(Config::default().job("test").size(size));
+        if wire == Wire::Local {
+            let ranks = config.join_all().await.unwrap();
+            return Self { ranks, rendezvous: None };
+        }
+        let rendezvous = Rendezvous::start();
+        let joins = (0..size).map(|rank| rendezvous.reach(config.clone()).rank(rank).join());
+        let ranks = bounded("joining", join_all(joins)).await;
+        let ranks = ranks.into_iter().map(Result::unwrap).collect();
+        Self { ranks, rendezvous: Some(rendezvous) }
+    }
+
+    /// Runs a future for each rank, side by side, and returns what they return.
+    ///
+    /// The first panic ends the test; so does [`PATIENCE`], with the ranks that have not ended.
+    pub async fn each<F, Fut>(&self, life: F) -> Vec<Fut::Output>
+    where
+        F: Fn(Communicator) -> Fut,
+        Fut: Future,
+    {
+        each(&self.ranks, life).await
+    }
+
+    /// Lets all ranks leave in good order.
+    pub async fn close(&self) {
+        self.each(|comm| async move { comm.close().await.unwrap() }).await;
+    }
+}
+
+/// As [`World::each`], for any communicators.
+pub async fn each<F, Fut>(ranks: &[Communicator], life: F) -> Vec<Fut::Output>
+where
+    F: Fn(Communicator) -> Fut,
+    Fut: Future,
+{
+    let running: Vec<_> = ranks.iter().map(|_| std::cell::Cell::new(true)).collect();
+    let lives = ranks.iter().zip(&running).map(|(comm, running)| {
+        let life = AssertUnwindSafe(life(comm.clone())).catch_unwind();
+        async move {
+            let end = life.await.map_err(|panic| (comm.rank(), panic));
+            running.set(false);
+            end
+        }
+    });
+    let ends = futures::future::try_join_all(lives);
+    match timeout(PATIENCE, ends).await {
+        Ok(Ok(values)) => values,
+        Ok(Err((rank, panic))) => {
+            eprintln!("the panic was on rank {rank}");
+            std::panic::resume_unwind(panic)
+        }
+        Err(_) => {
+            let hang: Vec<_> = (0..running.len()).filter(|rank| running[*rank].get()).collect();
+            panic!("ranks {hang:?} hang\n{}", threads());
+        }
+    }
+}
+
+/// Waits for a future, but not for ever.
+pub async fn bounded<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} hangs\n{}", threads()),
+    }
+}
+
+/// Runs what blocks its thread, but not for ever.
+pub fn bounded_thread<T: Send + 'static>(
+    what: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let (send, receive) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        let _ = send.send(run());
+    });
+    match receive.recv_timeout(PATIENCE) {
+        Ok(value) => value,
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("{what} hangs\n{}", threads()),
+        Err(_) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => panic!("{what} ended without a result"),
+        },
+    }
+}
+
+/// Looks again and again until `done`; for what nobody can be told of.
+pub fn until(what: &str, done: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "{what} does not come\n{}", threads());
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Names, states and waits of this process's threads.
+fn threads() -> String {
+    let mut text = String::from("threads:\n");
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let (stat, wait) = (read("stat"), read("wchan"));
+        let (name, rest) = stat.rsplit_once(')').unwrap_or_default();
+        let state = rest.split_whitespace().next().unwrap_or_default();
+        let _ = writeln!(text, "  {}) {state} {wait}", name);
+    }
+    text
+}
+
+/// A rendezvous on a thread of its own.
+#[derive(Debug)]
+pub struct Rendezvous {
+    address: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Rendezvous {
+    pub fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub fn with(options: Options) -> Self {
+        let (send, receive) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let server =
+                    Server::bind("127.0.0.1:0", Token::new(SECRET), options).await.unwrap();
+                send.send(server.local_addr()).unwrap();
+                server.run(stopped).await;
+            });
+        });
+        let address = receive.recv().unwrap().to_string();
+        Self { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A configuration that joins here, over TCP on the loopback interface.
+    pub fn reach(&self, config: Config) -> Config {
+        config
+            .token(SECRET)
+            .rendezvous(&format!("tcp://{}", self.address))
+            .and_then(|config| config.channels("tcp"))
+            .and_then(|config| config.listen("127.0.0.1:0"))
+            .unwrap()
+    }
+
+    /// One rank of a job that joins here.
+    pub fn config(&self, job: &str, size: usize, rank: usize) -> Config {
+        self.reach(Config::default().job(job).size(size).rank(rank))
+    }
+
+    /// Ends, as if its machine did.
+    pub fn stop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Rendezvous {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Numbers that differ in every call, for names.
+pub fn unique() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The error, for tests that compare it.
+pub fn error<T: std::fmt::Debug>(result: Result<T, Error>) -> Error {
+    result.expect_err("this must fail")
+}
