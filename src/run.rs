@@ -54,6 +54,7 @@ where
             Ok(joined) => supervise(joined, &config.job, main).await,
             Err(error) => Err(error),
         };
+        futures::future::join_all(homes.iter().map(|home| service.retire(home))).await;
         let _ = send.send(result);
     });
     receive.recv().unwrap_or(Err(Error::Closed { operation: "run" }))

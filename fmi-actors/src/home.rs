@@ -28,6 +28,8 @@ use tokio::sync::Notify;
 pub const AWAKE: Duration = Duration::from_millis(1);
 /// How long a receive spins in its own poll.
 pub const SPIN: Duration = Duration::from_micros(5);
+/// How long the end of a home waits for its links to be closed by the other side, too.
+const LINGER: Duration = Duration::from_secs(1);
 /// More links than this are left to the runtime's event queue.
 const POLLED_LINKS: usize = 4;
 
@@ -129,6 +131,19 @@ impl Home {
     /// A rank has ended.
     pub fn depart(&self) {
         self.ranks.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Stops the arbiter, with everything that still runs there, once the links that were closed
+    /// have said their last word. Awaited on the service thread.
+    pub(crate) async fn end(&self) {
+        let start = now();
+        while !self.links.lock().is_empty() && now().since(start) < LINGER {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for abort in self.stand_in.lock().take().into_iter().flatten() {
+            abort.abort();
+        }
+        self.arbiter.stop();
     }
 
     /// Drives a link from now on.

@@ -97,6 +97,12 @@ impl Service {
         home
     }
 
+    /// Ends an arbiter whose ranks have ended. Awaited on the service thread.
+    pub async fn retire(&self, home: &HomeHandle) {
+        self.homes.lock().retain(|other| !Arc::ptr_eq(other, home));
+        home.end().await;
+    }
+
     /// Where links live whose ranks run on somebody else's runtime.
     pub fn home(&self) -> &HomeHandle {
         &self.home

@@ -32,6 +32,8 @@ pub(super) struct TcpLink {
     reader: Mutex<Reader>,
     writer: Mutex<Writer>,
     dead: AtomicBool,
+    /// Nothing can be written any more. What the peer said last may still be read.
+    mute: AtomicBool,
     /// We close once the queue is written.
     closing: AtomicBool,
     /// A read ended before the socket was empty.
@@ -49,6 +51,7 @@ impl TcpLink {
             reader: Mutex::new(Reader::new(process)),
             writer: Mutex::default(),
             dead: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             drivers: Default::default(),
@@ -79,6 +82,16 @@ impl TcpLink {
         self.call_drivers();
     }
 
+    /// A write failed. The link dies when the last word of the peer is read: it may be the
+    /// acknowledgement of all that we sent.
+    fn mute(&self, why: &io::Error) {
+        if !self.mute.swap(true, Ordering::AcqRel) {
+            tracing::debug!(process = self.process, %why, "link takes nothing any more");
+            self.unread.store(true, Ordering::Release);
+            self.call_drivers();
+        }
+    }
+
     fn call_drivers(&self) {
         for driver in &self.drivers {
             driver.wake();
@@ -104,7 +117,7 @@ impl TcpLink {
                 }
             }
             Ok(false) => {}
-            Err(error) => self.kill(&error),
+            Err(error) => self.mute(&error),
         }
     }
 
@@ -141,7 +154,8 @@ impl TcpLink {
                     Err(error) => self.kill(&error),
                 }
             }
-            if !self.writer.lock().is_empty()
+            if !self.mute.load(Ordering::Acquire)
+                && !self.writer.lock().is_empty()
                 && let Poll::Ready(ready) = events.poll_write_ready(context)
             {
                 let Ok(mut ready) = ready else { return Poll::Ready(()) };
@@ -166,11 +180,15 @@ impl Link for TcpLink {
     }
 
     fn room(&self) -> Room {
-        if self.dead.load(Ordering::Relaxed) { Room::None } else { self.writer.lock().room() }
+        if self.dead.load(Ordering::Relaxed) || self.mute.load(Ordering::Relaxed) {
+            Room::None
+        } else {
+            self.writer.lock().room()
+        }
     }
 
     fn send(&self, frame: Frame) {
-        if self.dead.load(Ordering::Relaxed) {
+        if self.dead.load(Ordering::Relaxed) || self.mute.load(Ordering::Relaxed) {
             return;
         }
         let mut writer = self.writer.lock();
@@ -182,7 +200,7 @@ impl Link for TcpLink {
             // The driver waits for the socket to take more.
             Ok(()) if queued => self.call_drivers(),
             Ok(()) => {}
-            Err(error) => self.kill(&error),
+            Err(error) => self.mute(&error),
         }
     }
 
