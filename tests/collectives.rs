@@ -137,6 +137,7 @@ fn close(a: &f64, b: &f64) -> bool {
     (a - b).abs() <= 1e-9 * (1.0 + a.abs().max(b.abs()))
 }
 
+#[allow(clippy::ptr_arg, reason = "compares values of one type, and that is Vec here")]
 fn all_close(a: &Vec<f64>, b: &Vec<f64>) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b))
 }

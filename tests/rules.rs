@@ -96,8 +96,8 @@ async fn rule_3_places_are_taken_when_called() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rule_4_completion_and_credit() {
     for ranks in [local(2).await, tcp(2).await] {
-        for rank in 0..2 {
-            ranks[rank].send(vec![0_u8; 3 << 20], 1 - rank, 0).now_or_never().unwrap().unwrap();
+        for (rank, comm) in ranks.iter().enumerate() {
+            comm.send(vec![0_u8; 3 << 20], 1 - rank, 0).now_or_never().unwrap().unwrap();
         }
         let matched = ranks[0].ssend(1_u8, 1, 1);
         let early = matched.now_or_never();
@@ -106,8 +106,8 @@ async fn rule_4_completion_and_credit() {
             soon(async { tokio::join!(ranks[0].ssend(2_u8, 1, 2), ranks[1].recv::<u8>(0, 2)) })
                 .await;
         assert_eq!((sent, got), (Ok(()), Ok(2)));
-        for rank in 0..2 {
-            let got = soon(ranks[rank].recv::<Vec<u8>>(1 - rank, 0)).await.unwrap();
+        for (rank, comm) in ranks.iter().enumerate() {
+            let got = soon(comm.recv::<Vec<u8>>(1 - rank, 0)).await.unwrap();
             assert_eq!(got.len(), 3 << 20);
         }
     }

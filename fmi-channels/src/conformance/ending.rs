@@ -126,7 +126,7 @@ pub async fn a_lost_rank_ends_every_wait(wire: &dyn Wire) {
         assert_eq!(matched.await, not_sent);
         assert_eq!(matched_big.await, not_sent);
         let rooms = join_all(rooms).await;
-        assert!(rooms.iter().any(|room| *room == not_sent), "{rooms:?}");
+        assert!(rooms.contains(&not_sent), "{rooms:?}");
         assert_eq!(flush.await, Err((1, reason)));
 
         // Afterwards at once.
