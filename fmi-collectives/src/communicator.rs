@@ -80,19 +80,25 @@ impl Communicator {
         color: Option<u64>,
         key: i64,
     ) -> Operation<impl Future<Output = Result<Option<Self>, Trouble>> + Send + use<>> {
-        // Its messages are apart from everything else; its number is taken now.
-        let inner = self.dup();
+        type Wish = (Option<u64>, i64, usize);
+        let concat = |mut left: Vec<Wish>, right: Vec<Wish>| {
+            left.extend(right);
+            left
+        };
+        // A collective of this communicator, so that one that is dropped, or meets another, is
+        // told to all.
+        let wishes = vec![(color, key, self.rank())];
+        let all = self.allreduce(wishes, op::whole(op::associative(concat)));
+        let number = self.take_number();
         let parent = self.clone();
         Operation::new(self, "split", WaitsFor::Nobody, async move {
-            let mine = (color, key, inner.rank());
-            let all = inner.gather(mine, 0).await.map_err(Trouble::Error)?;
-            let all: Vec<(Option<u64>, i64, usize)> =
-                inner.bcast(all, 0).await.map_err(Trouble::Error)?;
+            let all = all.await.map_err(|error| Trouble::Error(error.of("allreduce", "split")))?;
             let Some(color) = color else { return Ok(None) };
             let mut members: Vec<_> = all.into_iter().filter(|(c, ..)| *c == Some(color)).collect();
             members.sort_by_key(|(_, key, rank)| (*key, *rank));
             let group = members.iter().map(|(.., rank)| parent.inner.group[*rank]).collect();
-            Ok(Some(parent.child(mix(inner.inner.scope, color), group)))
+            let scope = mix(parent.inner.scope, u64::from(number));
+            Ok(Some(parent.child(mix(scope, color), group)))
         })
     }
 
