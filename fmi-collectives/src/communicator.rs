@@ -1,6 +1,7 @@
 //! A group of ranks that can talk to each other.
 
 use crate::{
+    op,
     operation::{Operation, Trouble, WaitsFor},
     signature::describe,
 };
@@ -92,7 +93,7 @@ impl Communicator {
         let number = self.take_number();
         let parent = self.clone();
         Operation::new(self, "split", WaitsFor::Nobody, async move {
-            let all = all.await.map_err(|error| Trouble::Error(error.of("allreduce", "split")))?;
+            let all = all.await.map_err(of_split)?;
             let Some(color) = color else { return Ok(None) };
             let mut members: Vec<_> = all.into_iter().filter(|(c, ..)| *c == Some(color)).collect();
             members.sort_by_key(|(_, key, rank)| (*key, *rank));
@@ -229,6 +230,17 @@ impl fmt::Debug for Communicator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Communicator(rank {} of {})", self.rank(), self.size())
     }
+}
+
+/// An error of the collective inside a split.
+fn of_split(error: Error) -> Trouble {
+    let operation = "split";
+    Trouble::Error(match error {
+        Error::Abandoned { rank, reason, .. } => Error::Abandoned { rank, operation, reason },
+        Error::Timeout { rank, peer, after, .. } => Error::Timeout { rank, operation, peer, after },
+        Error::Closed { .. } => Error::Closed { operation },
+        other => other,
+    })
 }
 
 /// How a rank is reached.
