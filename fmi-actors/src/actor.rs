@@ -67,20 +67,22 @@ impl Actor for RankActor {
     fn started(&mut self, context: &mut Self::Context) {
         let Some(main) = self.main.take() else { return };
         let endpoint = self.endpoint.clone();
+        let supervisor = self.supervisor.clone();
         let life = async move {
             let outcome = match AssertUnwindSafe(main).catch_unwind().await {
                 Ok(Ok(())) => flush(&endpoint).await,
                 Ok(failed) => failed,
                 Err(panic) => Err(Reason::Panicked(panic_text(&*panic))),
             };
-            endpoint.shut(outcome.as_ref().err().unwrap_or(&Reason::Left));
-            outcome
+            // Before the other ranks learn of it and fail, too: this is the first cause.
+            let reason = outcome.as_ref().err().cloned().unwrap_or(Reason::Left);
+            supervisor.do_send(Ended { rank: endpoint.rank(), outcome });
+            endpoint.shut(&reason);
         };
-        context.spawn(wrap_future::<_, Self>(life).map(|outcome, actor, context| {
+        context.spawn(wrap_future::<_, Self>(life).map(|(), actor, context| {
             if let Some(home) = actor.endpoint.home() {
                 home.depart();
             }
-            actor.supervisor.do_send(Ended { rank: actor.endpoint.rank(), outcome });
             context.stop();
         }));
     }

@@ -307,7 +307,7 @@ pub async fn a_big_message_gets_through_a_stream_of_small_ones(wire: &dyn Wire) 
         let done = Arc::clone(&done);
         async move {
             if rank.rank() == 0 {
-                let big = rank.post(1, 1, letter(1, 16 << 20));
+                let big = rank.post(1, 1, letter(1, 2 << 20));
                 let mut count = 0u64;
                 while !done.load(Ordering::Relaxed) {
                     rank.put(1, 2, letter(2, 100)).await;
@@ -320,7 +320,7 @@ pub async fn a_big_message_gets_through_a_stream_of_small_ones(wire: &dyn Wire) 
                 return rank.flushed().await;
             }
             let big = async {
-                check(&rank.get(0, 1).await.payload, 1, 16 << 20);
+                check(&rank.get(0, 1).await.payload, 1, 2 << 20);
                 done.store(true, Ordering::Relaxed);
             };
             let small = async {
