@@ -272,7 +272,9 @@ impl Outbound {
         {
             state.since_piece = state.since_piece.saturating_add(1);
             let total = message.payload.size_hint() as u64;
-            let eager = total <= path.eager as u64 && units(total) + ENVELOPES <= room;
+            // A message that costs no more than its envelope gains nothing by waiting.
+            let affordable = units(total) == 1 || units(total) + ENVELOPES <= room;
+            let eager = total <= path.eager as u64 && affordable;
             let (number, message) = state.queue.pop_front()?;
             state.sent = state.sent.wrapping_add(if eager { units(total) } else { 1 });
             if message.sync {

@@ -187,7 +187,7 @@ pub async fn ssend_waits_for_the_match(wire: &dyn Wire) {
 
 /// A message that a dropped receive had goes to the next one that takes it, before later ones.
 pub async fn cancelled_receives_lose_nothing(wire: &dyn Wire) {
-    let bed = Bed::with(wire, &[1, 1], &Settings { outbox: 32 << 20, ..Settings::default() });
+    let bed = Bed::with(wire, &[1, 1], &Settings { outbox: 316 << 20, ..Settings::default() });
     let (one, other) = (bed.rank(0), bed.rank(1));
     bed.bounded("cancelling", async {
         for len in [0, 40, 100_000, 5 << 20] {
@@ -301,13 +301,13 @@ pub async fn room_made_is_room_told(wire: &dyn Wire) {
 
 /// A large payload that was asked for comes, however many small messages are sent meanwhile.
 pub async fn a_big_message_gets_through_a_stream_of_small_ones(wire: &dyn Wire) {
-    let bed = Bed::with(wire, &[1, 1], &Settings { outbox: 32 << 20, ..Settings::default() });
+    let bed = Bed::with(wire, &[1, 1], &Settings { outbox: 316 << 20, ..Settings::default() });
     let done = Arc::new(AtomicBool::new(false));
     bed.each(|rank: Rank| {
         let done = Arc::clone(&done);
         async move {
             if rank.rank() == 0 {
-                let big = rank.post(1, 1, letter(1, 2 << 20));
+                let big = rank.post(1, 1, letter(1, 16 << 20));
                 let mut count = 0u64;
                 while !done.load(Ordering::Relaxed) {
                     rank.put(1, 2, letter(2, 100)).await;
@@ -320,7 +320,7 @@ pub async fn a_big_message_gets_through_a_stream_of_small_ones(wire: &dyn Wire) 
                 return rank.flushed().await;
             }
             let big = async {
-                check(&rank.get(0, 1).await.payload, 1, 2 << 20);
+                check(&rank.get(0, 1).await.payload, 1, 16 << 20);
                 done.store(true, Ordering::Relaxed);
             };
             let small = async {
