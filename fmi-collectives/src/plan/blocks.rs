@@ -85,12 +85,12 @@ impl Blocks {
     }
 
     /// Their numbers, in order.
-    pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
+    pub fn iter(&self) -> impl Iterator<Item = usize> + Clone + use<> {
         self.runs().flatten()
     }
 
     /// Their numbers as contiguous ranges, in order, none of them empty.
-    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> + Clone + use<> {
         let Self { first, end, run, stride, origin, within } = self.clone();
         let starts = (first..end).step_by(stride);
         starts.flat_map(move |start| {
