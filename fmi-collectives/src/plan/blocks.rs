@@ -49,6 +49,12 @@ impl Blocks {
         Self::range(0, count).from_start(first, within)
     }
 
+    /// The blocks `0..size` but this one, from the one after it on.
+    #[must_use]
+    pub fn all_but(block: usize, size: usize) -> Self {
+        Self::wrapping((block + 1) % size, size - 1, 0..size)
+    }
+
     /// Runs of `run` blocks: the first begins at `first`, the others `stride` apart, none goes
     /// past `end`.
     ///
@@ -191,6 +197,8 @@ mod tests {
         assert_eq!((blocks.as_range(), blocks.to_string().as_str()), (None, "6–7, 4"));
         assert_eq!(Blocks::wrapping(4, 4, 4..8), (4..8).into());
         assert_eq!(list(&Blocks::wrapping(1, 4, 0..4)), [1, 2, 3, 0]);
+        assert_eq!(list(&Blocks::all_but(1, 4)), [2, 3, 0]);
+        assert_eq!(list(&Blocks::all_but(3, 4)), [0, 1, 2]);
     }
 
     #[test]

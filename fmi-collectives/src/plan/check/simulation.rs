@@ -110,15 +110,10 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
                 return Ok(());
             }
             match step.action {
-                Action::Send { to: peer, .. }
-                | Action::Recv { from: peer, .. }
-                | Action::Combine { from: peer, .. } => {
-                    if self.ranks[peer].waits_for_messages(rank) {
-                        ready.push(peer);
-                    }
-                }
                 Action::Publish { .. } => ready.extend(self.shelf.awoken(rank)),
-                _ => {}
+                Action::Fetch { .. } | Action::CombineShared { .. } => {}
+                _ => ready
+                    .extend(step.peer().filter(|&peer| self.ranks[peer].waits_for_messages(rank))),
             }
         }
         Ok(())
