@@ -2,7 +2,7 @@
 
 use super::{
     Algorithm, Collective, Demand, Shape, allgather, allreduce, alltoall, barrier, bcast, exscan,
-    gather, reduce, scan, scatter,
+    gather, reduce, reduce_scatter, scan, scatter,
 };
 use std::{fmt, ops::Range};
 
@@ -58,7 +58,7 @@ pub struct Rule {
 /// use fmi_collectives::plan::{Rule, Table, allreduce};
 ///
 /// // The ring from 1 MiB on, else what the library would take.
-/// let table = Table::default().prefer(Rule::always(&allreduce::recursive_doubling::ALGORITHM).from_bytes(1 << 20));
+/// let table = Table::default().prefer(Rule::always(&allreduce::ring::ALGORITHM).from_bytes(1 << 20));
 /// println!("{table}");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,21 +167,44 @@ impl Default for Table {
     /// The library's own.
     fn default() -> Self {
         use Rule as R;
+        const LARGE: u64 = 64 << 10;
         Self {
             rules: vec![
+                // Within one process.
+                R::always(&barrier::shared::ALGORITHM),
+                R::always(&bcast::shared::ALGORITHM),
+                R::always(&gather::shared::ALGORITHM),
+                R::always(&scatter::shared::ALGORITHM),
+                R::always(&allgather::shared::ALGORITHM),
+                R::always(&alltoall::shared::ALGORITHM),
+                R::always(&reduce::shared::ALGORITHM).below_bytes(LARGE),
+                R::always(&allreduce::shared::ALGORITHM).from_bytes(LARGE),
+                R::always(&allreduce::shared_small::ALGORITHM),
+                R::always(&reduce_scatter::shared::ALGORITHM),
+                // Between processes.
                 R::always(&barrier::dissemination::ALGORITHM),
+                R::always(&bcast::scatter_allgather::ALGORITHM).from_bytes(4 << 20).from_size(8),
+                R::always(&bcast::chain::ALGORITHM).from_bytes(1 << 20).from_size(3),
                 R::always(&bcast::binomial::ALGORITHM),
                 R::always(&gather::binomial::ALGORITHM),
                 R::always(&scatter::binomial::ALGORITHM),
                 R::always(&allgather::ring::ALGORITHM).from_bytes(16 << 10),
+                R::always(&allgather::bruck::ALGORITHM),
+                R::always(&alltoall::bruck::ALGORITHM).below_bytes(256).from_size(8),
                 R::always(&alltoall::pairwise::ALGORITHM),
                 R::always(&reduce::contiguous_tree::ALGORITHM),
                 R::always(&reduce::chain::ALGORITHM),
+                R::always(&allreduce::ring::ALGORITHM).from_bytes(1 << 20).from_size(3),
+                R::always(&allreduce::rabenseifner::ALGORITHM).from_bytes(LARGE).from_size(3),
                 R::always(&allreduce::recursive_doubling::ALGORITHM),
                 R::always(&allreduce::reduce_bcast::ALGORITHM),
+                R::always(&reduce_scatter::recursive_halving::ALGORITHM).below_bytes(LARGE),
+                R::always(&reduce_scatter::pairwise::ALGORITHM),
                 R::always(&scan::hillis_steele::ALGORITHM).below_size(64),
+                R::always(&scan::up_down::ALGORITHM),
                 R::always(&scan::chain::ALGORITHM),
                 R::always(&exscan::hillis_steele::ALGORITHM).below_size(64),
+                R::always(&exscan::up_down::ALGORITHM),
                 R::always(&exscan::chain::ALGORITHM),
             ],
         }
@@ -240,8 +263,7 @@ mod tests {
 
     #[test]
     fn a_preferred_rule_holds_where_it_applies() {
-        let rule =
-            Rule::always(&allreduce::recursive_doubling::ALGORITHM).from_bytes(100).below_size(5);
+        let rule = Rule::always(&allreduce::ring::ALGORITHM).from_bytes(100).below_size(5);
         let table = Table::default().prefer(rule);
         let question = Question {
             collective: Collective::Allreduce,
@@ -252,14 +274,11 @@ mod tests {
             together: false,
         };
         let chosen = |question| table.choose(&question).algorithm.name;
-        assert_eq!(chosen(question), "recursive_doubling");
-        assert_ne!(chosen(Question { bytes: Some(99), ..question }), "recursive_doubling");
-        assert_ne!(chosen(Question { size: 5, ..question }), "recursive_doubling");
-        assert_ne!(chosen(Question { cuttable: false, ..question }), "recursive_doubling");
-        assert_ne!(
-            chosen(Question { demand: Demand::Associative, ..question }),
-            "recursive_doubling"
-        );
+        assert_eq!(chosen(question), "ring");
+        assert_ne!(chosen(Question { bytes: Some(99), ..question }), "ring");
+        assert_ne!(chosen(Question { size: 5, ..question }), "ring");
+        assert_ne!(chosen(Question { cuttable: false, ..question }), "ring");
+        assert_ne!(chosen(Question { demand: Demand::Associative, ..question }), "ring");
     }
 
     #[test]
