@@ -3,6 +3,7 @@
 use crate::{
     op,
     operation::{Operation, Trouble, WaitsFor},
+    protocol::Lineage,
     signature::describe,
 };
 use fmi_actors::{
@@ -32,6 +33,8 @@ struct Inner {
     deadline: Duration,
     /// Of the whole job.
     world: bool,
+    /// The call of a protocol that it lives in.
+    lineage: Option<Arc<Lineage>>,
 }
 
 impl Communicator {
@@ -47,7 +50,8 @@ impl Communicator {
                 mix(hash, u64::from(byte))
             });
         let deadline = node.settings().operation;
-        Self::open(endpoint, Arc::clone(node), name, Arc::clone(node.world()), deadline, true)
+        let group = Arc::clone(node.world());
+        Self::open(endpoint, Arc::clone(node), name, group, deadline, true, None)
     }
 
     /// This rank's number, `0..size`.
@@ -171,7 +175,7 @@ impl Communicator {
 
     /// A failure in the terms of this communicator.
     pub(crate) fn error(&self, operation: &'static str, failure: &Failure) -> Error {
-        match failure {
+        let error = match failure {
             Failure::Lost { rank, reason } => {
                 Error::RankLost { rank: self.group_rank(*rank), reason: reason.clone() }
             }
@@ -190,7 +194,22 @@ impl Communicator {
             }
             Failure::Closed => Error::Closed { operation },
             Failure::TooLarge { bytes } => Error::TooLarge { bytes: *bytes },
+        };
+        if let Some(lineage) = self.lineage() {
+            lineage.note(&error, failure);
         }
+        error
+    }
+
+    /// The call of a protocol that it lives in, if it does.
+    pub(crate) fn lineage(&self) -> Option<&Arc<Lineage>> {
+        self.inner.lineage.as_ref()
+    }
+
+    /// The same group in the scope of a call that has this number here.
+    pub(crate) fn inside(&self, number: u32, lineage: Arc<Lineage>) -> Self {
+        let scope = mix(self.inner.scope, u64::from(number));
+        self.descend(scope, Arc::clone(&self.inner.group), Some(lineage))
     }
 
     fn take_number(&self) -> u32 {
@@ -201,8 +220,12 @@ impl Communicator {
     }
 
     fn child(&self, scope: u64, group: Group) -> Self {
+        self.descend(scope, group, self.inner.lineage.clone())
+    }
+
+    fn descend(&self, scope: u64, group: Group, lineage: Option<Arc<Lineage>>) -> Self {
         let Inner { endpoint, node, deadline, .. } = &*self.inner;
-        Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, false)
+        Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, false, lineage)
     }
 
     fn open(
@@ -212,11 +235,13 @@ impl Communicator {
         group: Group,
         deadline: Duration,
         world: bool,
+        lineage: Option<Arc<Lineage>>,
     ) -> Self {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
-        Self { inner: Arc::new(Inner { endpoint, node, scope, group, rank, deadline, world }) }
+        let inner = Inner { endpoint, node, scope, group, rank, deadline, world, lineage };
+        Self { inner: Arc::new(inner) }
     }
 }
 
