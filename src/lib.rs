@@ -30,8 +30,8 @@ pub mod testing;
 pub use config::Config;
 pub use fmi_actors::{Error, Reason, Result};
 pub use fmi_collectives::{
-    ANY, Any, Buf, Communicator, Context, Driver, Message, Operation, PeerInfo, Protocol, Scalar,
-    Source, Status, TagFilter, Worker, op, plan,
+    ANY, Any, Buf, Communicator, Context, Driver, Message, Operation, PeerInfo, Protocol, Request,
+    Scalar, Source, Status, TagFilter, Worker, op, plan,
 };
 pub use fmi_macros::{Message, Protocol, rank, test};
 pub use run::{Outcome, run, run_with};

@@ -22,4 +22,4 @@ pub use fmi_actors::{Error, Result};
 pub use message::{Message, Scalar, Shape};
 pub use operation::{Operation, Trouble};
 pub use point_to_point::{ANY, Any, Probe, Receive, Source, Status, TagFilter};
-pub use protocol::{Driver, Protocol, Worker};
+pub use protocol::{Driver, Protocol, Request, Worker};
