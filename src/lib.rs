@@ -46,3 +46,8 @@ pub mod prelude {
 pub mod __private {
     pub use serde::{Serialize, de::DeserializeOwned};
 }
+
+/// The code in `docs/protocols.md` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/protocols.md")]
+struct ProtocolsPage;

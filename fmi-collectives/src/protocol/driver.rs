@@ -124,6 +124,9 @@ impl<S: Send + Sync + 'static> Driver<S> {
     {
         let shared = Arc::clone(&self.shared);
         Operation::new(&self.shared.comm, name::<P>(), WaitsFor::Nobody, async move {
+            if shared.permits.is_closed() {
+                return Err(Error::Closed { operation: "ask" }.into());
+            }
             let alarm = shared.comm.endpoint().alarm(shared.space);
             let ask = AssertUnwindSafe(shared.ask(protocol)).catch_unwind();
             tokio::select! {
