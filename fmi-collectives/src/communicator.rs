@@ -4,6 +4,7 @@ use crate::{
     op,
     operation::{Operation, Trouble, WaitsFor},
     plan::{Algorithm, Choice, Question, Rule, Table},
+    protocol::Lineage,
     signature::{Call, What, describe},
 };
 use fmi_actors::{
@@ -43,6 +44,8 @@ struct Inner {
     world: bool,
     /// All members live in this process.
     together: bool,
+    /// The call of a protocol that it lives in.
+    lineage: Option<Arc<Lineage>>,
 }
 
 impl Communicator {
@@ -58,7 +61,8 @@ impl Communicator {
                 mix(hash, u64::from(byte))
             });
         let deadline = node.settings().operation;
-        Self::open(endpoint, Arc::clone(node), name, Arc::clone(node.world()), deadline, true)
+        let group = Arc::clone(node.world());
+        Self::open(endpoint, Arc::clone(node), name, group, deadline, true, None)
     }
 
     /// This rank's number, `0..size`.
@@ -219,7 +223,7 @@ impl Communicator {
 
     /// A failure in the terms of this communicator.
     pub(crate) fn error(&self, operation: &'static str, failure: &Failure) -> Error {
-        match failure {
+        let error = match failure {
             Failure::Lost { rank, reason } => {
                 Error::RankLost { rank: self.group_rank(*rank), reason: reason.clone() }
             }
@@ -238,7 +242,22 @@ impl Communicator {
             }
             Failure::Closed => Error::Closed { operation },
             Failure::TooLarge { bytes } => Error::TooLarge { bytes: *bytes },
+        };
+        if let Some(lineage) = self.lineage() {
+            lineage.note(&error, failure);
         }
+        error
+    }
+
+    /// The call of a protocol that it lives in, if it does.
+    pub(crate) fn lineage(&self) -> Option<&Arc<Lineage>> {
+        self.inner.lineage.as_ref()
+    }
+
+    /// The same group in the scope of a call that has this number here.
+    pub(crate) fn inside(&self, number: u32, lineage: Arc<Lineage>) -> Self {
+        let scope = mix(self.inner.scope, u64::from(number));
+        self.descend(scope, Arc::clone(&self.inner.group), Some(lineage))
     }
 
     /// Begins a collective.
@@ -275,8 +294,13 @@ impl Communicator {
     }
 
     fn child(&self, scope: u64, group: Group) -> Self {
+        self.descend(scope, group, self.inner.lineage.clone())
+    }
+
+    fn descend(&self, scope: u64, group: Group, lineage: Option<Arc<Lineage>>) -> Self {
         let Inner { endpoint, node, deadline, .. } = &*self.inner;
-        let child = Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, false);
+        let (endpoint, node) = (endpoint.clone(), Arc::clone(node));
+        let child = Self::open(endpoint, node, scope, group, *deadline, false, lineage);
         Self { table: Arc::clone(&self.table), ..child }
     }
 
@@ -287,6 +311,7 @@ impl Communicator {
         group: Group,
         deadline: Duration,
         world: bool,
+        lineage: Option<Arc<Lineage>>,
     ) -> Self {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
@@ -295,7 +320,8 @@ impl Communicator {
         let together = group
             .iter()
             .all(|rank| node.route(*rank).is_some_and(|peer| peer.member().process == process));
-        let inner = Inner { endpoint, node, scope, group, rank, deadline, world, together };
+        let inner =
+            Inner { endpoint, node, scope, group, rank, deadline, world, together, lineage };
         // Made once: a table is a list of rules.
         static TABLE: LazyLock<Arc<Table>> = LazyLock::new(Arc::default);
         Self { inner: Arc::new(inner), table: Arc::clone(&TABLE) }
