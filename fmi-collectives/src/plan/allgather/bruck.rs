@@ -30,3 +30,14 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         ]
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_round_gets_what_is_missing() {
+        let steps: Vec<Step> = plan(0, Shape::of(3)).collect();
+        assert_eq!(steps, [Step::send(2, 0), Step::recv(1, 1), Step::send(1, 0), Step::recv(2, 2)]);
+    }
+}

@@ -39,3 +39,16 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         up.into_iter().flatten().chain(down.into_iter().flatten())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Side;
+
+    #[test]
+    fn chunks_meet_on_their_ways_up_and_down() {
+        let steps: Vec<Step> = plan(2, Shape::of(3).chunked(2)).collect();
+        let left = |chunk| Step::combine(1, chunk, Side::Left);
+        assert_eq!(steps, [left(0), Step::send(1, 0), left(1), Step::send(1, 1)]);
+    }
+}

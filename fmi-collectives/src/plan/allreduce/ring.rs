@@ -20,3 +20,14 @@ pub const ALGORITHM: Algorithm = Algorithm {
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     reduce_scatter::ring::plan(rank, shape).chain(allgather::ring::plan(rank, shape))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rank_sends_two_pieces_to_each_other_rank() {
+        let report = ALGORITHM.check(Shape::of(5)).unwrap();
+        assert_eq!((report.messages, report.blocks), (40, 40));
+    }
+}

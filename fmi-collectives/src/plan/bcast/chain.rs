@@ -26,3 +26,14 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         recv.into_iter().chain(send)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_passed_on_before_the_next_is_received() {
+        let steps: Vec<Step> = plan(0, Shape::of(4).rooted(3).chunked(2)).collect();
+        assert_eq!(steps, [Step::recv(3, 0), Step::send(1, 0), Step::recv(3, 1), Step::send(1, 1)]);
+    }
+}

@@ -21,3 +21,14 @@ pub const ALGORITHM: Algorithm = Algorithm {
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     shifted(rank, shape, 1, scan::hillis_steele::plan)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rank_0_only_moves_its_value() {
+        let steps: Vec<Step> = plan(0, Shape::of(5)).collect();
+        assert_eq!(steps, [Step::send(1, 0..1)]);
+    }
+}

@@ -30,3 +30,14 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
     };
     publish.into_iter().chain(combines).chain(hand_over).map(|step| step.on(Tier::Pack))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rank_0_combines_for_the_root() {
+        let report = ALGORITHM.check(Shape::of(5).rooted(3)).unwrap();
+        assert_eq!((report.messages, report.blocks, report.most_received), (0, 5, 4));
+    }
+}

@@ -28,3 +28,15 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         ]
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_block_comes_last() {
+        let steps: Vec<Step> = plan(0, Shape::of(3)).collect();
+        let left = |block| Step::combine(2, block, Side::Left);
+        assert_eq!(steps, [Step::send(1, 2), left(1), Step::send(1, 1), left(0)]);
+    }
+}

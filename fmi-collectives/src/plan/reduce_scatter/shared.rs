@@ -23,3 +23,21 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
     let above = (rank + 1..size).map(move |from| Step::combine_shared(from, rank, Side::Right));
     publish.into_iter().chain(below).chain(above).map(|step| step.on(Tier::Pack))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operands_come_from_inside_out() {
+        let steps: Vec<Step> = plan(1, Shape::of(3)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::publish(Blocks::wrapping(2, 2, 0..3), 1).on(Tier::Pack),
+                Step::combine_shared(0, 1, Side::Left).on(Tier::Pack),
+                Step::combine_shared(2, 1, Side::Right).on(Tier::Pack),
+            ]
+        );
+    }
+}
