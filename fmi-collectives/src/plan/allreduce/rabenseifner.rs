@@ -9,7 +9,7 @@ use crate::plan::{
 };
 use std::ops::Range;
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Allreduce,
     name: "rabenseifner",

@@ -5,7 +5,7 @@
 
 use crate::plan::{Algorithm, Blocks, Collective, Demand, Shape, Step, log2_ceil};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Alltoall,
     name: "bruck",

@@ -20,6 +20,15 @@ pub enum CheckError {
         size: usize,
     },
 
+    /// There are more inputs than the checker can number.
+    #[error("{size} ranks with {parts} inputs each are too many to check")]
+    TooLarge {
+        /// How many ranks there are.
+        size: usize,
+        /// How many inputs the rank that has most has.
+        parts: usize,
+    },
+
     /// A step names its own rank as the peer, or one that does not exist.
     #[error("{at}: rank {peer} cannot be its peer")]
     BadPeer {

@@ -214,6 +214,9 @@ fn steps_that_cannot_be_done() {
         run(&bcast(2).root(2), [vec![], vec![]]),
         Err(CheckError::NoSuchRoot { root: 2, size: 2 })
     );
+    let check = bcast(1 << 20).pieces(1 << 20);
+    let error = CheckError::TooLarge { size: 1 << 20, parts: 1 << 20 };
+    assert_eq!(check.run(|_| vec![]), Err(error));
 }
 
 #[test]

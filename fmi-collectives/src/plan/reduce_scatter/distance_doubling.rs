@@ -8,7 +8,7 @@ use crate::plan::{
     fold::{Fold, Role},
 };
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::ReduceScatter,
     name: "distance_doubling",

@@ -7,7 +7,7 @@ use crate::plan::{
     fold::{Fold, Role, group},
 };
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::ReduceScatter,
     name: "recursive_halving",
