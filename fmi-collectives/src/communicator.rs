@@ -3,13 +3,21 @@
 use crate::{
     op,
     operation::{Operation, Trouble, WaitsFor},
-    signature::describe,
+    plan::{Algorithm, Choice, Question, Rule, Table},
+    signature::{Call, What, describe},
 };
 use fmi_actors::{
     Endpoint, Error, Node, Reason, Result,
+    endpoint::Collective,
+    frame::{Datatype, Signature},
     mailbox::{Failure, Group},
 };
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 /// Ranks `0..size` that can send each other messages and take part in collectives.
 ///
@@ -20,6 +28,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 #[derive(Clone)]
 pub struct Communicator {
     inner: Arc<Inner>,
+    table: Arc<Table>,
 }
 
 struct Inner {
@@ -32,6 +41,8 @@ struct Inner {
     deadline: Duration,
     /// Of the whole job.
     world: bool,
+    /// All members live in this process.
+    together: bool,
 }
 
 impl Communicator {
@@ -62,11 +73,48 @@ impl Communicator {
         self.inner.group.len()
     }
 
+    /// The same communicator, whose collectives of that kind run this algorithm wherever it can:
+    /// for one call, `comm.using(&ring::ALGORITHM).allreduce(…)`. All ranks must use the same.
+    ///
+    /// ```
+    /// # use fmi_collectives as fmi;
+    /// # async fn example(comm: fmi::Communicator, gradient: Vec<f32>) -> Result<(), fmi_actors::Error> {
+    /// use fmi::{op, plan::allreduce::ring};
+    ///
+    /// let sum = comm.using(&ring::ALGORITHM).allreduce(gradient, op::sum()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn using(&self, algorithm: &'static Algorithm) -> Self {
+        self.with_table((*self.table).clone().prefer(Rule::always(algorithm)))
+    }
+
+    /// The same communicator, whose algorithms are chosen by this table. All ranks must have the
+    /// same.
+    #[must_use]
+    pub fn with_table(&self, table: Table) -> Self {
+        Self { inner: Arc::clone(&self.inner), table: Arc::new(table) }
+    }
+
+    /// By which table algorithms are chosen.
+    #[must_use]
+    pub fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table)
+    }
+
     /// The same group with messages and collectives of its own. All ranks call it, in the same
     /// order relative to collectives; nothing is sent.
     #[must_use]
     pub fn dup(&self) -> Self {
-        let number = self.take_number();
+        let call = Call {
+            what: What::Dup,
+            root: None,
+            datatype: Datatype::BYTES,
+            reduction: 0,
+            terms: None,
+        };
+        let number = self.take_number(Some(call.encode()));
         self.child(mix(self.inner.scope, u64::from(number)), Arc::clone(&self.inner.group))
     }
 
@@ -90,7 +138,7 @@ impl Communicator {
         // told to all.
         let wishes = vec![(color, key, self.rank())];
         let all = self.allreduce(wishes, op::whole(op::associative(concat)));
-        let number = self.take_number();
+        let number = self.take_number(None);
         let parent = self.clone();
         Operation::new(self, "split", WaitsFor::Nobody, async move {
             let all = all.await.map_err(of_split)?;
@@ -183,9 +231,9 @@ impl Communicator {
                 let (ours, theirs) = if right.0 == own { (right, left) } else { (left, right) };
                 Error::Mismatch {
                     rank: self.group_rank(ours.0),
-                    ours: describe(&ours.1),
+                    ours: describe(&ours.1, &theirs.1),
                     peer: self.group_rank(theirs.0),
-                    theirs: describe(&theirs.1),
+                    theirs: describe(&theirs.1, &ours.1),
                 }
             }
             Failure::Closed => Error::Closed { operation },
@@ -193,16 +241,43 @@ impl Communicator {
         }
     }
 
-    fn take_number(&self) -> u32 {
-        let collective = self.inner.endpoint.enter(self.inner.scope, None);
+    /// Begins a collective.
+    pub(crate) fn enter(&self, signature: Signature) -> Collective {
+        let mut entered = self.endpoint().enter(self.scope(), Some(signature));
+        if self.inner.together && self.size() > 1 {
+            // Where ranks publish and fetch, no frame would tell one from the other.
+            entered.compare(signature, self.size());
+        }
+        entered
+    }
+
+    pub(crate) fn choose(&self, question: &Question) -> Choice {
+        self.table.choose(question)
+    }
+
+    /// Whether all members live in this process.
+    pub(crate) fn is_together(&self) -> bool {
+        self.inner.together
+    }
+
+    fn take_number(&self, signature: Option<Signature>) -> u32 {
+        let collective = match signature {
+            Some(signature) => self.enter(signature),
+            None => self.inner.endpoint.enter(self.inner.scope, None),
+        };
         let number = collective.space().number;
-        collective.finish();
+        match collective.failure().cloned() {
+            // The others learn it; here the first operation on the child will show it.
+            Some(failure @ Failure::Mismatch { .. }) => collective.fail(&failure),
+            _ => collective.finish(),
+        }
         number
     }
 
     fn child(&self, scope: u64, group: Group) -> Self {
         let Inner { endpoint, node, deadline, .. } = &*self.inner;
-        Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, false)
+        let child = Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, false);
+        Self { table: Arc::clone(&self.table), ..child }
     }
 
     fn open(
@@ -216,7 +291,14 @@ impl Communicator {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
-        Self { inner: Arc::new(Inner { endpoint, node, scope, group, rank, deadline, world }) }
+        let process = node.process();
+        let together = group
+            .iter()
+            .all(|rank| node.route(*rank).is_some_and(|peer| peer.member().process == process));
+        let inner = Inner { endpoint, node, scope, group, rank, deadline, world, together };
+        // Made once: a table is a list of rules.
+        static TABLE: LazyLock<Arc<Table>> = LazyLock::new(Arc::default);
+        Self { inner: Arc::new(inner), table: Arc::clone(&TABLE) }
     }
 }
 

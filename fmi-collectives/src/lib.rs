@@ -2,6 +2,7 @@
 //! plans that one executor runs and one checker proves.
 
 mod buf;
+mod call;
 mod collectives;
 mod communicator;
 mod context;
@@ -12,6 +13,7 @@ mod operation;
 pub mod plan;
 mod point_to_point;
 mod signature;
+mod store;
 
 pub use buf::Buf;
 pub use communicator::{Communicator, PeerInfo};

@@ -91,12 +91,12 @@ impl Blocks {
     }
 
     /// Their numbers, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = usize> + use<> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = usize> + Clone + use<> {
         Numbers { runs: self.walk(), run: 0..0, left: self.len() }
     }
 
     /// Their numbers as contiguous ranges, in order, none of them empty.
-    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> + Clone + use<> {
         self.walk()
     }
 
@@ -127,6 +127,7 @@ impl Blocks {
 }
 
 /// See [`Blocks::runs`]. By hand, because executor and checker spend their time here.
+#[derive(Clone)]
 struct Runs {
     /// Those to come.
     blocks: Blocks,
@@ -160,6 +161,7 @@ impl Iterator for Runs {
 }
 
 /// See [`Blocks::iter`].
+#[derive(Clone)]
 struct Numbers {
     runs: Runs,
     run: Range<usize>,
