@@ -3,7 +3,7 @@
 
 use crate::plan::{Algorithm, Blocks, Collective, Demand, Shape, Step, log2_ceil};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Allgather,
     name: "bruck",
@@ -29,4 +29,15 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
             Step::recv(above, Blocks::wrapping(above, count, 0..size)),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_round_gets_what_is_missing() {
+        let steps: Vec<Step> = plan(0, Shape::of(3)).collect();
+        assert_eq!(steps, [Step::send(2, 0), Step::recv(1, 1), Step::send(1, 0), Step::recv(2, 2)]);
+    }
 }

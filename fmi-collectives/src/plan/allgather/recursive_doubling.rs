@@ -7,7 +7,7 @@ use crate::plan::{
     fold::{Fold, Role, group},
 };
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Allgather,
     name: "recursive_doubling",
@@ -57,4 +57,15 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         })
     });
     join.into_iter().chain(exchanges).chain(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upper_of_a_pair_gets_all_but_its_own() {
+        let steps: Vec<Step> = plan(1, Shape::of(5)).collect();
+        assert_eq!(steps, [Step::send(0, 1), Step::recv(0, Blocks::wrapping(2, 4, 0..5))]);
+    }
 }

@@ -1,6 +1,7 @@
 //! Allreduce: every rank gets the combination of all ranks' values, the same bits everywhere.
 //! One block, or one a piece.
 
+pub mod chain;
 pub mod rabenseifner;
 pub mod recursive_doubling;
 pub mod reduce_bcast;
@@ -16,6 +17,7 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &rabenseifner::ALGORITHM,
     &ring::ALGORITHM,
     &reduce_bcast::ALGORITHM,
+    &chain::ALGORITHM,
     &shared_small::ALGORITHM,
     &shared::ALGORITHM,
 ];

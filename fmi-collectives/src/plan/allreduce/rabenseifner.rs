@@ -9,7 +9,7 @@ use crate::plan::{
 };
 use std::ops::Range;
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Allreduce,
     name: "rabenseifner",
@@ -71,4 +71,37 @@ fn share(actor: usize, level: usize, actors: usize) -> Range<usize> {
     let halves = (0..level).filter(|bit| actor >> bit & 1 == 1);
     let start = halves.map(|bit| actors >> (bit + 1)).sum();
     start..start + (actors >> level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_half_of_the_one_before() {
+        let shares: Vec<Range<usize>> = (0..4).map(|level| share(5, level, 8)).collect();
+        assert_eq!(shares, [0..8, 4..8, 4..6, 5..6]);
+        // Each actor is left with another piece.
+        let mut last: Vec<usize> = (0..8).map(|actor| share(actor, 3, 8).start).collect();
+        last.sort_unstable();
+        assert_eq!(last, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn four_ranks_halve_twice_and_double_twice() {
+        let steps: Vec<Step> = plan(1, Shape::of(4)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::send(0, 0..2),
+                Step::combine(0, 2..4, Side::Left),
+                Step::send(3, 3),
+                Step::combine(3, 2, Side::Right),
+                Step::send(3, 2),
+                Step::recv(3, 3),
+                Step::send(0, 2..4),
+                Step::recv(0, 0..2),
+            ]
+        );
+    }
 }

@@ -4,7 +4,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step, allgather, reduce_scatter};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Allreduce,
     name: "ring",
@@ -19,4 +19,15 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// A [reduce-scatter](reduce_scatter::ring) and an [allgather](allgather::ring) of the pieces.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     reduce_scatter::ring::plan(rank, shape).chain(allgather::ring::plan(rank, shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rank_sends_two_pieces_to_each_other_rank() {
+        let report = ALGORITHM.check(Shape::of(5)).unwrap();
+        assert_eq!((report.messages, report.blocks), (40, 40));
+    }
 }

@@ -5,7 +5,7 @@
 
 use crate::plan::{Algorithm, Blocks, Collective, Demand, Shape, Step, log2_ceil};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Alltoall,
     name: "bruck",
@@ -38,4 +38,28 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
 /// Where values lie at `rank` that have a way with this bit set before them.
 fn far(rank: usize, bit: usize, size: usize) -> Blocks {
     Blocks::strided(bit, bit, 2 * bit, size).from_start(size + rank, size..2 * size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_ranks_take_two_rounds() {
+        let steps: Vec<Step> = plan(1, Shape::of(3)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::copy(1, 4),
+                Step::copy(0, 5),
+                Step::copy(2, 3),
+                Step::send(0, far(1, 1, 3)),
+                Step::recv(2, far(1, 1, 3)),
+                Step::send(2, far(1, 2, 3)),
+                Step::recv(0, far(1, 2, 3)),
+            ]
+        );
+        assert!(far(1, 1, 3).iter().eq([5]));
+        assert!(far(1, 2, 3).iter().eq([3]));
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Bcast,
     name: "chain",
@@ -25,4 +25,15 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         let send = (next != root).then(|| Step::send(next, chunk));
         recv.into_iter().chain(send)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_passed_on_before_the_next_is_received() {
+        let steps: Vec<Step> = plan(0, Shape::of(4).rooted(3).chunked(2)).collect();
+        assert_eq!(steps, [Step::recv(3, 0), Step::send(1, 0), Step::recv(3, 1), Step::send(1, 1)]);
+    }
 }

@@ -4,7 +4,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step, binomial::Tree, log2_ceil};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Bcast,
     name: "scatter_allgather",
@@ -37,4 +37,27 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         send.into_iter().chain(recv)
     });
     recv.into_iter().chain(sends).chain(ring)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_what_it_has() {
+        // Node 2 of 4 has pieces 2 and 3 from the scatter.
+        let steps: Vec<Step> = plan(2, Shape::of(4)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::recv(0, 2..4),
+                Step::send(3, 3),
+                Step::send(3, 2),
+                Step::recv(1, 1),
+                Step::send(3, 1),
+                Step::recv(1, 0),
+                Step::send(3, 0),
+            ]
+        );
+    }
 }

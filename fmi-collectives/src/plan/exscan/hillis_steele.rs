@@ -5,7 +5,7 @@
 use super::{shifted, shifted_cost};
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step, scan};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Exscan,
     name: "hillis_steele",
@@ -20,4 +20,15 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// A [scan](scan::hillis_steele) by all ranks but the first, of the values of those below.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     shifted(rank, shape, 1, scan::hillis_steele::plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rank_0_only_moves_its_value() {
+        let steps: Vec<Step> = plan(0, Shape::of(5)).collect();
+        assert_eq!(steps, [Step::send(1, 0..1)]);
+    }
 }

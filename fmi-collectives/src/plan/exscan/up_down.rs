@@ -5,7 +5,7 @@
 use super::{shifted, shifted_cost};
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step, scan};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Exscan,
     name: "up_down",

@@ -4,7 +4,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step, binomial::Tree, log2_ceil};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Reduce,
     name: "binomial",
@@ -24,4 +24,16 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
     let combines =
         tree.children(node).map(move |child| Step::combine(tree.rank(child), 0, Side::Right));
     combines.chain(tree.parent(node).map(|parent| Step::send(tree.rank(parent), 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_subtree_comes_first() {
+        let steps: Vec<Step> = plan(1, Shape::of(6).rooted(1)).collect();
+        let right = |from| Step::combine(from, 0, Side::Right);
+        assert_eq!(steps, [right(2), right(3), right(5)]);
+    }
 }

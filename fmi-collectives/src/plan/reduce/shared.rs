@@ -4,7 +4,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step, Tier};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Reduce,
     name: "shared",
@@ -29,4 +29,15 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         _ => None,
     };
     publish.into_iter().chain(combines).chain(hand_over).map(|step| step.on(Tier::Pack))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rank_0_combines_for_the_root() {
+        let report = ALGORITHM.check(Shape::of(5).rooted(3)).unwrap();
+        assert_eq!((report.messages, report.blocks, report.most_received), (0, 5, 4));
+    }
 }

@@ -2,6 +2,7 @@
 //! Block `i` is for rank `i`; the others end as intermediate results.
 
 pub mod chain;
+pub mod distance_doubling;
 pub mod pairwise;
 pub mod recursive_halving;
 pub mod ring;
@@ -13,6 +14,7 @@ use crate::plan::Algorithm;
 pub const ALGORITHMS: &[&Algorithm] = &[
     &recursive_halving::ALGORITHM,
     &ring::ALGORITHM,
+    &distance_doubling::ALGORITHM,
     &pairwise::ALGORITHM,
     &chain::ALGORITHM,
     &shared::ALGORITHM,

@@ -4,7 +4,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::ReduceScatter,
     name: "pairwise",
@@ -28,4 +28,25 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         let right = above.map(|from| Step::combine(from, rank, Side::Right));
         sends.chain(left).chain(right)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operands_come_from_inside_out() {
+        let steps: Vec<Step> = plan(1, Shape::of(4)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::send(2, 2),
+                Step::send(0, 0),
+                Step::combine(0, 1, Side::Left),
+                Step::combine(2, 1, Side::Right),
+                Step::send(3, 3),
+                Step::combine(3, 1, Side::Right),
+            ]
+        );
+    }
 }

@@ -7,7 +7,7 @@ use crate::plan::{
     fold::{Fold, Role, group},
 };
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::ReduceScatter,
     name: "recursive_halving",
@@ -51,4 +51,23 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         })
     });
     join.into_iter().chain(exchanges).chain(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_round_halves_what_is_left() {
+        let steps: Vec<Step> = plan(0, Shape::of(4)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::send(2, 2..4),
+                Step::combine(2, 0..2, Side::Right),
+                Step::send(1, 1),
+                Step::combine(1, 0, Side::Right),
+            ]
+        );
+    }
 }

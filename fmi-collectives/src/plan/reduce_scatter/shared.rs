@@ -3,7 +3,7 @@
 
 use crate::plan::{Algorithm, Blocks, Collective, Demand, Shape, Side, Step, Tier};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::ReduceScatter,
     name: "shared",
@@ -22,4 +22,22 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
     let below = (0..rank).rev().map(move |from| Step::combine_shared(from, rank, Side::Left));
     let above = (rank + 1..size).map(move |from| Step::combine_shared(from, rank, Side::Right));
     publish.into_iter().chain(below).chain(above).map(|step| step.on(Tier::Pack))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operands_come_from_inside_out() {
+        let steps: Vec<Step> = plan(1, Shape::of(3)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::publish(Blocks::wrapping(2, 2, 0..3), 1).on(Tier::Pack),
+                Step::combine_shared(0, 1, Side::Left).on(Tier::Pack),
+                Step::combine_shared(2, 1, Side::Right).on(Tier::Pack),
+            ]
+        );
+    }
 }
