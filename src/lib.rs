@@ -24,10 +24,12 @@
 pub mod config;
 mod join;
 mod logging;
+#[cfg(feature = "tcp")]
+mod meet;
 mod run;
 
 pub use config::Config;
-pub use fmi_actors::{Error, Reason, Result};
+pub use fmi_actors::{Error, NoRejoin, Reason, Result};
 pub use fmi_collectives::{
     ANY, Any, Buf, Communicator, Context, Message, Operation, PeerInfo, Scalar, Source, Status,
     TagFilter, op, plan,

@@ -6,10 +6,16 @@ use crate::{
     signature::describe,
 };
 use fmi_actors::{
-    Endpoint, Error, Node, Reason, Result,
+    Endpoint, Error, NoRejoin, Node, Reason, Result,
     mailbox::{Failure, Group},
 };
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 /// Ranks `0..size` that can send each other messages and take part in collectives.
 ///
@@ -30,8 +36,11 @@ struct Inner {
     group: Group,
     rank: usize,
     deadline: Duration,
+    job: Arc<str>,
     /// Of the whole job.
     world: bool,
+    /// The communicator that `rejoin` made, once it did.
+    next: Mutex<Option<Weak<Inner>>>,
 }
 
 impl Communicator {
@@ -42,12 +51,13 @@ impl Communicator {
     #[must_use]
     pub fn world(node: &Arc<Node>, rank: u32, name: &str) -> Self {
         let endpoint = node.endpoint(rank).expect("the rank lives here");
-        let name =
+        let scope =
             name.bytes().fold(mix(u64::from(node.epoch()), name.len() as u64), |hash, byte| {
                 mix(hash, u64::from(byte))
             });
         let deadline = node.settings().operation;
-        Self::open(endpoint, Arc::clone(node), name, Arc::clone(node.world()), deadline, true)
+        let (node, group) = (Arc::clone(node), Arc::clone(node.world()));
+        Self::open(endpoint, node, scope, group, deadline, name.into(), true)
     }
 
     /// This rank's number, `0..size`.
@@ -123,6 +133,58 @@ impl Communicator {
             }
             flushed.map_err(|(rank, reason)| Trouble::Failure(Failure::Lost { rank, reason }))
         })
+    }
+
+    /// Waits until a rank of another process is lost, and says which: as
+    /// [`Error::RankLost`] would. For who drives a group and may be idle when it breaks.
+    pub fn lost(&self) -> impl Future<Output = Error> + Send + use<> {
+        let lost = self.inner.node.lost();
+        let comm = self.clone();
+        async move {
+            let (rank, reason) = lost.await;
+            Error::RankLost { rank: comm.group_rank(rank), reason }
+        }
+    }
+
+    /// After a loss ([`Error::RankLost`]): leaves the broken group and enters the job's next
+    /// epoch, with the rank and size that the rendezvous gives. Ends when the new group has
+    /// formed: at once when all ranks are there again, survivors and newcomers (processes that
+    /// join the job meanwhile); else after `deadlines.grace` with those who
+    /// are there, if they are at least `min_size`. Survivors keep their order, newcomers take the
+    /// vacant numbers, and no number is left out.
+    ///
+    /// The old communicator, its clones and children are closed by this, on all ranks of this
+    /// process. Whoever else calls `rejoin` on a clone gets the same new communicator; in a
+    /// process with several ranks each rank calls it on its own. After an error it may be called
+    /// again. To drop the future gives nothing up: the next call goes on.
+    ///
+    /// # Errors
+    /// [`Error::Rejoin`] says what to do instead. [`Error::Missing`] when too few came before
+    /// `deadlines.join`; [`Error::Closed`] after [`close`](Self::close); [`Error::Rendezvous`].
+    pub fn rejoin(&self) -> impl Future<Output = Result<Self>> + Send + use<> {
+        let comm = self.clone();
+        let refuse = |comm: &Self, reason| {
+            Err(Error::Rejoin { job: comm.inner.job.to_string(), reason })
+        };
+        let attempt = self.inner.world.then(|| self.inner.node.rejoin(&self.inner.job));
+        async move {
+            let Some(attempt) = attempt else { return refuse(&comm, NoRejoin::Part) };
+            let successor = attempt.await?;
+            let mut next = comm.inner.next.lock();
+            if let Some(next) = &*next {
+                return match next.upgrade() {
+                    Some(inner) => Ok(Self { inner }),
+                    None => refuse(&comm, NoRejoin::Twice),
+                };
+            }
+            let own = comm.inner.endpoint.rank();
+            let Some((_, rank)) = successor.ranks.iter().find(|(old, _)| *old == own) else {
+                return refuse(&comm, NoRejoin::Late);
+            };
+            let new = Self::world(&successor.node, *rank, &comm.inner.job);
+            *next = Some(Arc::downgrade(&new.inner));
+            Ok(new)
+        }
     }
 
     /// Over which channel a rank is reached.
@@ -201,8 +263,9 @@ impl Communicator {
     }
 
     fn child(&self, scope: u64, group: Group) -> Self {
-        let Inner { endpoint, node, deadline, .. } = &*self.inner;
-        Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, false)
+        let Inner { endpoint, node, deadline, job, .. } = &*self.inner;
+        let (node, job) = (Arc::clone(node), Arc::clone(job));
+        Self::open(endpoint.clone(), node, scope, group, *deadline, job, false)
     }
 
     fn open(
@@ -211,12 +274,15 @@ impl Communicator {
         scope: u64,
         group: Group,
         deadline: Duration,
+        job: Arc<str>,
         world: bool,
     ) -> Self {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
-        Self { inner: Arc::new(Inner { endpoint, node, scope, group, rank, deadline, world }) }
+        let next = Mutex::default();
+        let inner = Inner { endpoint, node, scope, group, rank, deadline, job, world, next };
+        Self { inner: Arc::new(inner) }
     }
 }
 
