@@ -5,7 +5,7 @@ use crate::{
     join::{Joined, begin, cores_suffice, settings},
 };
 use fmi_actors::{
-    Error, Member, Node, NoRejoin, Place, Reason, Result, Successor,
+    Error, Member, NoRejoin, Node, Place, Reason, Result, Successor,
     channel::Channel,
     home::{self, HomeHandle},
     service::Service,

@@ -80,7 +80,8 @@ async fn a_killed_process_is_replaced() {
     let joins = [0, 1, 3].map(|rank| config.clone().rank(rank).join());
     let old: Vec<_> = bounded("joining", join_all(joins)).await;
     let old: Vec<_> = old.into_iter().map(Result::unwrap).collect();
-    let sums = each(&old, |comm| async move { comm.allreduce(1_u64 << comm.rank(), op::sum()).await });
+    let sums =
+        each(&old, |comm| async move { comm.allreduce(1_u64 << comm.rank(), op::sum()).await });
     assert_eq!(sums.await, vec![Ok(15); 3]);
 
     killed.kill();
@@ -97,7 +98,8 @@ async fn a_killed_process_is_replaced() {
     let new = rejoin(&old).await;
     assert_eq!(replacement.line(), "2 of 4");
     assert_eq!(new.iter().map(Communicator::rank).collect::<Vec<_>>(), [0, 1, 3]);
-    let sums = each(&new, |comm| async move { comm.allreduce(1_u64 << comm.rank(), op::sum()).await });
+    let sums =
+        each(&new, |comm| async move { comm.allreduce(1_u64 << comm.rank(), op::sum()).await });
     assert_eq!(sums.await, vec![Ok(15); 3]);
     for comm in &old {
         assert_eq!(comm.send(1_u8, 0, 0).await, Err(Error::Closed { operation: "send" }));

@@ -137,7 +137,10 @@ enum State {
     Running(Attempt),
     Failed,
     /// Weak: a group that was left must not keep the next one.
-    Over { node: Weak<Node>, ranks: Vec<(u32, u32)> },
+    Over {
+        node: Weak<Node>,
+        ranks: Vec<(u32, u32)>,
+    },
 }
 
 impl Rejoining {

@@ -163,9 +163,8 @@ impl Communicator {
     /// `deadlines.join`; [`Error::Closed`] after [`close`](Self::close); [`Error::Rendezvous`].
     pub fn rejoin(&self) -> impl Future<Output = Result<Self>> + Send + use<> {
         let comm = self.clone();
-        let refuse = |comm: &Self, reason| {
-            Err(Error::Rejoin { job: comm.inner.job.to_string(), reason })
-        };
+        let refuse =
+            |comm: &Self, reason| Err(Error::Rejoin { job: comm.inner.job.to_string(), reason });
         let attempt = self.inner.world.then(|| self.inner.node.rejoin(&self.inner.job));
         async move {
             let Some(attempt) = attempt else { return refuse(&comm, NoRejoin::Part) };

@@ -61,7 +61,8 @@ impl Config {
     fn validate_ranks(&self) -> Result<()> {
         if self.min_size == 0 || self.size.is_some_and(|size| self.min_size > size) {
             let size = self.size.map_or("the size".to_owned(), |size| size.to_string());
-            let wrong = format!("the job cannot go on with {} ranks: give 1 to {size}", self.min_size);
+            let wrong =
+                format!("the job cannot go on with {} ranks: give 1 to {size}", self.min_size);
             return Err(told("min_size", wrong));
         }
         let Some(ranks) = &self.ranks else {

@@ -519,7 +519,10 @@ pub(super) mod tests {
         assert!(job.depart(1, Departure::Left).news);
         assert!(!job.depart(1, Departure::Died).news);
         assert_eq!(news(&job, 2)[1..], [Answer::Gone { process: 0 }, Answer::Left { process: 1 }]);
-        assert_eq!(come(&mut job, given("j", 3, &[0])).unwrap_err(), Refusal::RankTaken { rank: 0 });
+        assert_eq!(
+            come(&mut job, given("j", 3, &[0])).unwrap_err(),
+            Refusal::RankTaken { rank: 0 }
+        );
         assert!(matches!(come(&mut job, any("j", 3, 1)), Err(Refusal::JobFull { free: 0, .. })));
         assert_eq!(job.population(), 1);
     }
