@@ -27,14 +27,15 @@ mod logging;
 #[cfg(feature = "tcp")]
 mod meet;
 mod run;
+pub mod testing;
 
 pub use config::Config;
 pub use fmi_actors::{Error, NoRejoin, Reason, Result};
 pub use fmi_collectives::{
-    ANY, Any, Buf, Communicator, Context, Message, Operation, PeerInfo, Scalar, Source, Status,
-    TagFilter, op, plan,
+    ANY, Any, Buf, Communicator, Context, Driver, Message, Operation, PeerInfo, Protocol, Scalar,
+    Source, Status, TagFilter, Worker, op, plan,
 };
-pub use fmi_macros::{Message, rank};
+pub use fmi_macros::{Message, Protocol, rank, test};
 pub use run::{Outcome, run, run_with};
 
 /// What most programs use.

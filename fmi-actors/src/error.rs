@@ -252,6 +252,15 @@ pub enum Error {
         message: String,
     },
 
+    /// A protocol failed with an error of its own, made by [`Error::failed`].
+    ///
+    /// Nothing is wrong with the group: the text is that of the protocol's code.
+    #[error("{reason}")]
+    Failed {
+        /// What the protocol says.
+        reason: String,
+    },
+
     /// The communicator was closed.
     ///
     /// Nothing can be sent or received on it any more.
@@ -269,6 +278,14 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
+}
+
+impl Error {
+    /// An error of a protocol's own code, such as a file that it cannot read:
+    /// `std::fs::read(path).map_err(fmi::Error::failed)?`.
+    pub fn failed(reason: impl std::fmt::Display) -> Self {
+        Self::Failed { reason: reason.to_string() }
+    }
 }
 
 /// Why a rank is gone or gave up. Travels between ranks.
@@ -333,9 +350,6 @@ pub enum NoRejoin {
     /// All ranks live in this process.
     #[error("it has no rendezvous, all its ranks are in this process: join_all() anew")]
     NoRendezvous,
-    /// The communicator is not the job's.
-    #[error("this communicator is a dup or a split: call rejoin() on the one that join() returned")]
-    Part,
 }
 
 fn waits_for(peer: Option<usize>) -> String {

@@ -3,6 +3,7 @@
 use crate::{
     op,
     operation::{Operation, Trouble, WaitsFor},
+    protocol::Lineage,
     signature::describe,
 };
 use fmi_actors::{
@@ -36,9 +37,15 @@ struct Inner {
     group: Group,
     rank: usize,
     deadline: Duration,
-    job: Arc<str>,
-    /// Of the whole job.
-    world: bool,
+    /// Of the communicator of the whole job.
+    membership: Option<Membership>,
+    /// The call of a protocol that it lives in.
+    lineage: Option<Arc<Lineage>>,
+}
+
+/// A rank's place in its job.
+struct Membership {
+    job: Box<str>,
     /// The communicator that `rejoin` made, once it did.
     next: Mutex<Option<Weak<Inner>>>,
 }
@@ -56,8 +63,9 @@ impl Communicator {
                 mix(hash, u64::from(byte))
             });
         let deadline = node.settings().operation;
+        let membership = Membership { job: name.into(), next: Mutex::default() };
         let (node, group) = (Arc::clone(node), Arc::clone(node.world()));
-        Self::open(endpoint, node, scope, group, deadline, name.into(), true)
+        Self::open(endpoint, node, scope, group, deadline, Some(membership), None)
     }
 
     /// This rank's number, `0..size`.
@@ -124,7 +132,7 @@ impl Communicator {
         let comm = self.clone();
         Operation::new(self, "close", WaitsFor::Nobody, async move {
             let flushed = flush.await;
-            if comm.inner.world {
+            if comm.inner.membership.is_some() {
                 let Inner { endpoint, node, .. } = &*comm.inner;
                 endpoint.shut(&Reason::Left);
                 if node.local_ranks().all(|rank| node.endpoint(rank).is_none_or(|e| e.is_shut())) {
@@ -159,28 +167,34 @@ impl Communicator {
     /// again. To drop the future gives nothing up: the next call goes on.
     ///
     /// # Errors
-    /// [`Error::Rejoin`] says what to do instead. [`Error::Missing`] when too few came before
+    /// [`Error::Rejoin`] says what to do instead; so does [`Error::Argument`], on a dup or a
+    /// split. [`Error::Missing`] when too few came before
     /// `deadlines.join`; [`Error::Closed`] after [`close`](Self::close); [`Error::Rendezvous`].
     pub fn rejoin(&self) -> impl Future<Output = Result<Self>> + Send + use<> {
         let comm = self.clone();
-        let refuse =
-            |comm: &Self, reason| Err(Error::Rejoin { job: comm.inner.job.to_string(), reason });
-        let attempt = self.inner.world.then(|| self.inner.node.rejoin(&self.inner.job));
+        let membership = self.inner.membership.as_ref();
+        let attempt = membership.map(|membership| self.inner.node.rejoin(&membership.job));
         async move {
-            let Some(attempt) = attempt else { return refuse(&comm, NoRejoin::Part) };
+            let (Some(attempt), Some(Membership { job, next })) = (attempt, &comm.inner.membership)
+            else {
+                let message = "a dup or a split has no place of its own in the job: call it on \
+                               the communicator that join() returned";
+                return Err(Error::Argument { operation: "rejoin", message: message.to_owned() });
+            };
+            let refuse = |reason| Err(Error::Rejoin { job: job.to_string(), reason });
             let successor = attempt.await?;
-            let mut next = comm.inner.next.lock();
+            let mut next = next.lock();
             if let Some(next) = &*next {
                 return match next.upgrade() {
                     Some(inner) => Ok(Self { inner }),
-                    None => refuse(&comm, NoRejoin::Twice),
+                    None => refuse(NoRejoin::Twice),
                 };
             }
             let own = comm.inner.endpoint.rank();
             let Some((_, rank)) = successor.ranks.iter().find(|(old, _)| *old == own) else {
-                return refuse(&comm, NoRejoin::Late);
+                return refuse(NoRejoin::Late);
             };
-            let new = Self::world(&successor.node, *rank, &comm.inner.job);
+            let new = Self::world(&successor.node, *rank, job);
             *next = Some(Arc::downgrade(&new.inner));
             Ok(new)
         }
@@ -232,7 +246,7 @@ impl Communicator {
 
     /// A failure in the terms of this communicator.
     pub(crate) fn error(&self, operation: &'static str, failure: &Failure) -> Error {
-        match failure {
+        let error = match failure {
             Failure::Lost { rank, reason } => {
                 Error::RankLost { rank: self.group_rank(*rank), reason: reason.clone() }
             }
@@ -251,7 +265,22 @@ impl Communicator {
             }
             Failure::Closed => Error::Closed { operation },
             Failure::TooLarge { bytes } => Error::TooLarge { bytes: *bytes },
+        };
+        if let Some(lineage) = self.lineage() {
+            lineage.note(&error, failure);
         }
+        error
+    }
+
+    /// The call of a protocol that it lives in, if it does.
+    pub(crate) fn lineage(&self) -> Option<&Arc<Lineage>> {
+        self.inner.lineage.as_ref()
+    }
+
+    /// The same group in the scope of a call that has this number here.
+    pub(crate) fn inside(&self, number: u32, lineage: Arc<Lineage>) -> Self {
+        let scope = mix(self.inner.scope, u64::from(number));
+        self.descend(scope, Arc::clone(&self.inner.group), Some(lineage))
     }
 
     fn take_number(&self) -> u32 {
@@ -262,9 +291,12 @@ impl Communicator {
     }
 
     fn child(&self, scope: u64, group: Group) -> Self {
-        let Inner { endpoint, node, deadline, job, .. } = &*self.inner;
-        let (node, job) = (Arc::clone(node), Arc::clone(job));
-        Self::open(endpoint.clone(), node, scope, group, *deadline, job, false)
+        self.descend(scope, group, self.inner.lineage.clone())
+    }
+
+    fn descend(&self, scope: u64, group: Group, lineage: Option<Arc<Lineage>>) -> Self {
+        let Inner { endpoint, node, deadline, .. } = &*self.inner;
+        Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, None, lineage)
     }
 
     fn open(
@@ -273,14 +305,13 @@ impl Communicator {
         scope: u64,
         group: Group,
         deadline: Duration,
-        job: Arc<str>,
-        world: bool,
+        membership: Option<Membership>,
+        lineage: Option<Arc<Lineage>>,
     ) -> Self {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
-        let next = Mutex::default();
-        let inner = Inner { endpoint, node, scope, group, rank, deadline, job, world, next };
+        let inner = Inner { endpoint, node, scope, group, rank, deadline, membership, lineage };
         Self { inner: Arc::new(inner) }
     }
 }

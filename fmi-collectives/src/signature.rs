@@ -27,9 +27,57 @@ impl Call {
     }
 }
 
+/// Where a [`Call`] has the code of its algorithm, a protocol has this.
+const PROTOCOL: u8 = 255;
+/// Where the name of a protocol begins.
+const NAME: usize = 8;
+
+/// The signature of a call of a protocol: a hash of the type's full name, and as much of its name
+/// without modules as there is room for, so that ranks can name what only others call.
+pub(crate) fn protocol(full: &str) -> Signature {
+    let mut bytes = [0; SIGNATURE_LEN];
+    bytes[0] = PROTOCOL;
+    bytes[4..NAME].copy_from_slice(&crate::message::hash(full.as_bytes()).to_le_bytes());
+    let name = without_modules(full);
+    let room = SIGNATURE_LEN - NAME;
+    let length = (0..=room.min(name.len())).rev().find(|at| name.is_char_boundary(*at));
+    let length = length.unwrap_or(0);
+    bytes[1] = length as u8;
+    bytes[NAME..NAME + length].copy_from_slice(&name.as_bytes()[..length]);
+    Signature(bytes)
+}
+
+/// `a::Halo<'_, b::Row>` → `Halo<Row>`.
+pub(crate) fn without_modules(full: &str) -> String {
+    let full = full.replace("'_, ", "").replace("<'_>", "");
+    let mut name = String::with_capacity(full.len());
+    let mut word = 0;
+    for part in full.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_') {
+        match part.strip_suffix(':') {
+            // `a:` and the second colon: what was begun was a module.
+            Some(_) => name.truncate(word),
+            None => {
+                name.push_str(part);
+                if part.ends_with(|c: char| !c.is_alphanumeric() && c != '_') {
+                    word = name.len();
+                }
+            }
+        }
+    }
+    name
+}
+
+fn describe_protocol(bytes: &[u8; SIGNATURE_LEN]) -> String {
+    let name = bytes.get(NAME..NAME + usize::from(bytes[1])).map(String::from_utf8_lossy);
+    format!("protocol {}", name.unwrap_or_default())
+}
+
 /// How errors call a signature.
 pub(crate) fn describe(signature: &Signature) -> String {
     let bytes = &signature.0;
+    if bytes[0] == PROTOCOL {
+        return describe_protocol(bytes);
+    }
     let word =
         |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let Some(algorithm) = Algorithm::from_code(bytes[0]) else {
@@ -54,4 +102,20 @@ pub(crate) fn describe(signature: &Signature) -> String {
         text += &format!(" with root {}", word(4));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_is_called_by_its_name_without_modules() {
+        let called = |full: &str| describe(&protocol(full));
+        assert_eq!(called("app::stats::Mean"), "protocol Mean");
+        assert_eq!(called("Mean"), "protocol Mean");
+        assert_eq!(called("a::Pair<b::Row, [c_d::E; 3]>"), "protocol Pair<Row, [E; 3]>");
+        assert_eq!(called("a::Halo<'_>, a::Halo<'_, b::Row>"), "protocol Halo, Halo<Row>");
+        assert_eq!(called("a::ANameThatIsTooLongForTheRoom"), "protocol ANameThatIsTooLongForThe");
+        assert_ne!(protocol("a::Mean"), protocol("b::Mean"));
+    }
 }

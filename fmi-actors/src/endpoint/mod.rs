@@ -3,12 +3,14 @@
 //! Everything returns futures that do their first step when *called* (rule 3): a send is
 //! posted, a receive joins the match queue. They may be polled on any runtime.
 
+mod alarm;
 mod notice;
 mod pairs;
 mod recv;
 mod send;
 mod watch;
 
+pub use alarm::Alarm;
 pub use notice::Collective;
 pub use recv::{ProbeFuture, RecvFuture};
 pub use send::{FlushFuture, SendFailure, SendFuture};
