@@ -6,7 +6,7 @@ use crate::{
     message::{Shape, name},
     op::Reduction,
     operation::{Operation, Trouble, WaitsFor},
-    plan::{Algorithm, Collective, Demand, choose, gather},
+    plan::{Algorithm, Collective, Demand, Shape as PlanShape, choose},
     signature::Call,
 };
 use fmi_actors::{Error, Payload, Result, frame::Datatype};
@@ -74,11 +74,10 @@ impl Communicator {
     ) -> Operation<impl Future<Output = Result<Option<Vec<T>>, Trouble>> + Send + use<T>> {
         let refused = self.check_root("gather", root);
         let (size, at_root) = (self.size(), self.rank() == root);
-        let root_or_0 = if refused.is_some() { 0 } else { root };
         let payload = value.into_payload();
         let length = T::shape().agreed(payload.size_hint());
         let mut blocks: Vec<_> = (0..size).map(|_| None).collect();
-        blocks[gather::block_of(self.rank(), root_or_0, size)] = Some(payload);
+        blocks[self.rank()] = Some(payload);
         let mut input = self.input(Collective::Gather, Some(root), T::datatype(), length, blocks);
         if at_root {
             input.result = 0..size;
@@ -87,9 +86,8 @@ impl Communicator {
             if !at_root {
                 return Ok(None);
             }
-            let block = |rank| gather::block_of(rank, root, size);
             (0..size)
-                .map(|rank| comm.open_block(&mut blocks, block(rank)))
+                .map(|rank| comm.open_block(&mut blocks, rank))
                 .collect::<Result<_>>()
                 .map(Some)
         })
@@ -113,14 +111,13 @@ impl Communicator {
             let text = format!("the root has {given} values for {size} ranks");
             self.missing(rank == root && given != size, "scatter", &text)
         });
-        let root_or_0 = if refused.is_some() { 0 } else { root };
         let mut blocks: Vec<_> = (0..size).map(|_| None).collect();
         for (rank, value) in values.into_iter().flatten().take(size).enumerate() {
-            blocks[gather::block_of(rank, root_or_0, size)] = Some(value.into_payload());
+            blocks[rank] = Some(value.into_payload());
         }
         let mut input =
             self.input(Collective::Scatter, Some(root), T::datatype(), u64::MAX, blocks);
-        let own = gather::block_of(rank, root_or_0, size);
+        let own = rank;
         input.result = own..own + 1;
         self.collective("scatter", refused, input, move |comm, mut blocks| {
             comm.open_block(&mut blocks, own)
@@ -264,7 +261,8 @@ impl Communicator {
         if refused {
             return Box::new(std::iter::empty());
         }
-        algorithm.steps(self.rank(), self.size(), root.unwrap_or(0))
+        let shape = PlanShape::of(self.size()).rooted(root.unwrap_or(0));
+        (algorithm.steps)(self.rank(), shape)
     }
 
     fn check_root(&self, operation: &'static str, root: usize) -> Option<Error> {

@@ -3,7 +3,7 @@
 use crate::{
     Communicator,
     operation::Trouble,
-    plan::{Side, Step, Steps},
+    plan::{Action, Blocks, Side, Step, Steps},
 };
 use fmi_actors::{
     Error, Payload, Result,
@@ -45,8 +45,8 @@ impl Part {
         let steps: SmallVec<[Step; 16]> =
             std::mem::replace(&mut self.steps, Box::new(std::iter::empty())).collect();
         for (index, step) in steps.iter().enumerate() {
-            match step {
-                Step::Send { to, blocks } => {
+            match &step.action {
+                Action::Send { to, blocks } => {
                     let payload = self.outgoing(blocks.clone(), &steps[index + 1..])?;
                     let to_world = self.communicator.world_rank(*to);
                     self.waits_for.store(*to as u32, Ordering::Relaxed);
@@ -56,21 +56,28 @@ impl Part {
                         .send_signed(space, to_world, datatype, payload, self.signature)
                         .await?;
                 }
-                Step::Recv { from, blocks } => {
+                Action::Recv { from, blocks } => {
                     let payload = self.receive(*from).await?;
                     self.incoming(blocks.clone(), payload)?;
                 }
-                Step::Combine { from, block, side } => {
+                Action::Combine { from, blocks, side } => {
+                    let block = blocks.iter().next().ok_or_else(|| broken("nothing to combine"))?;
                     let received = self.receive(*from).await?;
-                    let here =
-                        self.blocks[*block].take().ok_or_else(|| broken("an empty block"))?;
+                    let here = self.blocks[block].take().ok_or_else(|| broken("an empty block"))?;
                     let combine = self.combine.as_ref().ok_or_else(|| broken("no operation"))?;
                     let (left, right) = match side {
                         Side::Left => (received, here),
                         Side::Right => (here, received),
                     };
-                    self.blocks[*block] = Some(combine(left, right)?);
+                    self.blocks[block] = Some(combine(left, right)?);
                 }
+                Action::Copy { from, to } => {
+                    for (from, to) in from.iter().zip(to.iter()) {
+                        let value = self.blocks[from].as_mut().map(Payload::share).transpose()?;
+                        self.blocks[to] = value;
+                    }
+                }
+                _ => return Err(broken("a shared step").into()),
             }
         }
         Ok(self.blocks)
@@ -90,10 +97,10 @@ impl Part {
     }
 
     /// The content of blocks that leave: given away if nothing needs them any more.
-    fn outgoing(&mut self, blocks: Range<usize>, later: &[Step]) -> Result<Payload> {
+    fn outgoing(&mut self, blocks: Blocks, later: &[Step]) -> Result<Payload> {
         let result = self.result.clone();
         let mut parts = Vec::with_capacity(blocks.len());
-        for block in blocks.clone() {
+        for block in blocks.iter() {
             let slot = &mut self.blocks[block];
             let needed = result.contains(&block) || later.iter().any(|step| reads(step, block));
             let part =
@@ -107,16 +114,20 @@ impl Part {
         })
     }
 
-    fn incoming(&mut self, blocks: Range<usize>, payload: Payload) -> Result<()> {
+    fn incoming(&mut self, blocks: Blocks, payload: Payload) -> Result<()> {
         match blocks.len() {
             0 => {}
-            1 => self.blocks[blocks.start] = Some(payload),
+            1 => {
+                if let Some(block) = blocks.iter().next() {
+                    self.blocks[block] = Some(payload);
+                }
+            }
             count => {
                 let parts = payload.into_bundle()?;
                 if parts.len() != count {
                     return Err(broken("a bundle of another size"));
                 }
-                for (block, part) in blocks.zip(parts) {
+                for (block, part) in blocks.iter().zip(parts) {
                     self.blocks[block] = Some(part);
                 }
             }
@@ -126,10 +137,10 @@ impl Part {
 }
 
 fn reads(step: &Step, block: usize) -> bool {
-    match step {
-        Step::Send { blocks, .. } => blocks.contains(&block),
-        Step::Combine { block: own, .. } => *own == block,
-        Step::Recv { .. } => false,
+    match &step.action {
+        Action::Send { blocks, .. } | Action::Combine { blocks, .. } => blocks.contains(block),
+        Action::Copy { from, .. } => from.contains(block),
+        _ => false,
     }
 }
 

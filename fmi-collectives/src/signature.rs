@@ -18,7 +18,7 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn encode(self) -> Signature {
         let mut bytes = [0; SIGNATURE_LEN];
-        bytes[0] = self.algorithm.code();
+        bytes[0..4].copy_from_slice(&self.algorithm.code().to_le_bytes());
         bytes[4..8].copy_from_slice(&self.root.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.datatype.0.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.reduction.to_le_bytes());
@@ -80,12 +80,12 @@ pub(crate) fn describe(signature: &Signature) -> String {
     }
     let word =
         |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let Some(algorithm) = Algorithm::from_code(bytes[0]) else {
+    let Some(algorithm) = Algorithm::from_code(word(0)) else {
         return "a collective that this program does not know".to_owned();
     };
     let (datatype, reduction) = (Datatype(word(8)), word(12));
     let length = u64::from(word(16)) | u64::from(word(20)) << 32;
-    let mut text = algorithm.collective().name().to_owned();
+    let mut text = algorithm.collective.name().to_owned();
     if reduction != 0 {
         let known = ["sum", "prod", "min", "max"];
         let name =

@@ -1,5 +1,10 @@
-//! Reduce: the root gets the combination of all ranks' values. One block, which begins as the
-//! rank's value; on ranks other than the root it ends as an intermediate result.
+//! Reduce: the root gets the combination of all ranks' values. One block, or one a piece, which
+//! begins as the rank's value; on ranks other than the root it ends as an intermediate result.
 
 pub mod chain;
 pub mod contiguous_tree;
+
+use crate::plan::Algorithm;
+
+/// All for a reduce.
+pub const ALGORITHMS: &[&Algorithm] = &[&contiguous_tree::ALGORITHM, &chain::ALGORITHM];

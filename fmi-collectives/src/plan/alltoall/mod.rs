@@ -1,0 +1,9 @@
+//! Alltoall: every rank gets one value from every rank, and each gets another. Block `i` is the
+//! value for rank `i`, block `n + i` the one from rank `i`.
+
+pub mod pairwise;
+
+use crate::plan::Algorithm;
+
+/// All for an alltoall.
+pub const ALGORITHMS: &[&Algorithm] = &[&pairwise::ALGORITHM];
