@@ -125,6 +125,7 @@ impl Communicator {
             root: None,
             datatype: Datatype::BYTES,
             reduction: 0,
+            published: false,
             terms: None,
         };
         let number = self.take_number(Some(call.encode()));
@@ -252,6 +253,13 @@ impl Communicator {
         let peer = self.inner.node.route(self.world_rank(rank));
         let channel = peer.and_then(|peer| peer.link()).map(|link| link.channel());
         Ok(PeerInfo { rank, channel })
+    }
+
+    /// See [`Endpoint::notes_on_board`].
+    #[doc(hidden)]
+    #[must_use]
+    pub fn notes_on_board(&self) -> usize {
+        self.endpoint().notes_on_board()
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

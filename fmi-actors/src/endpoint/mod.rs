@@ -149,6 +149,13 @@ impl Endpoint {
         FetchFuture::new(&self.rank, space, from, block)
     }
 
+    /// How much lies on the board of its process: what is published and unread, whom somebody
+    /// waits for, calls that not all have made. For tests.
+    #[must_use]
+    pub fn notes_on_board(&self) -> usize {
+        self.node().map_or(0, |node| node.board().len())
+    }
+
     /// Begins a collective: takes its number. `signature` says what this rank calls.
     #[must_use]
     pub fn enter(&self, scope: u64, signature: Option<Signature>) -> Collective {

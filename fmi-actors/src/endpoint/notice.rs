@@ -47,11 +47,13 @@ impl Collective {
 
     /// Compares signatures with the other `members`, who must all live in this process.
     pub fn compare(&mut self, signature: Signature, members: usize) {
+        // The others know already, and nobody waits to be compared.
+        if self.failure.is_some() {
+            return;
+        }
         let Some(node) = self.rank.node() else { return };
         let own = (self.rank.number(), signature);
-        if let Some(other) = node.board().sign(self.space, own, members)
-            && self.failure.is_none()
-        {
+        if let Some(other) = node.board().sign(self.space, own, members) {
             self.failure = Some(Failure::Mismatch { left: own, right: other });
         }
     }

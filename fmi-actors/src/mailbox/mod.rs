@@ -263,7 +263,9 @@ impl Mailbox {
         let mut inner = self.inner.lock();
         let refused = inner.refusal(space, filter);
         let queue = inner.spaces.entry(space).or_default();
-        if let Some(envelope) = queue.find(filter) {
+        if let Some(failure) = &queue.failure {
+            slot.fail(failure.clone());
+        } else if let Some(envelope) = queue.find(filter) {
             slot.peek(envelope);
         } else if let Some(failure) = refused {
             slot.fail(failure);
