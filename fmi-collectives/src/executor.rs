@@ -55,8 +55,11 @@ pub(crate) struct Wire {
 pub(crate) enum Plan {
     Known(Steps, Store),
     /// The first frame says how; this makes of it the blocks.
-    Late(usize, Box<dyn FnOnce(&Terms) -> Result<(&'static Algorithm, Store)> + Send>),
+    Late(usize, Bind),
 }
+
+/// Makes the workspace when the first frame has told the terms.
+pub(crate) type Bind = Box<dyn FnOnce(&Terms) -> Result<(&'static Algorithm, Store)> + Send>;
 
 impl Part {
     /// Does all steps; the store holds the result then.

@@ -3,6 +3,7 @@
 //! Everything returns futures that do their first step when *called* (rule 3): a send is
 //! posted, a receive joins the match queue. They may be polled on any runtime.
 
+mod alarm;
 mod notice;
 mod pairs;
 mod publish;
@@ -10,6 +11,7 @@ mod recv;
 mod send;
 mod watch;
 
+pub use alarm::Alarm;
 pub use notice::Collective;
 pub use publish::{FetchFailure, FetchFuture, MayPublish};
 pub use recv::{ProbeFuture, RecvFuture};

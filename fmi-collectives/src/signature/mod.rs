@@ -1,5 +1,9 @@
 //! What a rank believes a collective to be: travels with its first frames, and is compared.
 
+mod protocol;
+
+pub(crate) use protocol::{signature_of, without_modules};
+
 use crate::{
     message::{hash, name_of},
     plan::{Algorithm, Collective},
@@ -23,8 +27,6 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
     Collective(Collective),
-    /// A protocol: the hash of its name is the call's datatype.
-    Protocol,
     /// A communicator is duplicated.
     Dup,
 }
@@ -53,6 +55,7 @@ impl Terms {
     }
 }
 
+/// Where a [`Call`] has its collective, a protocol has this.
 const PROTOCOL: u8 = 254;
 const DUP: u8 = 255;
 
@@ -61,7 +64,6 @@ impl Call {
         let mut bytes = [0; SIGNATURE_LEN];
         bytes[0] = match self.what {
             What::Collective(collective) => collective as u8,
-            What::Protocol => PROTOCOL,
             What::Dup => DUP,
         };
         let root = self.root.map_or(u32::MAX, |root| root as u32);
@@ -97,7 +99,7 @@ pub(crate) fn describe(signature: &Signature, other: &Signature) -> String {
 fn plainly(signature: &Signature) -> String {
     let (datatype, reduction) = (Datatype(word(signature, 8)), word(signature, 12));
     let collective = match signature.0[0] {
-        PROTOCOL => return format!("call of the protocol #{:08x}", datatype.0),
+        PROTOCOL => return protocol::describe(signature),
         DUP => return "dup".to_owned(),
         code => Collective::ALL.iter().find(|collective| **collective as u8 == code),
     };
