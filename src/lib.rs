@@ -24,11 +24,13 @@
 pub mod config;
 mod join;
 mod logging;
+#[cfg(feature = "tcp")]
+mod meet;
 mod run;
 pub mod testing;
 
 pub use config::Config;
-pub use fmi_actors::{Error, Reason, Result};
+pub use fmi_actors::{Error, NoRejoin, Reason, Result};
 pub use fmi_collectives::{
     ANY, Any, Buf, Communicator, Context, Driver, Message, Operation, PeerInfo, Protocol, Request,
     Scalar, Source, Status, TagFilter, Worker, op, plan,

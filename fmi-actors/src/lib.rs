@@ -16,14 +16,16 @@ mod node;
 pub mod pair;
 mod payload;
 mod peer;
+mod rejoin;
 pub mod service;
 
 pub use board::SIGNAL;
 pub use endpoint::Endpoint;
-pub use error::{Error, Reason, Result};
+pub use error::{Error, NoRejoin, Reason, Result};
 pub use node::{Goodbye, Node, Place, Settings};
 pub use payload::{AlignedBuf, Payload};
 pub use peer::{LinkRank, Member, Peer};
+pub use rejoin::{Regroup, Successor};
 
 use clock::{Clock, SystemClock, Time};
 

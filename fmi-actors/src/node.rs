@@ -11,6 +11,7 @@ use crate::{
     mailbox::Group,
     pair::{Path, Violation},
     peer::{Member, Peer},
+    rejoin::{Loss, RejoinCell},
     service::Service,
 };
 use futures::{channel::oneshot, future::BoxFuture};
@@ -77,6 +78,8 @@ pub struct Node {
     left: Mutex<Vec<u32>>,
     closing: AtomicBool,
     goodbye: Mutex<Option<Goodbye>>,
+    pub(crate) loss: Loss,
+    pub(crate) rejoining: RejoinCell,
 }
 
 /// What a process does when it has left in good order; dropped unused if it does not.
@@ -150,6 +153,8 @@ impl Node {
                 left: Mutex::default(),
                 closing: AtomicBool::new(false),
                 goodbye: Mutex::default(),
+                loss: Loss::default(),
+                rejoining: RejoinCell::default(),
             }
         });
         service.register(&node);
@@ -260,6 +265,12 @@ impl Node {
         let Some(peer) = ranks.first().and_then(|rank| self.route(*rank)) else { return };
         if peer.member().process != self.process {
             peer.end();
+            // What comes while this process leaves is no loss.
+            if !self.is_closing() {
+                self.loss.send_if_modified(|loss| {
+                    loss.is_none() && loss.replace((ranks[0], reason.clone())).is_none()
+                });
+            }
         }
         for rank in self.ranks.values() {
             for lost in ranks {

@@ -8,15 +8,16 @@ use crate::{
     signature::{Call, What, describe},
 };
 use fmi_actors::{
-    Endpoint, Error, Node, Reason, Result,
+    Endpoint, Error, NoRejoin, Node, Reason, Result,
     endpoint::Collective,
     frame::{Datatype, Signature},
     mailbox::{Failure, Group},
 };
+use parking_lot::Mutex;
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Weak},
     time::Duration,
 };
 
@@ -40,12 +41,19 @@ struct Inner {
     group: Group,
     rank: usize,
     deadline: Duration,
-    /// Of the whole job.
-    world: bool,
+    /// Of the communicator of the whole job.
+    membership: Option<Membership>,
     /// All members live in this process.
     together: bool,
     /// The call of a protocol that it lives in.
     lineage: Option<Arc<Lineage>>,
+}
+
+/// A rank's place in its job.
+struct Membership {
+    job: Box<str>,
+    /// The communicator that `rejoin` made, once it did.
+    next: Mutex<Option<Weak<Inner>>>,
 }
 
 impl Communicator {
@@ -56,13 +64,14 @@ impl Communicator {
     #[must_use]
     pub fn world(node: &Arc<Node>, rank: u32, name: &str) -> Self {
         let endpoint = node.endpoint(rank).expect("the rank lives here");
-        let name =
+        let scope =
             name.bytes().fold(mix(u64::from(node.epoch()), name.len() as u64), |hash, byte| {
                 mix(hash, u64::from(byte))
             });
         let deadline = node.settings().operation;
-        let group = Arc::clone(node.world());
-        Self::open(endpoint, Arc::clone(node), name, group, deadline, true, None)
+        let membership = Membership { job: name.into(), next: Mutex::default() };
+        let (node, group) = (Arc::clone(node), Arc::clone(node.world()));
+        Self::open(endpoint, node, scope, group, deadline, Some(membership), None)
     }
 
     /// This rank's number, `0..size`.
@@ -166,7 +175,7 @@ impl Communicator {
         let comm = self.clone();
         Operation::new(self, "close", WaitsFor::Nobody, async move {
             let flushed = flush.await;
-            if comm.inner.world {
+            if comm.inner.membership.is_some() {
                 let Inner { endpoint, node, .. } = &*comm.inner;
                 endpoint.shut(&Reason::Left);
                 if node.local_ranks().all(|rank| node.endpoint(rank).is_none_or(|e| e.is_shut())) {
@@ -175,6 +184,63 @@ impl Communicator {
             }
             flushed.map_err(|(rank, reason)| Trouble::Failure(Failure::Lost { rank, reason }))
         })
+    }
+
+    /// Waits until a rank of another process is lost, and says which: as
+    /// [`Error::RankLost`] would. For who drives a group and may be idle when it breaks.
+    pub fn lost(&self) -> impl Future<Output = Error> + Send + use<> {
+        let lost = self.inner.node.lost();
+        let comm = self.clone();
+        async move {
+            let (rank, reason) = lost.await;
+            Error::RankLost { rank: comm.group_rank(rank), reason }
+        }
+    }
+
+    /// After a loss ([`Error::RankLost`]): leaves the broken group and enters the job's next
+    /// epoch, with the rank and size that the rendezvous gives. Ends when the new group has
+    /// formed: at once when all ranks are there again, survivors and newcomers (processes that
+    /// join the job meanwhile); else after `deadlines.grace` with those who
+    /// are there, if they are at least `min_size`. Survivors keep their order, newcomers take the
+    /// vacant numbers, and no number is left out.
+    ///
+    /// The old communicator, its clones and children are closed by this, on all ranks of this
+    /// process. Whoever else calls `rejoin` on a clone gets the same new communicator; in a
+    /// process with several ranks each rank calls it on its own. After an error it may be called
+    /// again. To drop the future gives nothing up: the next call goes on.
+    ///
+    /// # Errors
+    /// [`Error::Rejoin`] says what to do instead; so does [`Error::Argument`], on a dup or a
+    /// split. [`Error::Missing`] when too few came before
+    /// `deadlines.join`; [`Error::Closed`] after [`close`](Self::close); [`Error::Rendezvous`].
+    pub fn rejoin(&self) -> impl Future<Output = Result<Self>> + Send + use<> {
+        let comm = self.clone();
+        let membership = self.inner.membership.as_ref();
+        let attempt = membership.map(|membership| self.inner.node.rejoin(&membership.job));
+        async move {
+            let (Some(attempt), Some(Membership { job, next })) = (attempt, &comm.inner.membership)
+            else {
+                let message = "a dup or a split has no place of its own in the job: call it on \
+                               the communicator that join() returned";
+                return Err(Error::Argument { operation: "rejoin", message: message.to_owned() });
+            };
+            let refuse = |reason| Err(Error::Rejoin { job: job.to_string(), reason });
+            let successor = attempt.await?;
+            let mut next = next.lock();
+            if let Some(next) = &*next {
+                return match next.upgrade() {
+                    Some(inner) => Ok(Self { inner, table: comm.table }),
+                    None => refuse(NoRejoin::Twice),
+                };
+            }
+            let own = comm.inner.endpoint.rank();
+            let Some((_, rank)) = successor.ranks.iter().find(|(old, _)| *old == own) else {
+                return refuse(NoRejoin::Late);
+            };
+            let new = Self::world(&successor.node, *rank, job);
+            *next = Some(Arc::downgrade(&new.inner));
+            Ok(Self { table: comm.table.clone(), ..new })
+        }
     }
 
     /// Over which channel a rank is reached.
@@ -300,7 +366,7 @@ impl Communicator {
     fn descend(&self, scope: u64, group: Group, lineage: Option<Arc<Lineage>>) -> Self {
         let Inner { endpoint, node, deadline, .. } = &*self.inner;
         let (endpoint, node) = (endpoint.clone(), Arc::clone(node));
-        let child = Self::open(endpoint, node, scope, group, *deadline, false, lineage);
+        let child = Self::open(endpoint, node, scope, group, *deadline, None, lineage);
         Self { table: Arc::clone(&self.table), ..child }
     }
 
@@ -310,7 +376,7 @@ impl Communicator {
         scope: u64,
         group: Group,
         deadline: Duration,
-        world: bool,
+        membership: Option<Membership>,
         lineage: Option<Arc<Lineage>>,
     ) -> Self {
         endpoint.open(scope, Arc::clone(&group));
@@ -321,7 +387,7 @@ impl Communicator {
             .iter()
             .all(|rank| node.route(*rank).is_some_and(|peer| peer.member().process == process));
         let inner =
-            Inner { endpoint, node, scope, group, rank, deadline, world, together, lineage };
+            Inner { endpoint, node, scope, group, rank, deadline, membership, together, lineage };
         // Made once: a table is a list of rules.
         static TABLE: LazyLock<Arc<Table>> = LazyLock::new(Arc::default);
         Self { inner: Arc::new(inner), table: Arc::clone(&TABLE) }
