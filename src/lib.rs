@@ -32,8 +32,8 @@ pub mod testing;
 pub use config::Config;
 pub use fmi_actors::{Error, NoRejoin, Reason, Result};
 pub use fmi_collectives::{
-    ANY, Any, Buf, Communicator, Context, Driver, Message, Operation, PeerInfo, Protocol, Scalar,
-    Source, Status, TagFilter, Worker, op, plan,
+    ANY, Any, Buf, Communicator, Context, Driver, Message, Operation, PeerInfo, Protocol, Request,
+    Scalar, Source, Status, TagFilter, Worker, op, plan,
 };
 pub use fmi_macros::{Message, Protocol, rank, test};
 pub use run::{Outcome, run, run_with};
@@ -48,3 +48,8 @@ pub mod prelude {
 pub mod __private {
     pub use serde::{Serialize, de::DeserializeOwned};
 }
+
+/// The code in `docs/protocols.md` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/protocols.md")]
+struct ProtocolsPage;

@@ -10,13 +10,13 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs `main` on so many ranks of this process, as `#[fmi::test(ranks = N)]` does.
 ///
 /// ```
-/// fmi::testing::run(3, |ctx: fmi::Context| async move { ctx.barrier().await });
+/// fmi::testing::on_ranks(3, |ctx: fmi::Context| async move { ctx.barrier().await });
 /// ```
 ///
 /// # Panics
 /// With the message of the rank that failed first, by a panic or an error.
 #[track_caller]
-pub fn run<F, Fut>(ranks: usize, main: F)
+pub fn on_ranks<F, Fut>(ranks: usize, main: F)
 where
     F: Fn(Context) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: Outcome> + 'static,

@@ -3,6 +3,7 @@
 //! This crate speaks bytes. Everything typed is in `fmi-collectives`; users depend on `fmi` alone.
 
 pub mod actor;
+mod board;
 pub mod channel;
 pub mod clock;
 pub mod codec;
@@ -18,6 +19,7 @@ mod peer;
 mod rejoin;
 pub mod service;
 
+pub use board::SIGNAL;
 pub use endpoint::Endpoint;
 pub use error::{Error, NoRejoin, Reason, Result};
 pub use node::{Goodbye, Node, Place, Settings};

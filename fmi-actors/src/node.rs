@@ -2,6 +2,7 @@
 
 use crate::{
     AlignedBuf, Endpoint, Reason,
+    board::Board,
     channel::Channel,
     clock::{Clock, SystemClock, Time},
     endpoint::Ranked,
@@ -70,6 +71,7 @@ pub struct Node {
     /// By world rank.
     routes: Vec<Arc<Peer>>,
     ranks: FxHashMap<u32, Arc<Ranked>>,
+    board: Board,
     /// Pairs (local, remote) with a timer.
     timed: Mutex<Vec<(u32, u32)>>,
     /// Ranks of this process that have left and of which the others do not know yet.
@@ -146,6 +148,7 @@ impl Node {
                 peers,
                 routes,
                 ranks,
+                board: Board::default(),
                 timed: Mutex::default(),
                 left: Mutex::default(),
                 closing: AtomicBool::new(false),
@@ -320,6 +323,11 @@ impl Node {
     /// Whether a rank lives in a process: nobody speaks for others.
     fn hosts(&self, process: u32, rank: u32) -> bool {
         self.route(rank).is_some_and(|peer| peer.member().process == process)
+    }
+
+    /// What its ranks publish for each other.
+    pub(crate) fn board(&self) -> &Board {
+        &self.board
     }
 
     pub(crate) fn pump(&self, local: u32, remote: u32) {

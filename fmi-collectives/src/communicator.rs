@@ -3,18 +3,21 @@
 use crate::{
     op,
     operation::{Operation, Trouble, WaitsFor},
+    plan::{Algorithm, Choice, Question, Rule, Table},
     protocol::Lineage,
-    signature::describe,
+    signature::{Call, What, describe},
 };
 use fmi_actors::{
     Endpoint, Error, NoRejoin, Node, Reason, Result,
+    endpoint::Collective,
+    frame::{Datatype, Signature},
     mailbox::{Failure, Group},
 };
 use parking_lot::Mutex;
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, Weak},
+    sync::{Arc, LazyLock, Weak},
     time::Duration,
 };
 
@@ -27,6 +30,7 @@ use std::{
 #[derive(Clone)]
 pub struct Communicator {
     inner: Arc<Inner>,
+    table: Arc<Table>,
 }
 
 struct Inner {
@@ -39,6 +43,8 @@ struct Inner {
     deadline: Duration,
     /// Of the communicator of the whole job.
     membership: Option<Membership>,
+    /// All members live in this process.
+    together: bool,
     /// The call of a protocol that it lives in.
     lineage: Option<Arc<Lineage>>,
 }
@@ -80,11 +86,48 @@ impl Communicator {
         self.inner.group.len()
     }
 
+    /// The same communicator, whose collectives of that kind run this algorithm wherever it can:
+    /// for one call, `comm.using(&ring::ALGORITHM).allreduce(…)`. All ranks must use the same.
+    ///
+    /// ```
+    /// # use fmi_collectives as fmi;
+    /// # async fn example(comm: fmi::Communicator, gradient: Vec<f32>) -> Result<(), fmi_actors::Error> {
+    /// use fmi::{op, plan::allreduce::ring};
+    ///
+    /// let sum = comm.using(&ring::ALGORITHM).allreduce(gradient, op::sum()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn using(&self, algorithm: &'static Algorithm) -> Self {
+        self.with_table((*self.table).clone().prefer(Rule::always(algorithm)))
+    }
+
+    /// The same communicator, whose algorithms are chosen by this table. All ranks must have the
+    /// same.
+    #[must_use]
+    pub fn with_table(&self, table: Table) -> Self {
+        Self { inner: Arc::clone(&self.inner), table: Arc::new(table) }
+    }
+
+    /// By which table algorithms are chosen.
+    #[must_use]
+    pub fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table)
+    }
+
     /// The same group with messages and collectives of its own. All ranks call it, in the same
     /// order relative to collectives; nothing is sent.
     #[must_use]
     pub fn dup(&self) -> Self {
-        let number = self.take_number();
+        let call = Call {
+            what: What::Dup,
+            root: None,
+            datatype: Datatype::BYTES,
+            reduction: 0,
+            terms: None,
+        };
+        let number = self.take_number(Some(call.encode()));
         self.child(mix(self.inner.scope, u64::from(number)), Arc::clone(&self.inner.group))
     }
 
@@ -108,7 +151,7 @@ impl Communicator {
         // told to all.
         let wishes = vec![(color, key, self.rank())];
         let all = self.allreduce(wishes, op::whole(op::associative(concat)));
-        let number = self.take_number();
+        let number = self.take_number(None);
         let parent = self.clone();
         Operation::new(self, "split", WaitsFor::Nobody, async move {
             let all = all.await.map_err(of_split)?;
@@ -183,10 +226,11 @@ impl Communicator {
             };
             let refuse = |reason| Err(Error::Rejoin { job: job.to_string(), reason });
             let successor = attempt.await?;
+            let table = Arc::clone(&comm.table);
             let mut next = next.lock();
             if let Some(next) = &*next {
                 return match next.upgrade() {
-                    Some(inner) => Ok(Self { inner }),
+                    Some(inner) => Ok(Self { inner, table }),
                     None => refuse(NoRejoin::Twice),
                 };
             }
@@ -196,7 +240,7 @@ impl Communicator {
             };
             let new = Self::world(&successor.node, *rank, job);
             *next = Some(Arc::downgrade(&new.inner));
-            Ok(new)
+            Ok(Self { table, ..new })
         }
     }
 
@@ -258,9 +302,9 @@ impl Communicator {
                 let (ours, theirs) = if right.0 == own { (right, left) } else { (left, right) };
                 Error::Mismatch {
                     rank: self.group_rank(ours.0),
-                    ours: describe(&ours.1),
+                    ours: describe(&ours.1, &theirs.1),
                     peer: self.group_rank(theirs.0),
-                    theirs: describe(&theirs.1),
+                    theirs: describe(&theirs.1, &ours.1),
                 }
             }
             Failure::Closed => Error::Closed { operation },
@@ -283,10 +327,36 @@ impl Communicator {
         self.descend(scope, Arc::clone(&self.inner.group), Some(lineage))
     }
 
-    fn take_number(&self) -> u32 {
-        let collective = self.inner.endpoint.enter(self.inner.scope, None);
+    /// Begins a collective.
+    pub(crate) fn enter(&self, signature: Signature) -> Collective {
+        let mut entered = self.endpoint().enter(self.scope(), Some(signature));
+        if self.inner.together && self.size() > 1 {
+            // Where ranks publish and fetch, no frame would tell one from the other.
+            entered.compare(signature, self.size());
+        }
+        entered
+    }
+
+    pub(crate) fn choose(&self, question: &Question) -> Choice {
+        self.table.choose(question)
+    }
+
+    /// Whether all members live in this process.
+    pub(crate) fn is_together(&self) -> bool {
+        self.inner.together
+    }
+
+    fn take_number(&self, signature: Option<Signature>) -> u32 {
+        let collective = match signature {
+            Some(signature) => self.enter(signature),
+            None => self.inner.endpoint.enter(self.inner.scope, None),
+        };
         let number = collective.space().number;
-        collective.finish();
+        match collective.failure().cloned() {
+            // The others learn it; here the first operation on the child will show it.
+            Some(failure @ Failure::Mismatch { .. }) => collective.fail(&failure),
+            _ => collective.finish(),
+        }
         number
     }
 
@@ -296,7 +366,9 @@ impl Communicator {
 
     fn descend(&self, scope: u64, group: Group, lineage: Option<Arc<Lineage>>) -> Self {
         let Inner { endpoint, node, deadline, .. } = &*self.inner;
-        Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, None, lineage)
+        let (endpoint, node) = (endpoint.clone(), Arc::clone(node));
+        let child = Self::open(endpoint, node, scope, group, *deadline, None, lineage);
+        Self { table: Arc::clone(&self.table), ..child }
     }
 
     fn open(
@@ -311,8 +383,15 @@ impl Communicator {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
-        let inner = Inner { endpoint, node, scope, group, rank, deadline, membership, lineage };
-        Self { inner: Arc::new(inner) }
+        let process = node.process();
+        let together = group
+            .iter()
+            .all(|rank| node.route(*rank).is_some_and(|peer| peer.member().process == process));
+        let inner =
+            Inner { endpoint, node, scope, group, rank, deadline, membership, together, lineage };
+        // Made once: a table is a list of rules.
+        static TABLE: LazyLock<Arc<Table>> = LazyLock::new(Arc::default);
+        Self { inner: Arc::new(inner), table: Arc::clone(&TABLE) }
     }
 }
 

@@ -42,9 +42,14 @@ pub(crate) struct Base {
     waits_for: WaitsFor,
     after: Duration,
     watch: Option<Watch>,
+    /// The group was told what this rank called.
+    inquired: bool,
     collective: Option<Collective>,
     refused: Option<Error>,
 }
+
+/// A collective that takes longer asks whether all ranks called the same.
+const INQUIRE: Duration = Duration::from_millis(500);
 
 /// Whom an operation waits for.
 #[derive(Debug, Clone)]
@@ -64,7 +69,7 @@ pub enum Trouble {
     /// Of this rank.
     Error(Error),
     /// What this rank's caller gets, and the root cause that the group is told.
-    Traced(Error, Failure),
+    Traced(Error, Box<Failure>),
     /// Code inside panicked: the group is told, then the panic goes on.
     Panicked(Panic),
 }
@@ -106,6 +111,7 @@ impl<F> Operation<F> {
             waits_for,
             after: communicator.deadline(),
             watch: None,
+            inquired: false,
             collective: None,
             refused: None,
         };
@@ -202,9 +208,20 @@ impl Base {
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         let (communicator, after) = (&self.communicator, self.after);
-        let watch = self.watch.get_or_insert_with(|| communicator.endpoint().watch(after));
+        let inquires = self.collective.is_some() && after > INQUIRE;
+        let first = if inquires { INQUIRE } else { after };
+        let watch = self.watch.get_or_insert_with(|| communicator.endpoint().watch(first));
         if !watch.poll_expired(context) {
             return Poll::Pending;
+        }
+        if inquires && !std::mem::replace(&mut self.inquired, true) {
+            if let Some(collective) = &self.collective {
+                collective.inquire();
+            }
+            let watch = self.watch.insert(communicator.endpoint().watch(after - INQUIRE));
+            if !watch.poll_expired(context) {
+                return Poll::Pending;
+            }
         }
         if let Some(collective) = self.collective.take() {
             collective.abandon(Reason::Deadline);

@@ -2,7 +2,7 @@
 //! numbers of chunks. One test a collective, so that they run side by side.
 
 use fmi_collectives::plan::check::{Check, CheckError};
-use fmi_collectives::plan::{Action, Algorithm, Collective, Demand, Shape, Side, Step};
+use fmi_collectives::plan::{Action, Algorithm, Collective, Demand, Shape, Side, Step, Tier};
 
 macro_rules! proofs {
     ($($name:ident: $collective:ident,)*) => {
@@ -106,6 +106,20 @@ fn names_and_codes_lead_back() {
     }
     assert_eq!(Algorithm::find("allreduce/magic"), None);
     assert_eq!(Algorithm::from_code(0), None);
+}
+
+#[test]
+fn only_shared_plans_publish_and_only_in_a_pack() {
+    for_each_step(|algorithm, _, plans, rank, index| {
+        let step = &plans[rank][index];
+        let shared = matches!(
+            step.action,
+            Action::Publish { .. } | Action::Fetch { .. } | Action::CombineShared { .. }
+        );
+        let sends = !shared && !matches!(step.action, Action::Copy { .. });
+        assert!(if algorithm.shared { !sends } else { !shared }, "{algorithm}: {step}");
+        assert_eq!(step.tier, shared.then_some(Tier::Pack), "{algorithm}: {step}");
+    });
 }
 
 #[test]

@@ -150,7 +150,7 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 /// #
 /// #[::core::prelude::v1::test]
 /// fn everybody_is_counted() {
-///     ::fmi::testing::run(5, async |ctx: fmi::Context| -> fmi::Result<()> {
+///     ::fmi::testing::on_ranks(5, async |ctx: fmi::Context| -> fmi::Result<()> {
 ///         assert_eq!(ctx.allreduce(1_u64, op::sum()).await?, 5);
 ///         Ok(())
 ///     })
@@ -165,7 +165,7 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 ///
 /// # Arguments
 ///
-/// `ranks = N`, a literal or a constant, is required. `crate = path` calls `path::testing::run`.
+/// `ranks = N`, a literal or a constant, is required. `crate = path` calls `path::testing::on_ranks`.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     test::expand(args.into(), item.into()).into()

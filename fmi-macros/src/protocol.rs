@@ -61,6 +61,8 @@ fn try_expand(input: TokenStream) -> Result<TokenStream> {
 
 /// `Self::run(…)`, of which the compiler speaks as if it stood at `span`.
 fn call(span: Span, arguments: &TokenStream) -> TokenStream {
+    // Still known as generated, so that the compiler proposes no changes to the type's name.
+    let span = Span::call_site().located_at(span);
     quote_spanned!(span=> Self::run(#arguments))
 }
 

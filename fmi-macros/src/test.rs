@@ -49,7 +49,7 @@ fn try_expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let name = &sig.ident;
     let (outer, inner): (Vec<_>, Vec<_>) =
         attrs.iter().partition(|attr| matches!(attr.style, AttrStyle::Outer));
-    let run = rank::call(&quote!(#krate::testing::run), Some(&quote!(#ranks)), &item);
+    let run = rank::call(&quote!(#krate::testing::on_ranks), Some(&quote!(#ranks)), &item);
     Ok(quote! {
         #[::core::prelude::v1::test]
         #(#outer)*
@@ -102,7 +102,7 @@ mod tests {
             #[ignore]
             #[should_panic(expected = "three")]
             fn meets() {
-                ::fmi::testing::run(3, async |ctx: Context| -> Result<(), String> {
+                ::fmi::testing::on_ranks(3, async |ctx: Context| -> Result<(), String> {
                     ctx.barrier().await?;
                     Ok(())
                 })

@@ -6,12 +6,14 @@
 mod alarm;
 mod notice;
 mod pairs;
+mod publish;
 mod recv;
 mod send;
 mod watch;
 
 pub use alarm::Alarm;
 pub use notice::Collective;
+pub use publish::{FetchFailure, FetchFuture, MayPublish};
 pub use recv::{ProbeFuture, RecvFuture};
 pub use send::{FlushFuture, SendFailure, SendFuture};
 pub use watch::Watch;
@@ -119,6 +121,32 @@ impl Endpoint {
     #[must_use]
     pub fn peek(&self, space: Space, filter: Filter) -> Option<Envelope> {
         self.rank.mailbox.peek(space, filter)
+    }
+
+    /// Puts a block of a collective where ranks of this process can fetch it, so many times.
+    /// [`SIGNAL`](crate::SIGNAL) is no block, only news.
+    ///
+    /// # Errors
+    /// [`Error::Codec`](crate::Error::Codec) when a value refuses to be encoded.
+    pub fn publish(
+        &self,
+        space: Space,
+        block: usize,
+        content: Payload,
+        readers: usize,
+    ) -> crate::Result<()> {
+        self.rank.publish(space, block, content, readers)
+    }
+
+    /// Waits until little of what this rank has published is unread; to be awaited before the
+    /// first [`publish`](Self::publish) of a collective.
+    pub fn may_publish(&self, space: Space) -> MayPublish {
+        MayPublish::new(&self.rank, space)
+    }
+
+    /// Waits for a block that rank `from` of this process publishes.
+    pub fn fetch(&self, space: Space, from: u32, block: usize) -> FetchFuture {
+        FetchFuture::new(&self.rank, space, from, block)
     }
 
     /// Begins a collective: takes its number. `signature` says what this rank calls.

@@ -84,6 +84,16 @@ impl SendFuture {
     }
 }
 
+impl SendFuture {
+    /// The result, if it is there without waiting; it is not to be polled after that.
+    pub fn finished(&mut self) -> Option<std::result::Result<(), SendFailure>> {
+        match &mut self.0 {
+            State::Ready(result) => result.take(),
+            State::Waiting(_) => None,
+        }
+    }
+}
+
 impl Future for SendFuture {
     type Output = std::result::Result<(), SendFailure>;
 

@@ -7,6 +7,36 @@ use std::fmt;
 ///
 /// Each file of a collective has one, named `ALGORITHM`. Yours are as good: fill in the fields,
 /// [`check`](Self::check) it, and give it to `Communicator::using`.
+///
+/// ```
+/// use fmi_collectives::plan::{Algorithm, Collective, Demand, Shape, Step};
+///
+/// /// The root sends to everybody.
+/// const STAR: Algorithm = Algorithm {
+///     collective: Collective::Bcast,
+///     name: "star",
+///     demand: Demand::Ordered,
+///     cut: None,
+///     shared: false,
+///     steps: |rank, Shape { size, root, .. }| {
+///         let others = (0..size).filter(move |rank| *rank != root);
+///         if rank == root {
+///             Box::new(others.map(|other| Step::send(other, 0)))
+///         } else {
+///             Box::new(std::iter::once(Step::recv(root, 0)))
+///         }
+///     },
+///     rounds: |shape| shape.size - 1,
+///     sent: |shape| shape.size - 1,
+/// };
+///
+/// for size in 1..=64 {
+///     for root in 0..size {
+///         STAR.check(Shape::of(size).rooted(root))?;
+///     }
+/// }
+/// # Ok::<(), fmi_collectives::plan::check::CheckError>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Algorithm {
     /// What it is an algorithm for.

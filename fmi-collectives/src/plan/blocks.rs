@@ -1,6 +1,6 @@
 //! Which blocks of the workspace a step is about.
 
-use std::{fmt, ops::Range};
+use std::{fmt, mem, ops::Range};
 
 /// Some blocks of a rank's workspace, in the order in which they travel.
 ///
@@ -49,6 +49,12 @@ impl Blocks {
         Self::range(0, count).from_start(first, within)
     }
 
+    /// The blocks `0..size` but this one, from the one after it on.
+    #[must_use]
+    pub fn all_but(block: usize, size: usize) -> Self {
+        Self::wrapping((block + 1) % size, size - 1, 0..size)
+    }
+
     /// Runs of `run` blocks: the first begins at `first`, the others `stride` apart, none goes
     /// past `end`.
     ///
@@ -85,27 +91,13 @@ impl Blocks {
     }
 
     /// Their numbers, in order.
-    pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
-        self.runs().flatten()
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = usize> + Clone + use<> {
+        Numbers { runs: self.walk(), run: 0..0, left: self.len() }
     }
 
     /// Their numbers as contiguous ranges, in order, none of them empty.
-    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let Self { first, end, run, stride, origin, within } = self.clone();
-        let starts = (first..end).step_by(stride);
-        starts.flat_map(move |start| {
-            let (start, stop) = (origin + start, origin + (start + run).min(end));
-            let (low, high) = within.unwrap_or((0, usize::MAX));
-            let around = |block: usize| low + (block - high);
-            let pieces = if stop <= high {
-                [start..stop, 0..0]
-            } else if start >= high {
-                [around(start)..around(stop), 0..0]
-            } else {
-                [start..high, low..around(stop)]
-            };
-            pieces.into_iter().filter(|piece| !piece.is_empty())
-        })
+    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> + Clone + use<> {
+        self.walk()
     }
 
     /// The range, if they are one.
@@ -128,7 +120,71 @@ impl Blocks {
     pub fn contains(&self, block: usize) -> bool {
         self.runs().any(|run| run.contains(&block))
     }
+
+    fn walk(&self) -> Runs {
+        Runs { blocks: self.clone(), around: 0..0 }
+    }
 }
+
+/// See [`Blocks::runs`]. By hand, because executor and checker spend their time here.
+#[derive(Clone)]
+struct Runs {
+    /// Those to come.
+    blocks: Blocks,
+    /// The second part of a run that wraps around.
+    around: Range<usize>,
+}
+
+impl Iterator for Runs {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        if !self.around.is_empty() {
+            return Some(mem::replace(&mut self.around, 0..0));
+        }
+        let Blocks { first, end, run, stride, origin, within } = self.blocks;
+        if first >= end {
+            return None;
+        }
+        self.blocks.first = first.saturating_add(stride);
+        let (start, stop) = (origin + first, origin + first.saturating_add(run).min(end));
+        let Some((low, high)) = within.filter(|(_, high)| stop > *high) else {
+            return Some(start..stop);
+        };
+        let turned = low + (stop - high);
+        if start >= high {
+            return Some(low + (start - high)..turned);
+        }
+        self.around = low..turned;
+        Some(start..high)
+    }
+}
+
+/// See [`Blocks::iter`].
+#[derive(Clone)]
+struct Numbers {
+    runs: Runs,
+    run: Range<usize>,
+    left: usize,
+}
+
+impl Iterator for Numbers {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.run.is_empty() {
+            self.run = self.runs.next()?;
+        }
+        self.left -= 1;
+        self.run.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Numbers {}
 
 impl From<Range<usize>> for Blocks {
     fn from(range: Range<usize>) -> Self {
@@ -191,6 +247,8 @@ mod tests {
         assert_eq!((blocks.as_range(), blocks.to_string().as_str()), (None, "6–7, 4"));
         assert_eq!(Blocks::wrapping(4, 4, 4..8), (4..8).into());
         assert_eq!(list(&Blocks::wrapping(1, 4, 0..4)), [1, 2, 3, 0]);
+        assert_eq!(list(&Blocks::all_but(1, 4)), [2, 3, 0]);
+        assert_eq!(list(&Blocks::all_but(3, 4)), [0, 1, 2]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ mod step;
 
 pub use algorithm::{Algorithm, Shape};
 pub use blocks::Blocks;
-pub use choice::choose;
+pub use choice::{CHUNK, Choice, Question, Rule, Table, can_run, chunks};
 pub use collective::{Collective, Demand};
 pub use step::{Action, Side, Step, Steps, Tier};
 

@@ -115,7 +115,7 @@ impl<T, F: Future<Output = Result<T>>> Future for Running<F> {
             Ok(Poll::Ready(Err(error))) => {
                 this.lineage.fail();
                 Poll::Ready(Err(match this.lineage.cause(&error) {
-                    Some(cause) => Trouble::Traced(error, cause),
+                    Some(cause) => Trouble::Traced(error, Box::new(cause)),
                     None => Trouble::Error(error),
                 }))
             }

@@ -1,7 +1,7 @@
 //! Rank 0 of a group that serves.
 
 use super::{
-    Protocol,
+    Protocol, Request,
     call::perform,
     line::{Line, Outbound},
     name, request,
@@ -17,7 +17,6 @@ use fmi_actors::{
 };
 use futures::FutureExt;
 use parking_lot::Mutex;
-use serde::{Serialize, de::DeserializeOwned};
 use std::{any::type_name, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
@@ -121,10 +120,13 @@ impl<S: Send + Sync + 'static> Driver<S> {
         protocol: P,
     ) -> Operation<impl Future<Output = Result<P::Output, Trouble>> + Send + use<P, S>>
     where
-        P: Protocol<S> + Serialize + DeserializeOwned + 'static,
+        P: Protocol<S> + Request,
     {
         let shared = Arc::clone(&self.shared);
         Operation::new(&self.shared.comm, name::<P>(), WaitsFor::Nobody, async move {
+            if shared.permits.is_closed() {
+                return Err(Error::Closed { operation: "ask" }.into());
+            }
             let alarm = shared.comm.endpoint().alarm(shared.space);
             let ask = AssertUnwindSafe(shared.ask(protocol)).catch_unwind();
             tokio::select! {
@@ -183,7 +185,7 @@ impl<S: Send + Sync + 'static> Driver<S> {
 impl<S: Send + Sync> Shared<S> {
     async fn ask<P>(&self, protocol: P) -> Result<P::Output, Trouble>
     where
-        P: Protocol<S> + Serialize + DeserializeOwned + 'static,
+        P: Protocol<S> + Request,
     {
         let closed = |_| Error::Closed { operation: "ask" };
         let _permit = self.permits.acquire().await.map_err(closed)?;

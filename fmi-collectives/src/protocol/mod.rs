@@ -9,6 +9,7 @@ mod stage;
 mod worker;
 
 pub use driver::Driver;
+pub use request::Request;
 pub use worker::Worker;
 
 pub(crate) use lineage::Lineage;

@@ -1,11 +1,23 @@
 //! The message of an ask: the protocol's bytes, then its name, then the name's length (4 bytes).
 
 use fmi_actors::{Error, Payload, Result, codec};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use std::any::type_name;
 
+/// What can travel to the ranks that serve: a type with serde's derives that borrows nothing.
+/// There is nothing to implement.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel to the ranks that serve it",
+    label = "must be serialisable",
+    note = "write `#[derive(serde::Serialize, serde::Deserialize)]` on it; a `call` needs neither"
+)]
+pub trait Request: Serialize + DeserializeOwned + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<P: Serialize + DeserializeOwned + 'static> Request for P {}
+
 /// Encodes a protocol, once for all workers.
-pub(super) fn encode<P: Serialize>(protocol: &P) -> Result<Payload> {
+pub(super) fn encode<P: Request>(protocol: &P) -> Result<Payload> {
     let mut bytes = codec::encode(protocol)?;
     let name = type_name::<P>().as_bytes();
     bytes.extend_from_slice(name);

@@ -1,7 +1,7 @@
 //! A collective that is a scope: entered under a name, told to the neighbours, watched.
 
 use super::Lineage;
-use crate::{Communicator, signature};
+use crate::{Communicator, signature::signature_of};
 use fmi_actors::{
     Payload,
     endpoint::{Alarm, Collective, SendFuture},
@@ -35,7 +35,10 @@ impl Stage {
     /// to be refused.
     pub(super) fn open(comm: &Communicator, name: Option<&str>) -> Self {
         let endpoint = comm.endpoint();
-        let collective = endpoint.enter(comm.scope(), name.map(signature::protocol));
+        let collective = match name {
+            Some(name) => comm.enter(signature_of(name)),
+            None => endpoint.enter(comm.scope(), None),
+        };
         let lineage = Arc::<Lineage>::default();
         Self {
             alarm: endpoint.alarm(collective.space()),
@@ -51,7 +54,7 @@ fn greet(comm: &Communicator, collective: &Collective, name: &str) -> Vec<SendFu
     let (rank, size) = (comm.rank(), comm.size());
     let (after, before) = ((rank + 1) % size, (rank + size - 1) % size);
     let send = |to| {
-        let (space, signature) = (collective.space(), signature::protocol(name));
+        let (space, signature) = (collective.space(), signature_of(name));
         let to = comm.world_rank(to);
         comm.endpoint().send_signed(space, to, Datatype::BYTES, Payload::empty(), signature)
     };

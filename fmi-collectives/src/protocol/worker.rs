@@ -1,7 +1,7 @@
 //! Ranks that run what the driver asks.
 
 use super::{
-    Protocol,
+    Protocol, Request,
     call::perform,
     line::{Line, inbound},
     name, request,
@@ -19,7 +19,6 @@ use futures::{
     stream::FuturesUnordered,
 };
 use rustc_hash::FxHashMap;
-use serde::{Serialize, de::DeserializeOwned};
 use std::{any::type_name, fmt, future::Future, panic::AssertUnwindSafe};
 
 /// How errors call a service.
@@ -66,7 +65,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     #[must_use]
     pub fn on<P>(mut self) -> Self
     where
-        P: Protocol<S> + Serialize + DeserializeOwned + 'static,
+        P: Protocol<S> + Request,
     {
         self.handlers.insert(type_name::<P>(), handle::<P, S>);
         self
@@ -192,7 +191,7 @@ fn handle<'a, P, S>(
     body: &[u8],
 ) -> Result<BoxFuture<'a, Result<(), Error>>>
 where
-    P: Protocol<S> + DeserializeOwned + 'static,
+    P: Protocol<S> + Request,
     S: Sync,
 {
     let protocol = Served(codec::decode::<P>(body)?);

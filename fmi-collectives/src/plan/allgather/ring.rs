@@ -3,7 +3,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Allgather,
     name: "ring",
@@ -22,4 +22,15 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
     (1..size).flat_map(move |round| {
         [Step::send((rank + 1) % size, below(round - 1)), Step::recv(below(1), below(round))]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_block_is_passed_on_as_it_comes() {
+        let steps: Vec<Step> = plan(0, Shape::of(3)).collect();
+        assert_eq!(steps, [Step::send(1, 0), Step::recv(2, 2), Step::send(1, 2), Step::recv(2, 1)]);
+    }
 }

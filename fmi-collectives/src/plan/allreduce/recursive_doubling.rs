@@ -7,7 +7,7 @@ use crate::plan::{
     fold::{Fold, Role},
 };
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Allreduce,
     name: "recursive_doubling",

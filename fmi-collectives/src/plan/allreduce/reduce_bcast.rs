@@ -3,7 +3,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step, bcast, log2_ceil, reduce};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Allreduce,
     name: "reduce_bcast",

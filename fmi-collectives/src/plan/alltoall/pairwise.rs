@@ -3,7 +3,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Alltoall,
     name: "pairwise",
@@ -26,4 +26,24 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
         [Step::send(above, above), Step::recv(below, size + below)]
     });
     std::iter::once(own).chain(exchanges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partners_differ_in_each_round() {
+        let steps: Vec<Step> = plan(0, Shape::of(3)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::copy(0, 3),
+                Step::send(1, 1),
+                Step::recv(2, 5),
+                Step::send(2, 2),
+                Step::recv(1, 4),
+            ]
+        );
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::plan::{Algorithm, Blocks, Collective, Demand, Shape, Step, log2_ceil};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Barrier,
     name: "dissemination",

@@ -3,7 +3,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step, binomial::Tree, log2_ceil};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Bcast,
     name: "binomial",

@@ -4,8 +4,12 @@
 //! it can make its plan when the first frame has told it.
 
 pub mod binomial;
+pub mod chain;
+pub mod scatter_allgather;
+pub mod shared;
 
 use crate::plan::Algorithm;
 
 /// All for a bcast.
-pub const ALGORITHMS: &[&Algorithm] = &[&binomial::ALGORITHM];
+pub const ALGORITHMS: &[&Algorithm] =
+    &[&binomial::ALGORITHM, &scatter_allgather::ALGORITHM, &chain::ALGORITHM, &shared::ALGORITHM];

@@ -35,7 +35,7 @@ impl Contract {
     pub(super) fn parts(&self) -> usize {
         match self.collective {
             Collective::Scatter | Collective::Alltoall | Collective::ReduceScatter => {
-                self.size * self.pieces
+                self.size.saturating_mul(self.pieces)
             }
             _ => self.pieces,
         }

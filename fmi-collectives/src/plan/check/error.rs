@@ -20,6 +20,15 @@ pub enum CheckError {
         size: usize,
     },
 
+    /// There are more inputs than the checker can number.
+    #[error("{size} ranks with {parts} inputs each are too many to check")]
+    TooLarge {
+        /// How many ranks there are.
+        size: usize,
+        /// How many inputs the rank that has most has.
+        parts: usize,
+    },
+
     /// A step names its own rank as the peer, or one that does not exist.
     #[error("{at}: rank {peer} cannot be its peer")]
     BadPeer {
@@ -132,10 +141,14 @@ pub enum CheckError {
     },
 
     /// Messages that nobody receives.
-    #[error("rank {to} does not receive {messages} message(s) from rank {from}")]
+    #[error(
+        "rank {to} does not receive {messages} message(s) from rank {from}, from its step {step} on"
+    )]
     UnmatchedSend {
         /// The sender.
         from: usize,
+        /// Its step that sends the first.
+        step: usize,
         /// The rank that ends without receiving.
         to: usize,
         /// How many are left over.
@@ -152,10 +165,10 @@ pub enum CheckError {
     },
 
     /// Ranks that wait for each other.
-    #[error("deadlock: in {cycle:?} each rank waits for the next, and the last for the first")]
+    #[error("deadlock, each waits for the next and the last for the first: {}", list(.cycle))]
     Deadlock {
         /// Each waits for the next, the last for the first. The lowest rank is the first.
-        cycle: Vec<usize>,
+        cycle: Vec<At>,
     },
 
     /// The plan ends only if a pair of ranks has more messages in its outbox.
@@ -242,4 +255,8 @@ impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rank {}, step {} ({})", self.rank, self.index, self.step)
     }
+}
+
+fn list(cycle: &[At]) -> String {
+    cycle.iter().map(At::to_string).collect::<Vec<_>>().join("; ")
 }

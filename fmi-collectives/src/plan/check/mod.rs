@@ -96,6 +96,9 @@ pub struct Report {
     pub outbox: usize,
 }
 
+/// Half of what terms are numbered with; the rest is for combinations.
+const INPUTS_MAX: usize = 1 << 31;
+
 impl Check {
     /// Of a plan for `collective` on `size` ranks. Unless said otherwise, the root is 0, operations
     /// are [ordered](Demand::Ordered), values are not cut, and no cost is claimed.
@@ -163,6 +166,10 @@ impl Check {
         let Contract { size, root, .. } = self.contract;
         if root >= size {
             return Err(CheckError::NoSuchRoot { root, size });
+        }
+        let parts = self.contract.parts();
+        if parts.saturating_mul(size) > INPUTS_MAX {
+            return Err(CheckError::TooLarge { size, parts });
         }
         let plans = (0..size).map(plan).map(IntoIterator::into_iter);
         let report = Simulation::new(self.contract, plans).run()?;

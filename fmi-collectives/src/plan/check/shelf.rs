@@ -32,7 +32,7 @@ impl Shelf {
         readers: usize,
         message: Message,
     ) -> Result<(), Blocks> {
-        let Message { blocks: terms, heard, round } = message;
+        let Message { blocks: terms, heard, round, .. } = message;
         let publication = |term| Publication { term, round, readers, fetched: 0 };
         if blocks.is_empty() {
             let known = self.signals.insert(rank as u32, (publication(None), heard));
@@ -55,7 +55,7 @@ impl Shelf {
         blocks: &Blocks,
     ) -> Result<Option<Message>, (Blocks, usize)> {
         let from = from as u32;
-        let mut message = Message { blocks: Default::default(), heard: Heard::default(), round: 0 };
+        let mut message = Message::default();
         if blocks.is_empty() {
             let Some((signal, heard)) = self.signals.get_mut(&from) else { return Ok(None) };
             message.heard = heard.clone();

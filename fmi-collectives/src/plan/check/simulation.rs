@@ -23,11 +23,13 @@ pub(super) struct Simulation<I> {
 
 /// Blocks on the way, and who is known to have entered when they left. Barriers only: for others
 /// nothing is heard.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Message {
     pub(super) blocks: SmallVec<[Term; 2]>,
     pub(super) heard: Heard,
     pub(super) round: usize,
+    /// The step that sends it.
+    pub(super) step: usize,
 }
 
 #[derive(Debug)]
@@ -110,15 +112,10 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
                 return Ok(());
             }
             match step.action {
-                Action::Send { to: peer, .. }
-                | Action::Recv { from: peer, .. }
-                | Action::Combine { from: peer, .. } => {
-                    if self.ranks[peer].waits_for_messages(rank) {
-                        ready.push(peer);
-                    }
-                }
                 Action::Publish { .. } => ready.extend(self.shelf.awoken(rank)),
-                _ => {}
+                Action::Fetch { .. } | Action::CombineShared { .. } => {}
+                _ => ready
+                    .extend(step.peer().filter(|&peer| self.ranks[peer].waits_for_messages(rank))),
             }
         }
         Ok(())
@@ -267,25 +264,29 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
 
     /// Fails if a rank still waits, or something is left on the way.
     fn check_ended(&self) -> Result<(), CheckError> {
-        let awaited = |rank: usize| self.ranks[rank].waiting.as_ref().and_then(Step::peer);
+        let awaited = |rank: usize| {
+            let step = self.ranks[rank].waiting.as_ref()?;
+            Some((step.peer()?, self.ranks[rank].at(step)))
+        };
         if let Some(first) = (0..self.ranks.len()).find(|&rank| awaited(rank).is_some()) {
             // Who waits for whom leads from there to a rank that has finished, or into a cycle.
-            let mut path = vec![first];
+            let mut path: Vec<At> = Vec::new();
             let mut rank = first;
-            while let Some(from) = awaited(rank) {
-                if let (None, Some(step)) = (awaited(from), &self.ranks[rank].waiting) {
-                    return Err(CheckError::UnmatchedRecv { at: self.ranks[rank].at(step), from });
+            while let Some((from, at)) = awaited(rank) {
+                if awaited(from).is_none() {
+                    return Err(CheckError::UnmatchedRecv { at, from });
                 }
-                if let Some(start) = path.iter().position(|&earlier| earlier == from) {
+                path.push(*at);
+                if let Some(start) = path.iter().position(|earlier| earlier.rank == from) {
                     return Err(CheckError::Deadlock { cycle: lowest_first(&path[start..]) });
                 }
-                path.push(from);
                 rank = from;
             }
         }
         if let Some((&(from, to), left)) = self.links.iter().min_by_key(|(pair, _)| **pair) {
-            let (from, to, messages) = (from as usize, to as usize, left.len());
-            return Err(CheckError::UnmatchedSend { from, to, messages });
+            let (from, to) = (from as usize, to as usize);
+            let (step, messages) = (left[0].step, left.len());
+            return Err(CheckError::UnmatchedSend { from, step, to, messages });
         }
         match self.shelf.left() {
             Some((rank, block, missing)) => Err(CheckError::Unfetched { rank, block, missing }),
@@ -390,7 +391,12 @@ impl<I> Rank<I> {
             blocks.iter().map(|block| self.read(step, block)).collect::<Result<_, _>>()?;
         self.round_out = self.round_out.max(self.round_in) + 1;
         self.blocks_out += blocks.len();
-        Ok(Message { blocks, heard: self.heard.clone(), round: self.round_out })
+        Ok(Message {
+            blocks,
+            heard: self.heard.clone(),
+            round: self.round_out,
+            step: self.steps_begun - 1,
+        })
     }
 
     fn count(&mut self, step: &Step, here: &Blocks, message: &Message) -> Result<(), CheckError> {
@@ -423,7 +429,7 @@ fn text(terms: &Terms, term: Option<Term>) -> String {
     term.map_or_else(|| "nothing".to_owned(), |term| terms.text(term))
 }
 
-fn lowest_first(cycle: &[usize]) -> Vec<usize> {
-    let lowest = (0..cycle.len()).min_by_key(|&i| cycle[i]).unwrap_or(0);
+fn lowest_first(cycle: &[At]) -> Vec<At> {
+    let lowest = (0..cycle.len()).min_by_key(|&i| cycle[i].rank).unwrap_or(0);
     [&cycle[lowest..], &cycle[..lowest]].concat()
 }

@@ -50,7 +50,7 @@ fn wrong(plans: [Vec<Step>; 3], demand: Demand, found: &str) {
 #[test]
 fn missing_receive() {
     let plans = [vec![right(1)], vec![send(0)], vec![send(0)]];
-    let error = CheckError::UnmatchedSend { from: 2, to: 0, messages: 1 };
+    let error = CheckError::UnmatchedSend { from: 2, step: 0, to: 0, messages: 1 };
     assert_eq!(run(&reduce(Demand::Associative), plans), Err(error));
 }
 
@@ -68,7 +68,13 @@ fn missing_send() {
 #[test]
 fn crossing_receives_deadlock() {
     let plans = [vec![right(1), send(1)], vec![left(0), send(0), recv(2)], vec![recv(1), send(1)]];
-    assert_eq!(run(&allreduce(3), plans), Err(CheckError::Deadlock { cycle: vec![0, 1] }));
+    let error = CheckError::Deadlock { cycle: vec![*at(0, 0, right(1)), *at(1, 0, left(0))] };
+    assert_eq!(
+        error.to_string(),
+        "deadlock, each waits for the next and the last for the first: \
+         rank 0, step 0 (here · block 0 from rank 1); rank 1, step 0 (block 0 from rank 0 · here)"
+    );
+    assert_eq!(run(&allreduce(3), plans), Err(error));
 }
 
 #[test]
@@ -208,6 +214,9 @@ fn steps_that_cannot_be_done() {
         run(&bcast(2).root(2), [vec![], vec![]]),
         Err(CheckError::NoSuchRoot { root: 2, size: 2 })
     );
+    let check = bcast(1 << 20).pieces(1 << 20);
+    let error = CheckError::TooLarge { size: 1 << 20, parts: 1 << 20 };
+    assert_eq!(check.run(|_| vec![]), Err(error));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 //! ⌈log₂ (n−1)⌉; rank 1 sends most, S bytes a round.
 //! Hillis & Steele 1986.
 
-use super::shifted;
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, log2_ceil, scan};
+use super::{shifted, shifted_cost};
+use crate::plan::{Algorithm, Collective, Demand, Shape, Step, scan};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Exscan,
     name: "hillis_steele",
@@ -13,8 +13,8 @@ pub const ALGORITHM: Algorithm = Algorithm {
     cut: None,
     shared: false,
     steps: |rank, shape| Box::new(plan(rank, shape)),
-    rounds,
-    sent,
+    rounds: |shape| shifted_cost(shape, scan::hillis_steele::ALGORITHM.rounds),
+    sent: |shape| shifted_cost(shape, scan::hillis_steele::ALGORITHM.sent),
 };
 
 /// A [scan](scan::hillis_steele) by all ranks but the first, of the values of those below.
@@ -22,11 +22,13 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
     shifted(rank, shape, 1, scan::hillis_steele::plan)
 }
 
-fn rounds(shape: Shape) -> usize {
-    if shape.size == 1 { 0 } else { 1 + log2_ceil(shape.size - 1) }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn sent(shape: Shape) -> usize {
-    // The last rank does not move its value, so of two ranks the first sends most.
-    rounds(shape)
+    #[test]
+    fn rank_0_only_moves_its_value() {
+        let steps: Vec<Step> = plan(0, Shape::of(5)).collect();
+        assert_eq!(steps, [Step::send(1, 0..1)]);
+    }
 }

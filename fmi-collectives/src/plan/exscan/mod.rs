@@ -6,11 +6,13 @@
 
 pub mod chain;
 pub mod hillis_steele;
+pub mod up_down;
 
 use crate::plan::{Action, Algorithm, Shape, Step};
 
 /// All for an exscan.
-pub const ALGORITHMS: &[&Algorithm] = &[&hillis_steele::ALGORITHM, &chain::ALGORITHM];
+pub const ALGORITHMS: &[&Algorithm] =
+    &[&hillis_steele::ALGORITHM, &up_down::ALGORITHM, &chain::ALGORITHM];
 
 /// Moves the blocks up by one rank, then has the ranks from 1 on run a plan for one rank less.
 fn shifted<S>(
@@ -26,6 +28,14 @@ where
     let recv = (rank > 0).then(|| Step::recv(rank - 1, 0..blocks));
     let steps = (rank > 0).then(|| scan(rank - 1, Shape { size: shape.size - 1, ..shape }));
     send.into_iter().chain(recv).chain(steps.into_iter().flatten().map(one_up))
+}
+
+/// What a scan costs when a value of one block is first moved up.
+fn shifted_cost(shape: Shape, scan: impl FnOnce(Shape) -> usize) -> usize {
+    match shape.size {
+        1 => 0,
+        size => 1 + scan(Shape { size: size - 1, ..shape }),
+    }
 }
 
 /// The same step, of and with ranks one higher.

@@ -4,7 +4,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step, binomial::Tree, log2_ceil};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Gather,
     name: "binomial",

@@ -4,7 +4,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step, scan};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Reduce,
     name: "chain",

@@ -4,7 +4,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step, fold::group, log2_ceil};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Reduce,
     name: "contiguous_tree",

@@ -3,7 +3,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Step, scan};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::ReduceScatter,
     name: "chain",

@@ -4,7 +4,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::ReduceScatter,
     name: "ring",
@@ -27,4 +27,16 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
             Step::combine(below(1), below(round + 1), Side::Left),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_block_comes_last() {
+        let steps: Vec<Step> = plan(0, Shape::of(3)).collect();
+        let left = |block| Step::combine(2, block, Side::Left);
+        assert_eq!(steps, [Step::send(1, 2), left(1), Step::send(1, 1), left(0)]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step};
 
-/// As the file says.
+/// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
     collective: Collective::Scan,
     name: "chain",

@@ -3,8 +3,10 @@
 
 pub mod chain;
 pub mod hillis_steele;
+pub mod up_down;
 
 use crate::plan::Algorithm;
 
 /// All for a scan.
-pub const ALGORITHMS: &[&Algorithm] = &[&hillis_steele::ALGORITHM, &chain::ALGORITHM];
+pub const ALGORITHMS: &[&Algorithm] =
+    &[&hillis_steele::ALGORITHM, &up_down::ALGORITHM, &chain::ALGORITHM];

@@ -2,8 +2,11 @@
 //! a tree also hold the blocks that they passed on.
 
 pub mod binomial;
+pub mod linear;
+pub mod shared;
 
 use crate::plan::Algorithm;
 
 /// All for a scatter.
-pub const ALGORITHMS: &[&Algorithm] = &[&binomial::ALGORITHM];
+pub const ALGORITHMS: &[&Algorithm] =
+    &[&binomial::ALGORITHM, &linear::ALGORITHM, &shared::ALGORITHM];
