@@ -3,7 +3,7 @@
 mod common;
 
 use common::{
-    Rendezvous, bounded, child,
+    Rendezvous, bounded,
     child::{Process, entry, say},
     each, until,
 };
@@ -340,5 +340,4 @@ async fn twenty_rejoins_leave_nothing_behind() {
         now.0 <= threads && now.1 <= files
     });
     close(&ranks).await;
-    let _ = child::resident();
 }
