@@ -226,10 +226,11 @@ impl Communicator {
             };
             let refuse = |reason| Err(Error::Rejoin { job: job.to_string(), reason });
             let successor = attempt.await?;
+            let table = Arc::clone(&comm.table);
             let mut next = next.lock();
             if let Some(next) = &*next {
                 return match next.upgrade() {
-                    Some(inner) => Ok(Self { inner, table: comm.table }),
+                    Some(inner) => Ok(Self { inner, table }),
                     None => refuse(NoRejoin::Twice),
                 };
             }
@@ -239,7 +240,7 @@ impl Communicator {
             };
             let new = Self::world(&successor.node, *rank, job);
             *next = Some(Arc::downgrade(&new.inner));
-            Ok(Self { table: comm.table.clone(), ..new })
+            Ok(Self { table, ..new })
         }
     }
 
