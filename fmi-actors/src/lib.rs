@@ -10,11 +10,13 @@ pub mod endpoint;
 mod error;
 pub mod frame;
 pub mod home;
+pub mod keeper;
 pub mod mailbox;
 mod node;
 pub mod pair;
 mod payload;
 mod peer;
+mod roster;
 pub mod service;
 
 pub use endpoint::Endpoint;
@@ -22,6 +24,7 @@ pub use error::{Error, Reason, Result};
 pub use node::{Goodbye, Node, Place, Settings};
 pub use payload::{AlignedBuf, Payload};
 pub use peer::{LinkRank, Member, Peer};
+pub use roster::Roster;
 
 use clock::{Clock, SystemClock, Time};
 
