@@ -25,6 +25,7 @@ pub mod config;
 mod join;
 mod logging;
 mod run;
+pub mod sim;
 
 pub use config::Config;
 pub use fmi_actors::{Error, Reason, Result};
