@@ -88,6 +88,8 @@ struct State {
     left: VecDeque<Vec<Process>>,
     /// Until then the last of these takes more.
     together: Time,
+    /// The simulation is over; nothing more is sent or arranged.
+    over: bool,
 }
 
 /// A process on the network.
@@ -152,6 +154,7 @@ impl Network {
                 died: Vec::new(),
                 left: VecDeque::new(),
                 together: Time(0),
+                over: false,
             }),
             spawned: Mutex::default(),
         })
@@ -299,7 +302,7 @@ impl Network {
         let state = &mut *self.state.lock();
         let [from, to] =
             state.processes.get_disjoint_mut([link.from.index(), link.to.index()]).ok()?;
-        if !from.alive {
+        if !from.alive || state.over {
             return None;
         }
         let trip = self.wire.carry(now, (&mut from.port, &mut to.port), bytes, &mut state.dice);
@@ -326,7 +329,10 @@ impl Network {
     /// A link takes no more. It ends when all that it took is there.
     pub(super) fn hang_up(&self, link: Arc<SimLink>) {
         let at = link.last().max(self.now() + self.wire.latency);
-        self.state.lock().events.push(at, Event::HangUp(link));
+        let mut state = self.state.lock();
+        if !state.over {
+            state.events.push(at, Event::HangUp(link));
+        }
     }
 
     /// Destroys the link between two processes, with what is on its way.
@@ -361,7 +367,11 @@ impl Network {
 
     /// The end: nothing that was arranged happens any more.
     pub(super) fn finish(&self) {
-        let events = self.state.lock().events.clear();
+        let events = {
+            let mut state = self.state.lock();
+            state.over = true;
+            state.events.clear()
+        };
         drop(events);
         drop(self.spawned());
     }
