@@ -337,12 +337,8 @@ fn opened(arrival: Arrival) -> Got {
 
 /// Bytes that can be told from those of every other seed and from themselves moved.
 fn letter(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len + 8);
-    for index in 0..len.div_ceil(8) as u64 {
-        bytes.extend(word(seed, index).to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
+    let words: Vec<u64> = (0..len.div_ceil(8) as u64).map(|index| word(seed, index)).collect();
+    bytemuck::cast_slice(&words)[..len].to_vec()
 }
 
 /// Compares with [`letter`], and says where it differs instead of printing megabytes.
@@ -350,8 +346,9 @@ fn check(payload: &Payload, seed: u64, len: usize) {
     let bytes = payload.bytes().expect("bytes were sent");
     assert_eq!(bytes.len(), len, "length of message {seed}");
     let expected = letter(seed, len);
-    if let Some(at) = (0..len).find(|at| bytes[*at] != expected[*at]) {
-        panic!("message {seed} of {len} bytes differs from byte {at} on");
+    if bytes != expected {
+        let at = bytes.iter().zip(&expected).position(|(got, sent)| got != sent);
+        panic!("message {seed} of {len} bytes differs from byte {at:?} on");
     }
 }
 
