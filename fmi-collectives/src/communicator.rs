@@ -383,10 +383,7 @@ impl Communicator {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
-        let process = node.process();
-        let together = group
-            .iter()
-            .all(|rank| node.route(*rank).is_some_and(|peer| peer.member().process == process));
+        let together = group.iter().all(|rank| node.has(*rank));
         let inner =
             Inner { endpoint, node, scope, group, rank, deadline, membership, together, lineage };
         // Made once: a table is a list of rules.

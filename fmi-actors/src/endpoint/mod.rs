@@ -161,7 +161,7 @@ impl Endpoint {
         self.rank.mailbox.lost_reason(rank)
     }
 
-    /// A deadline: registers the task that polls it with the service thread.
+    /// A deadline: registers the task that polls it with the keeper of the process.
     #[must_use]
     pub fn watch(&self, after: std::time::Duration) -> Watch {
         Watch::new(&self.rank, after)
