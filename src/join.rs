@@ -1,5 +1,7 @@
 //! How a process takes its place in a job.
 
+#[cfg(feature = "tcp")]
+use crate::meet::meet;
 use crate::{Communicator, config::Config};
 use fmi_actors::{
     Error, Node, Place, Result, Settings,
@@ -27,6 +29,23 @@ impl Config {
     ///
     /// The communicator's links live on the library's own thread; nothing here needs a runtime
     /// of yours. End with [`Communicator::close`].
+    ///
+    /// After [`Error::RankLost`] the group is over and [`Communicator::rejoin`] gives the next
+    /// one: survivors call it, replacements join the job like anybody. A service that outlives
+    /// its workers is a loop:
+    ///
+    /// ```no_run
+    /// # async fn serve(_: &fmi::Communicator) -> fmi::Result<()> { Ok(()) }
+    /// # async fn example() -> fmi::Result<()> {
+    /// let mut comm = fmi::Config::from_env()?.min_size(2).join().await?;
+    /// while let Err(fmi::Error::RankLost { rank, reason }) = serve(&comm).await {
+    ///     eprintln!("rank {rank} is lost: {reason}");
+    ///     // Rank and size may be others from here on.
+    ///     comm = comm.rejoin().await?;
+    /// }
+    /// comm.close().await
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Missing`] when not all ranks come in time; [`Error::RankTaken`],
@@ -71,12 +90,17 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
     let size = config.size.unwrap_or(1);
     let own = config.ranks.as_ref().map_or(size, Vec::len);
     let joined = match &config.rendezvous {
-        Some(_) if config.ranks.is_none() || own < size => meet(config, homes).await?,
+        Some(_) if config.ranks.is_none() || own < size => meet(config, homes, None).await?,
         _ => alone(config, size, homes),
     };
-    LocalLink::attach(&joined.node);
-    joined.node.start();
+    begin(&joined.node);
     Ok(joined)
+}
+
+/// Begins to accept links.
+pub(crate) fn begin(node: &Arc<Node>) {
+    LocalLink::attach(node);
+    node.start();
 }
 
 /// All ranks live here.
@@ -97,101 +121,8 @@ fn alone(config: &Config, size: usize, homes: &[HomeHandle]) -> Joined {
     Joined { node, ranks, abort: Box::new(|_, _| {}) }
 }
 
-#[cfg(feature = "tcp")]
-async fn meet(config: &Config, homes: &[HomeHandle]) -> Result<Joined> {
-    use crate::config::ChannelSpec;
-    use fmi_actors::{Member, Reason, channel::Channel};
-    use fmi_channels::{
-        handshake::Token,
-        rendezvous::{Client, Event, Ranks, Registration},
-        tcp::Tcp,
-    };
-
-    let rendezvous = config.rendezvous.as_ref().map(ToString::to_string).unwrap_or_default();
-    let token = config.token.as_ref().ok_or_else(|| Error::Config {
-        origin: "FMI_TOKEN".to_owned(),
-        message: "is not set: set the token that the rendezvous was started with".to_owned(),
-    })?;
-    let token = Token::new(token.expose());
-    let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
-    let wanted = |spec: &ChannelSpec| config.channels.is_empty() || config.channels.contains(spec);
-    if wanted(&ChannelSpec::Tcp) {
-        let advertise = config.advertise.clone();
-        channels.push(Arc::new(Tcp::bind(config.listen.as_deref(), advertise, token.clone())?));
-    }
-    let threads = homes.len().max(1);
-    let machine = machine();
-    let ranks = match &config.ranks {
-        Some(ranks) => Ranks::Given(ranks.iter().map(|rank| *rank as u32).collect()),
-        None => Ranks::Any(1),
-    };
-    let register = |own: std::net::SocketAddr| Registration {
-        job: config.job.clone(),
-        size: config.size.map(|size| size as u32),
-        ranks: ranks.clone(),
-        addresses: channels
-            .iter()
-            .filter_map(|channel| Some((channel.name().to_owned(), channel.address(own.ip())?)))
-            .collect(),
-        machine: machine.clone(),
-        threads: threads as u32,
-    };
-    let client = Client::connect_with(&rendezvous, &token, register, config.deadlines.join).await?;
-    let members = client.complete().await?;
-    let registered = client.registered().clone();
-    let here = members.iter().filter(|member| member.machine == machine);
-    let busy: u32 = here.map(|member| member.threads).sum();
-    home::set_keep_awake(config.keep_awake && cores_suffice(busy as usize));
-    let place = Place {
-        process: registered.process,
-        epoch: registered.epoch,
-        members: members
-            .iter()
-            .map(|member| Member {
-                process: member.process,
-                ranks: member.ranks.clone(),
-                addresses: member.addresses.clone(),
-                incarnation: member.incarnation,
-            })
-            .collect(),
-    };
-    let node = Node::new(place, channels, homes, settings(config));
-    let client = Arc::new(client);
-    let (alive, mut ended) = oneshot::channel::<()>();
-    let leaving = Arc::clone(&client);
-    node.on_leave(Box::new(move || {
-        Box::pin(async move {
-            leaving.leave().await;
-            drop(alive);
-        })
-    }));
-    let (listener, watched) = (Arc::clone(&client), Arc::downgrade(&node));
-    tokio::spawn(async move {
-        loop {
-            let event = tokio::select! {
-                event = listener.event() => event,
-                _ = &mut ended => return,
-            };
-            let (Some(event), Some(node)) = (event, watched.upgrade()) else { return };
-            match event {
-                Event::Gone { ranks, reason, .. } => node.lose(&ranks, &reason),
-                Event::Left { process, .. } => {
-                    if let Some(peer) = node.peer(process) {
-                        peer.leave();
-                    }
-                }
-                Event::Abort { rank, reason } => node.lose(&[rank], &reason),
-                Event::RendezvousLost => tracing::warn!("the rendezvous is gone; the job goes on"),
-            }
-        }
-    });
-    let ranks = registered.ranks;
-    let abort = move |rank: u32, reason: &Reason| client.abort(rank, reason.clone());
-    Ok(Joined { node, ranks, abort: Box::new(abort) })
-}
-
 #[cfg(not(feature = "tcp"))]
-async fn meet(_: &Config, _: &[HomeHandle]) -> Result<Joined> {
+async fn meet(_: &Config, _: &[HomeHandle], _: Option<std::convert::Infallible>) -> Result<Joined> {
     Err(Error::Config {
         origin: "channels".to_owned(),
         message: "this program was built without the feature `tcp`, so its processes cannot meet"
@@ -199,7 +130,7 @@ async fn meet(_: &Config, _: &[HomeHandle]) -> Result<Joined> {
     })
 }
 
-fn settings(config: &Config) -> Settings {
+pub(crate) fn settings(config: &Config) -> Settings {
     Settings {
         outbox: config.limits.outbox,
         operation: config.deadlines.operation,
@@ -208,7 +139,7 @@ fn settings(config: &Config) -> Settings {
 }
 
 /// Whether so many threads can stay awake without standing in each other's way (rule 2).
-fn cores_suffice(threads: usize) -> bool {
+pub(crate) fn cores_suffice(threads: usize) -> bool {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     threads <= cores && quota().is_none_or(|quota| quota >= 1.0)
 }
@@ -218,11 +149,4 @@ fn quota() -> Option<f64> {
     let text = std::fs::read_to_string("/sys/fs/cgroup/cpu.max").ok()?;
     let (quota, period) = text.trim().split_once(' ')?;
     Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?)
-}
-
-/// What processes on one machine have in common.
-#[cfg(feature = "tcp")]
-fn machine() -> String {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    boot.trim().to_owned()
 }

@@ -24,16 +24,19 @@
 pub mod config;
 mod join;
 mod logging;
+#[cfg(feature = "tcp")]
+mod meet;
 mod run;
 pub mod sim;
+pub mod testing;
 
 pub use config::Config;
-pub use fmi_actors::{Error, Reason, Result};
+pub use fmi_actors::{Error, NoRejoin, Reason, Result};
 pub use fmi_collectives::{
-    ANY, Any, Buf, Communicator, Context, Message, Operation, PeerInfo, Scalar, Source, Status,
-    TagFilter, op, plan,
+    ANY, Any, Buf, Communicator, Context, Driver, Message, Operation, PeerInfo, Protocol, Request,
+    Scalar, Source, Status, TagFilter, Worker, op, plan,
 };
-pub use fmi_macros::{Message, rank};
+pub use fmi_macros::{Message, Protocol, rank, test};
 pub use run::{Outcome, run, run_with};
 
 /// What most programs use.
@@ -46,3 +49,8 @@ pub mod prelude {
 pub mod __private {
     pub use serde::{Serialize, de::DeserializeOwned};
 }
+
+/// The code in `docs/protocols.md` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/protocols.md")]
+struct ProtocolsPage;

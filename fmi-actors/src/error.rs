@@ -94,13 +94,25 @@ pub enum Error {
 
     /// A rank is gone and the operation needs it.
     ///
-    /// Start the job again; the reason says why the rank ended.
+    /// Call `rejoin()` on the communicator that `join` returned, or start the job again; the
+    /// reason says why the rank ended.
     #[error("rank {rank} is lost: {reason}")]
     RankLost {
         /// The rank that is gone.
         rank: usize,
         /// Why.
         reason: Reason,
+    },
+
+    /// This process cannot take part in its job's next epoch.
+    ///
+    /// The reason says why, and what to do instead.
+    #[error("job \"{job}\": cannot rejoin: {reason}")]
+    Rejoin {
+        /// The job.
+        job: String,
+        /// Why not.
+        reason: NoRejoin,
     },
 
     /// A rank gave up a collective that this rank takes part in.
@@ -240,6 +252,15 @@ pub enum Error {
         message: String,
     },
 
+    /// A protocol failed with an error of its own, made by [`Error::failed`].
+    ///
+    /// Nothing is wrong with the group: the text is that of the protocol's code.
+    #[error("{reason}")]
+    Failed {
+        /// What the protocol says.
+        reason: String,
+    },
+
     /// The communicator was closed.
     ///
     /// Nothing can be sent or received on it any more.
@@ -257,6 +278,14 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
+}
+
+impl Error {
+    /// An error of a protocol's own code, such as a file that it cannot read:
+    /// `std::fs::read(path).map_err(fmi::Error::failed)?`.
+    pub fn failed(reason: impl std::fmt::Display) -> Self {
+        Self::Failed { reason: reason.to_string() }
+    }
 }
 
 /// Why a rank is gone or gave up. Travels between ranks.
@@ -287,6 +316,40 @@ pub enum Reason {
     /// The operation failed there with an error of its own.
     #[error("{0}")]
     Error(String),
+}
+
+/// Why a process cannot rejoin its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoRejoin {
+    /// The group is whole.
+    #[error("no rank is lost: go on with the communicator you have, or close it")]
+    NotBroken,
+    /// The others' next epoch began without this process.
+    #[error(
+        "the others went on without this process: drop this communicator and join() as a \
+         newcomer, which succeeds when they lose a rank; raise deadlines.join to be waited for \
+         longer"
+    )]
+    Late,
+    /// This process is in the next epoch, or was.
+    #[error(
+        "this process has rejoined already: use the communicator that it got then, and call \
+         rejoin() on that one after the next loss"
+    )]
+    Twice,
+    /// The rendezvous does not know this process.
+    #[error(
+        "the rendezvous does not know this process in epoch {epoch}, as it was restarted or took \
+         the process for dead: drop this communicator and join() as a newcomer"
+    )]
+    Forgotten {
+        /// The epoch that the process comes from.
+        epoch: u32,
+    },
+    /// All ranks live in this process.
+    #[error("it has no rendezvous, all its ranks are in this process: join_all() anew")]
+    NoRendezvous,
 }
 
 fn waits_for(peer: Option<usize>) -> String {

@@ -163,8 +163,25 @@ impl Datatype {
 }
 
 /// What a rank believes a collective to be; compared, not interpreted, at this level.
+///
+/// The second half is what a rank may learn only from the first frame: it leaves those bytes
+/// [unknown](Self::UNKNOWN) until then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Signature(pub [u8; SIGNATURE_LEN]);
+
+impl Signature {
+    /// The second half of one that is not known yet.
+    pub const UNKNOWN: [u8; SIGNATURE_LEN / 2] = [0xff; SIGNATURE_LEN / 2];
+
+    /// Whether both can be of one collective.
+    #[must_use]
+    pub fn agrees(&self, other: &Self) -> bool {
+        let (ours, late) = self.0.split_at(SIGNATURE_LEN / 2);
+        let (theirs, other_late) = other.0.split_at(SIGNATURE_LEN / 2);
+        let open = late == Self::UNKNOWN || other_late == Self::UNKNOWN;
+        ours == theirs && (late == other_late || open)
+    }
+}
 
 /// Why bytes are not a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

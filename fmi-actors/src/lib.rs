@@ -3,6 +3,7 @@
 //! This crate speaks bytes. Everything typed is in `fmi-collectives`; users depend on `fmi` alone.
 
 pub mod actor;
+mod board;
 pub mod channel;
 pub mod clock;
 pub mod codec;
@@ -16,14 +17,17 @@ mod node;
 pub mod pair;
 mod payload;
 mod peer;
+mod rejoin;
 mod roster;
 pub mod service;
 
+pub use board::SIGNAL;
 pub use endpoint::Endpoint;
-pub use error::{Error, Reason, Result};
+pub use error::{Error, NoRejoin, Reason, Result};
 pub use node::{Goodbye, Node, Place, Settings};
 pub use payload::{AlignedBuf, Payload};
 pub use peer::{LinkRank, Member, Peer};
+pub use rejoin::{Regroup, Successor};
 pub use roster::Roster;
 
 use clock::{Clock, SystemClock, Time};

@@ -2,6 +2,7 @@
 
 use crate::{
     AlignedBuf, Endpoint, Reason,
+    board::Board,
     channel::Channel,
     clock::Time,
     endpoint::Ranked,
@@ -11,6 +12,7 @@ use crate::{
     mailbox::Group,
     pair::{Path, Violation},
     peer::{Member, Peer},
+    rejoin::{Loss, RejoinCell},
     roster::Roster,
     service::{ByService, Service},
 };
@@ -72,12 +74,15 @@ pub struct Node {
     peers: RwLock<FxHashMap<u32, Arc<Peer>>>,
     itself: Weak<Self>,
     ranks: FxHashMap<u32, Arc<Ranked>>,
+    board: Board,
     /// Pairs (local, remote) with a timer.
     timed: Mutex<Vec<(u32, u32)>>,
     /// Ranks of this process that have left and of which the others do not know yet.
     left: Mutex<Vec<u32>>,
     closing: AtomicBool,
     goodbye: Mutex<Option<Goodbye>>,
+    pub(crate) loss: Loss,
+    pub(crate) rejoining: RejoinCell,
 }
 
 /// What a process does when it has left in good order; dropped unused if it does not.
@@ -144,10 +149,13 @@ impl Node {
                 peers: RwLock::default(),
                 itself: weak.clone(),
                 ranks,
+                board: Board::default(),
                 timed: Mutex::default(),
                 left: Mutex::default(),
                 closing: AtomicBool::new(false),
                 goodbye: Mutex::default(),
+                loss: Loss::default(),
+                rejoining: RejoinCell::default(),
             }
         })
     }
@@ -284,6 +292,12 @@ impl Node {
         let Some(peer) = ranks.first().and_then(|rank| self.route(*rank)) else { return };
         if peer.member().process != self.process {
             peer.end();
+            // What comes while this process leaves is no loss.
+            if !self.is_closing() {
+                self.loss.send_if_modified(|loss| {
+                    loss.is_none() && loss.replace((ranks[0], reason.clone())).is_none()
+                });
+            }
         }
         for rank in self.ranks.values() {
             for lost in ranks {
@@ -337,6 +351,11 @@ impl Node {
     /// Whether a rank lives in a process: nobody speaks for others.
     fn hosts(&self, process: u32, rank: u32) -> bool {
         self.roster.host(rank) == Some(process)
+    }
+
+    /// What its ranks publish for each other.
+    pub(crate) fn board(&self) -> &Board {
+        &self.board
     }
 
     pub(crate) fn pump(&self, local: u32, remote: u32) {

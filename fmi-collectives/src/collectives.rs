@@ -1,33 +1,19 @@
 //! The collectives of a communicator.
+//!
+//! Each method owns its value, takes its number and enters when it is called (rule 3). How it is
+//! carried out is decided by [`call`](crate::call).
 
 use crate::{
     Communicator, Message,
-    executor::{Combine, Part},
-    message::{Shape, name},
+    call::{Input, one_block},
+    message::{Shape, Values, name},
     op::Reduction,
-    operation::{Operation, Trouble, WaitsFor},
-    plan::{Algorithm, Collective, Demand, choose, gather},
-    signature::Call,
+    operation::{Operation, Trouble},
+    plan::Collective,
+    store::Store,
 };
-use fmi_actors::{Error, Payload, Result, frame::Datatype};
-use std::{
-    future::Future,
-    ops::Range,
-    sync::{Arc, atomic::AtomicU32},
-};
-
-/// What all ranks must agree on, and this rank's own input.
-struct Input {
-    collective: Collective,
-    demand: Demand,
-    root: Option<usize>,
-    datatype: Datatype,
-    length: u64,
-    reduction: u32,
-    blocks: Vec<Option<Payload>>,
-    result: Range<usize>,
-    combine: Option<Combine>,
-}
+use fmi_actors::{Error, Payload, Result};
+use std::{future::Future, ops::Range};
 
 impl Communicator {
     /// Waits until all ranks have called it.
@@ -37,8 +23,8 @@ impl Communicator {
     /// [`Error::Abandoned`] when one gives up, [`Error::Mismatch`] when one calls something
     /// else, [`Error::Timeout`] at the deadline.
     pub fn barrier(&self) -> Operation<impl Future<Output = Result<(), Trouble>> + Send + use<>> {
-        let input = self.input(Collective::Barrier, None, Datatype::BYTES, u64::MAX, Vec::new());
-        self.collective("barrier", None, input, |_, _| Ok(()))
+        let input = Input::new::<()>(Collective::Barrier, Some(0)).untyped();
+        self.collective("barrier", input, |_| Ok(()), |_| Ok(()))
     }
 
     /// Gives the root's value to all ranks. The root passes `Some`; what the others pass
@@ -52,18 +38,18 @@ impl Communicator {
         value: Option<T>,
         root: usize,
     ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T>> {
-        let value = value.filter(|_| self.rank() == root);
-        let refused = self.check_root("bcast", root).or_else(|| {
-            self.missing(value.is_none() && self.rank() == root, "bcast", "the root has no value")
-        });
-        let blocks = vec![value.map(Message::into_payload)];
-        let mut input = self.input(Collective::Bcast, Some(root), T::datatype(), u64::MAX, blocks);
-        input.result = 0..1;
-        self.collective("bcast", refused, input, |comm, mut blocks| comm.open_block(&mut blocks, 0))
+        let at_root = self.rank() == root;
+        let payload = value.filter(|_| at_root).map(Message::into_payload);
+        let length = payload.as_ref().and_then(|payload| T::shape().agreed(payload.size_hint()));
+        let input = Input::new::<T>(Collective::Bcast, length)
+            .refuse(self.wrong_root("bcast", root))
+            .refuse(argument(at_root && payload.is_none(), "bcast", "the root has no value"))
+            .rooted(root);
+        self.collective("bcast", input, one_block(payload), value_of)
     }
 
     /// Collects one value from each rank at the root, in rank order; the others get `None`.
-    /// Vectors of numbers must have one length.
+    /// Vectors of numbers must have one length; see [`gatherv`](Self::gatherv).
     ///
     /// # Errors
     /// As [`barrier`](Self::barrier); [`Error::RankOutOfRange`].
@@ -72,31 +58,23 @@ impl Communicator {
         value: T,
         root: usize,
     ) -> Operation<impl Future<Output = Result<Option<Vec<T>>, Trouble>> + Send + use<T>> {
-        let refused = self.check_root("gather", root);
-        let (size, at_root) = (self.size(), self.rank() == root);
-        let root_or_0 = if refused.is_some() { 0 } else { root };
-        let payload = value.into_payload();
-        let length = T::shape().agreed(payload.size_hint());
-        let mut blocks: Vec<_> = (0..size).map(|_| None).collect();
-        blocks[gather::block_of(self.rank(), root_or_0, size)] = Some(payload);
-        let mut input = self.input(Collective::Gather, Some(root), T::datatype(), length, blocks);
-        if at_root {
-            input.result = 0..size;
-        }
-        self.collective("gather", refused, input, move |comm, mut blocks| {
-            if !at_root {
-                return Ok(None);
-            }
-            let block = |rank| gather::block_of(rank, root, size);
-            (0..size)
-                .map(|rank| comm.open_block(&mut blocks, block(rank)))
-                .collect::<Result<_>>()
-                .map(Some)
-        })
+        self.gather_as("gather", value, root, T::shape())
+    }
+
+    /// As [`gather`](Self::gather), with values of any length.
+    ///
+    /// # Errors
+    /// As [`gather`](Self::gather).
+    pub fn gatherv<T: Message>(
+        &self,
+        value: T,
+        root: usize,
+    ) -> Operation<impl Future<Output = Result<Option<Vec<T>>, Trouble>> + Send + use<T>> {
+        self.gather_as("gatherv", value, root, Shape::Opaque)
     }
 
     /// Gives each rank one of the root's values: rank `i` gets the `i`-th. The root passes
-    /// `Some` of `size` values; what the others pass is ignored.
+    /// `Some` of `size` values, of any lengths; what the others pass is ignored.
     ///
     /// # Errors
     /// As [`barrier`](Self::barrier); [`Error::RankOutOfRange`]; [`Error::Argument`] when the
@@ -107,24 +85,78 @@ impl Communicator {
         root: usize,
     ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T>> {
         let (size, rank) = (self.size(), self.rank());
-        let values = values.filter(|_| rank == root);
-        let given = values.as_ref().map_or(0, Vec::len);
-        let refused = self.check_root("scatter", root).or_else(|| {
-            let text = format!("the root has {given} values for {size} ranks");
-            self.missing(rank == root && given != size, "scatter", &text)
-        });
-        let root_or_0 = if refused.is_some() { 0 } else { root };
-        let mut blocks: Vec<_> = (0..size).map(|_| None).collect();
-        for (rank, value) in values.into_iter().flatten().take(size).enumerate() {
-            blocks[gather::block_of(rank, root_or_0, size)] = Some(value.into_payload());
-        }
-        let mut input =
-            self.input(Collective::Scatter, Some(root), T::datatype(), u64::MAX, blocks);
-        let own = gather::block_of(rank, root_or_0, size);
-        input.result = own..own + 1;
-        self.collective("scatter", refused, input, move |comm, mut blocks| {
-            comm.open_block(&mut blocks, own)
-        })
+        let values = values.filter(|_| rank == root).unwrap_or_default();
+        let given = values.len();
+        // Only the type tells all ranks how long a value is.
+        let length = if let Shape::Fixed(bytes) = T::shape() { Some(bytes) } else { None };
+        let text = format!("the root has {given} values for {size} ranks");
+        let input = Input::new::<T>(Collective::Scatter, length)
+            .refuse(self.wrong_root("scatter", root))
+            .refuse(argument(rank == root && given != size, "scatter", &text))
+            .rooted(root)
+            .result(rank..rank + 1);
+        let load = load_all(T::vec_into_values(values), 0, given);
+        self.collective("scatter", input, load, move |store| value_at(store, rank))
+    }
+
+    /// [`scatter`](Self::scatter), which takes values of any lengths, under MPI's name.
+    ///
+    /// # Errors
+    /// As [`scatter`](Self::scatter).
+    pub fn scatterv<T: Message>(
+        &self,
+        values: Option<Vec<T>>,
+        root: usize,
+    ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T>> {
+        self.scatter(values, root)
+    }
+
+    /// Collects one value from each rank on every rank, in rank order. Vectors of numbers must
+    /// have one length; see [`allgatherv`](Self::allgatherv).
+    ///
+    /// # Errors
+    /// As [`barrier`](Self::barrier). Vectors of different lengths are [`Error::Mismatch`].
+    pub fn allgather<T: Message>(
+        &self,
+        value: T,
+    ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
+        self.allgather_as("allgather", value, T::shape())
+    }
+
+    /// As [`allgather`](Self::allgather), with values of any length.
+    ///
+    /// # Errors
+    /// As [`barrier`](Self::barrier).
+    pub fn allgatherv<T: Message>(
+        &self,
+        value: T,
+    ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
+        self.allgather_as("allgatherv", value, Shape::Opaque)
+    }
+
+    /// Every rank gives every rank a value: the `i`-th of `values` goes to rank `i`, and the
+    /// `i`-th of the result came from rank `i`. Vectors of numbers must all have one length, here
+    /// and on all ranks; see [`alltoallv`](Self::alltoallv).
+    ///
+    /// # Errors
+    /// As [`barrier`](Self::barrier); [`Error::Argument`] when there are not as many values as
+    /// ranks, or their lengths differ.
+    pub fn alltoall<T: Message>(
+        &self,
+        values: Vec<T>,
+    ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
+        self.alltoall_as("alltoall", values, T::shape())
+    }
+
+    /// As [`alltoall`](Self::alltoall), with values of any length.
+    ///
+    /// # Errors
+    /// As [`alltoall`](Self::alltoall).
+    pub fn alltoallv<T: Message>(
+        &self,
+        values: Vec<T>,
+    ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
+        self.alltoall_as("alltoallv", values, Shape::Opaque)
     }
 
     /// Combines the values of all ranks at the root; the others get `None`. See
@@ -139,12 +171,14 @@ impl Communicator {
         op: R,
         root: usize,
     ) -> Operation<impl Future<Output = Result<Option<T>, Trouble>> + Send + use<T, R>> {
-        let refused = self.check_root("reduce", root);
         let at_root = self.rank() == root;
-        let mut input = self.reduction(Collective::Reduce, Some(root), value, op);
-        input.result = if at_root { 0..1 } else { 0..0 };
-        self.collective("reduce", refused, input, move |comm, mut blocks| {
-            at_root.then(|| comm.open_block(&mut blocks, 0)).transpose()
+        let (input, payload) = reduction(Collective::Reduce, value, op);
+        let mut input = input.refuse(self.wrong_root("reduce", root)).rooted(root);
+        if !at_root {
+            input = input.result(0..0);
+        }
+        self.collective("reduce", input, one_block(Some(payload)), move |store| {
+            at_root.then(|| value_of(store)).transpose()
         })
     }
 
@@ -157,10 +191,32 @@ impl Communicator {
         value: T,
         op: R,
     ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T, R>> {
-        let input = self.reduction(Collective::Allreduce, None, value, op);
-        self.collective("allreduce", None, input, |comm, mut blocks| {
-            comm.open_block(&mut blocks, 0)
-        })
+        let (input, payload) = reduction(Collective::Allreduce, value, op);
+        self.collective("allreduce", input, one_block(Some(payload)), value_of)
+    }
+
+    /// Combines the `i`-th values of all ranks and gives the result to rank `i`. Each rank has as
+    /// many values as there are ranks. Vectors of numbers may differ in length from place to
+    /// place, but not from rank to rank.
+    ///
+    /// # Errors
+    /// As [`reduce`](Self::reduce); [`Error::Argument`] when there are not as many values as
+    /// ranks.
+    pub fn reduce_scatter<T: Message, R: Reduction<T>>(
+        &self,
+        values: Vec<T>,
+        op: R,
+    ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T, R>> {
+        let (size, rank, given) = (self.size(), self.rank(), values.len());
+        let text = format!("{given} values for {size} ranks");
+        let values = T::vec_into_values(values);
+        let length = even_length(&values, given, T::shape());
+        let input = Input::new::<T>(Collective::ReduceScatter, length)
+            .refuse(argument(given != size, "reduce_scatter", &text))
+            .reduced_by(op)
+            .result(rank..rank + 1);
+        let load = load_all(values, 0, given);
+        self.collective("reduce_scatter", input, load, move |store| value_at(store, rank))
     }
 
     /// Combines the values of ranks `0..=rank`, on each rank (the inclusive scan).
@@ -172,123 +228,170 @@ impl Communicator {
         value: T,
         op: R,
     ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T, R>> {
-        let input = self.reduction(Collective::Scan, None, value, op);
-        self.collective("scan", None, input, |comm, mut blocks| comm.open_block(&mut blocks, 0))
+        let (input, payload) = reduction(Collective::Scan, value, op);
+        self.collective("scan", input, one_block(Some(payload)), value_of)
     }
 
-    fn input(
+    /// Combines the values of ranks `0..rank`, on each rank (the exclusive scan); rank 0, below
+    /// which there is none, gets `None`.
+    ///
+    /// # Errors
+    /// As [`reduce`](Self::reduce).
+    pub fn exscan<T: Message, R: Reduction<T>>(
         &self,
-        collective: Collective,
-        root: Option<usize>,
-        datatype: Datatype,
-        length: u64,
-        blocks: Vec<Option<Payload>>,
-    ) -> Input {
-        let demand = Demand::Commutative;
-        let (reduction, result, combine) = (0, 0..0, None);
-        Input { collective, demand, root, datatype, length, reduction, blocks, result, combine }
-    }
-
-    fn reduction<T: Message, R: Reduction<T>>(
-        &self,
-        collective: Collective,
-        root: Option<usize>,
         value: T,
         op: R,
-    ) -> Input {
-        let payload = value.into_payload();
-        let length = T::shape().agreed(payload.size_hint());
-        let input = self.input(collective, root, T::datatype(), length, vec![Some(payload)]);
-        Input {
-            demand: op.demand(),
-            reduction: op.code(),
-            result: 0..1,
-            combine: Some(Box::new(move |left, right| op.combine(left, right))),
-            ..input
+    ) -> Operation<impl Future<Output = Result<Option<T>, Trouble>> + Send + use<T, R>> {
+        let first = self.rank() == 0;
+        let (mut input, payload) = reduction(Collective::Exscan, value, op);
+        if first {
+            input = input.result(0..0);
         }
+        self.collective("exscan", input, one_block(Some(payload)), move |store| {
+            (!first).then(|| value_of(store)).transpose()
+        })
     }
 
-    /// Takes the number, builds this rank's part and runs it.
-    fn collective<T, F>(
+    fn gather_as<T: Message>(
         &self,
         name: &'static str,
-        refused: Option<Error>,
-        input: Input,
-        finish: F,
-    ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T, F>>
-    where
-        T: Send,
-        F: FnOnce(&Self, Vec<Option<Payload>>) -> Result<T> + Send + 'static,
-    {
-        let algorithm = choose(input.collective, input.demand);
-        let call = Call {
-            algorithm,
-            root: input.root.map_or(u32::MAX, |root| root as u32),
-            datatype: input.datatype,
-            length: input.length,
-            reduction: input.reduction,
-        };
-        let signature = call.encode();
-        let entered = self.endpoint().enter(self.scope(), Some(signature));
-        let failed = entered.failure().cloned();
-        let waits_for = Arc::new(AtomicU32::new(u32::MAX));
-        let part = Part {
-            communicator: self.clone(),
-            space: entered.space(),
-            signature,
-            datatype: input.datatype,
-            steps: self.steps(algorithm, input.root, refused.is_some()),
-            blocks: input.blocks,
-            result: input.result,
-            combine: input.combine,
-            waits_for: Arc::clone(&waits_for),
-        };
-        let comm = self.clone();
-        Operation::new(self, name, WaitsFor::Changing(waits_for), async move {
-            if let Some(failure) = failed {
-                return Err(Trouble::Failure(failure));
-            }
-            let blocks = part.run().await?;
-            Ok(finish(&comm, blocks)?)
-        })
-        .collective(entered)
-        .refused(refused)
-    }
-
-    fn steps(
-        &self,
-        algorithm: Algorithm,
-        root: Option<usize>,
-        refused: bool,
-    ) -> crate::plan::Steps {
-        if refused {
-            return Box::new(std::iter::empty());
+        value: T,
+        root: usize,
+        shape: Shape,
+    ) -> Operation<impl Future<Output = Result<Option<Vec<T>>, Trouble>> + Send + use<T>> {
+        let (size, rank, at_root) = (self.size(), self.rank(), self.rank() == root);
+        let payload = value.into_payload();
+        let length = shape.agreed(payload.size_hint());
+        let mut input = Input::new::<T>(Collective::Gather, length)
+            .refuse(self.wrong_root(name, root))
+            .rooted(root);
+        if !at_root {
+            input = input.result(0..0);
         }
-        algorithm.steps(self.rank(), self.size(), root.unwrap_or(0))
+        let load = load_all(Values::Each(vec![payload]), rank, 1);
+        self.collective(name, input, load, move |store| {
+            at_root.then(|| values_of(store, 0..size)).transpose()
+        })
     }
 
-    fn check_root(&self, operation: &'static str, root: usize) -> Option<Error> {
+    fn allgather_as<T: Message>(
+        &self,
+        name: &'static str,
+        value: T,
+        shape: Shape,
+    ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
+        let (size, rank) = (self.size(), self.rank());
+        let payload = value.into_payload();
+        let input = Input::new::<T>(Collective::Allgather, shape.agreed(payload.size_hint()));
+        let load = load_all(Values::Each(vec![payload]), rank, 1);
+        self.collective(name, input, load, move |store| values_of(store, 0..size))
+    }
+
+    fn alltoall_as<T: Message>(
+        &self,
+        name: &'static str,
+        values: Vec<T>,
+        shape: Shape,
+    ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
+        let (size, given) = (self.size(), values.len());
+        let count = format!("{given} values for {size} ranks");
+        let lengths = "the vectors differ in length: alltoallv takes any";
+        let values = T::vec_into_values(values);
+        let length = even_length(&values, given, shape);
+        let uneven = length.is_none() && shape != Shape::Opaque && given == size;
+        let input = Input::new::<T>(Collective::Alltoall, length)
+            .refuse(argument(given != size, name, &count))
+            .refuse(argument(uneven, name, lengths))
+            .result(size..2 * size);
+        let load = load_all(values, 0, given);
+        self.collective(name, input, load, move |store| values_of(store, size..2 * size))
+    }
+
+    fn wrong_root(&self, operation: &'static str, root: usize) -> Option<Error> {
         self.check_rank(operation, root).err()
     }
+}
 
-    fn missing(&self, missing: bool, operation: &'static str, message: &str) -> Option<Error> {
-        missing.then(|| Error::Argument { operation, message: message.to_owned() })
-    }
+fn argument(wrong: bool, operation: &'static str, message: &str) -> Option<Error> {
+    wrong.then(|| Error::Argument { operation, message: message.to_owned() })
+}
 
-    fn open_block<T: Message>(&self, blocks: &mut [Option<Payload>], block: usize) -> Result<T> {
-        let payload = blocks[block].take().ok_or_else(|| Error::Codec {
-            what: name::<T>(),
-            reason: "the collective left no value".to_owned(),
-        })?;
-        if T::shape() != Shape::Opaque
-            && let Err(expected) = T::shape().check(payload.size_hint())
-        {
-            let found = payload.size_hint();
-            return Err(Error::Codec {
-                what: name::<T>(),
-                reason: format!("{found} bytes instead of {expected}"),
-            });
+fn reduction<T: Message, R: Reduction<T>>(
+    collective: Collective,
+    value: T,
+    op: R,
+) -> (Input, Payload) {
+    let payload = value.into_payload();
+    let length = T::shape().agreed(payload.size_hint());
+    (Input::new::<T>(collective, length).reduced_by(op), payload)
+}
+
+/// The bytes of each value, if all have as many.
+fn even_length(values: &Values, count: usize, shape: Shape) -> Option<usize> {
+    match values {
+        Values::Joined(payload) => Some(payload.size_hint() / count.max(1)),
+        _ if shape == Shape::Opaque => None,
+        Values::Each(each) => {
+            let first = each.first().map_or(0, Payload::size_hint);
+            each.iter().all(|payload| payload.size_hint() == first).then_some(first)
         }
-        T::from_payload(payload)
     }
+}
+
+/// Puts values into the blocks from `first` on.
+fn load_all(
+    values: Values,
+    first: usize,
+    count: usize,
+) -> impl FnOnce(&mut Store) -> Result<()> + Send {
+    move |store| match values {
+        Values::Joined(payload) => store.write(&(first..first + count).into(), payload),
+        Values::Each(each) => each
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(index, payload)| store.write(&(first + index).into(), payload)),
+    }
+}
+
+/// The only value, whatever it was cut into.
+fn value_of<T: Message>(store: Store) -> Result<T> {
+    let blocks = store.blocks();
+    open(store.into_one(0..blocks)?)
+}
+
+fn value_at<T: Message>(store: Store, block: usize) -> Result<T> {
+    open(store.into_one(block..block + 1)?)
+}
+
+fn values_of<T: Message>(store: Store, blocks: Range<usize>) -> Result<Vec<T>> {
+    if let Shape::Fixed(bytes) = T::shape() {
+        let count = blocks.len();
+        let joined = store.into_one(blocks)?;
+        if joined.size_hint() != count * bytes {
+            return Err(wrong_length::<T>(joined.size_hint(), count * bytes));
+        }
+        return T::vec_from_values(Values::Joined(joined));
+    }
+    let each = store.into_each(blocks)?;
+    for payload in &each {
+        check_length::<T>(payload)?;
+    }
+    T::vec_from_values(Values::Each(each))
+}
+
+fn open<T: Message>(payload: Payload) -> Result<T> {
+    check_length::<T>(&payload)?;
+    T::from_payload(payload)
+}
+
+fn check_length<T: Message>(payload: &Payload) -> Result<()> {
+    let found = payload.size_hint();
+    let opaque = T::shape() == Shape::Opaque;
+    T::shape()
+        .check(found)
+        .or_else(|expected| if opaque { Ok(()) } else { Err(wrong_length::<T>(found, expected)) })
+}
+
+fn wrong_length<T: Message>(found: usize, expected: usize) -> Error {
+    Error::Codec { what: name::<T>(), reason: format!("{found} bytes instead of {expected}") }
 }

@@ -3,13 +3,23 @@
 use crate::{
     op,
     operation::{Operation, Trouble, WaitsFor},
-    signature::describe,
+    plan::{Algorithm, Choice, Question, Rule, Table},
+    protocol::Lineage,
+    signature::{Call, What, describe},
 };
 use fmi_actors::{
-    Endpoint, Error, Node, Reason, Result,
+    Endpoint, Error, NoRejoin, Node, Reason, Result,
+    endpoint::Collective,
+    frame::{Datatype, Signature},
     mailbox::{Failure, Group},
 };
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, LazyLock, Weak},
+    time::Duration,
+};
 
 /// Ranks `0..size` that can send each other messages and take part in collectives.
 ///
@@ -20,6 +30,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 #[derive(Clone)]
 pub struct Communicator {
     inner: Arc<Inner>,
+    table: Arc<Table>,
 }
 
 struct Inner {
@@ -30,8 +41,19 @@ struct Inner {
     group: Group,
     rank: usize,
     deadline: Duration,
-    /// Of the whole job.
-    world: bool,
+    /// Of the communicator of the whole job.
+    membership: Option<Membership>,
+    /// All members live in this process.
+    together: bool,
+    /// The call of a protocol that it lives in.
+    lineage: Option<Arc<Lineage>>,
+}
+
+/// A rank's place in its job.
+struct Membership {
+    job: Box<str>,
+    /// The communicator that `rejoin` made, once it did.
+    next: Mutex<Option<Weak<Inner>>>,
 }
 
 impl Communicator {
@@ -42,12 +64,14 @@ impl Communicator {
     #[must_use]
     pub fn world(node: &Arc<Node>, rank: u32, name: &str) -> Self {
         let endpoint = node.endpoint(rank).expect("the rank lives here");
-        let name =
+        let scope =
             name.bytes().fold(mix(u64::from(node.epoch()), name.len() as u64), |hash, byte| {
                 mix(hash, u64::from(byte))
             });
         let deadline = node.settings().operation;
-        Self::open(endpoint, Arc::clone(node), name, Arc::clone(node.world()), deadline, true)
+        let membership = Membership { job: name.into(), next: Mutex::default() };
+        let (node, group) = (Arc::clone(node), Arc::clone(node.world()));
+        Self::open(endpoint, node, scope, group, deadline, Some(membership), None)
     }
 
     /// This rank's number, `0..size`.
@@ -62,11 +86,48 @@ impl Communicator {
         self.inner.group.len()
     }
 
+    /// The same communicator, whose collectives of that kind run this algorithm wherever it can:
+    /// for one call, `comm.using(&ring::ALGORITHM).allreduce(…)`. All ranks must use the same.
+    ///
+    /// ```
+    /// # use fmi_collectives as fmi;
+    /// # async fn example(comm: fmi::Communicator, gradient: Vec<f32>) -> Result<(), fmi_actors::Error> {
+    /// use fmi::{op, plan::allreduce::ring};
+    ///
+    /// let sum = comm.using(&ring::ALGORITHM).allreduce(gradient, op::sum()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn using(&self, algorithm: &'static Algorithm) -> Self {
+        self.with_table((*self.table).clone().prefer(Rule::always(algorithm)))
+    }
+
+    /// The same communicator, whose algorithms are chosen by this table. All ranks must have the
+    /// same.
+    #[must_use]
+    pub fn with_table(&self, table: Table) -> Self {
+        Self { inner: Arc::clone(&self.inner), table: Arc::new(table) }
+    }
+
+    /// By which table algorithms are chosen.
+    #[must_use]
+    pub fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table)
+    }
+
     /// The same group with messages and collectives of its own. All ranks call it, in the same
     /// order relative to collectives; nothing is sent.
     #[must_use]
     pub fn dup(&self) -> Self {
-        let number = self.take_number();
+        let call = Call {
+            what: What::Dup,
+            root: None,
+            datatype: Datatype::BYTES,
+            reduction: 0,
+            terms: None,
+        };
+        let number = self.take_number(Some(call.encode()));
         self.child(mix(self.inner.scope, u64::from(number)), Arc::clone(&self.inner.group))
     }
 
@@ -90,7 +151,7 @@ impl Communicator {
         // told to all.
         let wishes = vec![(color, key, self.rank())];
         let all = self.allreduce(wishes, op::whole(op::associative(concat)));
-        let number = self.take_number();
+        let number = self.take_number(None);
         let parent = self.clone();
         Operation::new(self, "split", WaitsFor::Nobody, async move {
             let all = all.await.map_err(of_split)?;
@@ -114,7 +175,7 @@ impl Communicator {
         let comm = self.clone();
         Operation::new(self, "close", WaitsFor::Nobody, async move {
             let flushed = flush.await;
-            if comm.inner.world {
+            if comm.inner.membership.is_some() {
                 let Inner { endpoint, node, .. } = &*comm.inner;
                 endpoint.shut(&Reason::Left);
                 if node.local_ranks().all(|rank| node.endpoint(rank).is_none_or(|e| e.is_shut())) {
@@ -123,6 +184,63 @@ impl Communicator {
             }
             flushed.map_err(|(rank, reason)| Trouble::Failure(Failure::Lost { rank, reason }))
         })
+    }
+
+    /// Waits until a rank of another process is lost, and says which: as
+    /// [`Error::RankLost`] would. For who drives a group and may be idle when it breaks.
+    pub fn lost(&self) -> impl Future<Output = Error> + Send + use<> {
+        let lost = self.inner.node.lost();
+        let comm = self.clone();
+        async move {
+            let (rank, reason) = lost.await;
+            Error::RankLost { rank: comm.group_rank(rank), reason }
+        }
+    }
+
+    /// After a loss ([`Error::RankLost`]): leaves the broken group and enters the job's next
+    /// epoch, with the rank and size that the rendezvous gives. Ends when the new group has
+    /// formed: at once when all ranks are there again, survivors and newcomers (processes that
+    /// join the job meanwhile); else after `deadlines.grace` with those who
+    /// are there, if they are at least `min_size`. Survivors keep their order, newcomers take the
+    /// vacant numbers, and no number is left out.
+    ///
+    /// The old communicator, its clones and children are closed by this, on all ranks of this
+    /// process. Whoever else calls `rejoin` on a clone gets the same new communicator; in a
+    /// process with several ranks each rank calls it on its own. After an error it may be called
+    /// again. To drop the future gives nothing up: the next call goes on.
+    ///
+    /// # Errors
+    /// [`Error::Rejoin`] says what to do instead; so does [`Error::Argument`], on a dup or a
+    /// split. [`Error::Missing`] when too few came before
+    /// `deadlines.join`; [`Error::Closed`] after [`close`](Self::close); [`Error::Rendezvous`].
+    pub fn rejoin(&self) -> impl Future<Output = Result<Self>> + Send + use<> {
+        let comm = self.clone();
+        let membership = self.inner.membership.as_ref();
+        let attempt = membership.map(|membership| self.inner.node.rejoin(&membership.job));
+        async move {
+            let (Some(attempt), Some(Membership { job, next })) = (attempt, &comm.inner.membership)
+            else {
+                let message = "a dup or a split has no place of its own in the job: call it on \
+                               the communicator that join() returned";
+                return Err(Error::Argument { operation: "rejoin", message: message.to_owned() });
+            };
+            let refuse = |reason| Err(Error::Rejoin { job: job.to_string(), reason });
+            let successor = attempt.await?;
+            let mut next = next.lock();
+            if let Some(next) = &*next {
+                return match next.upgrade() {
+                    Some(inner) => Ok(Self { inner, table: comm.table }),
+                    None => refuse(NoRejoin::Twice),
+                };
+            }
+            let own = comm.inner.endpoint.rank();
+            let Some((_, rank)) = successor.ranks.iter().find(|(old, _)| *old == own) else {
+                return refuse(NoRejoin::Late);
+            };
+            let new = Self::world(&successor.node, *rank, job);
+            *next = Some(Arc::downgrade(&new.inner));
+            Ok(Self { table: comm.table.clone(), ..new })
+        }
     }
 
     /// Over which channel a rank is reached.
@@ -171,7 +289,7 @@ impl Communicator {
 
     /// A failure in the terms of this communicator.
     pub(crate) fn error(&self, operation: &'static str, failure: &Failure) -> Error {
-        match failure {
+        let error = match failure {
             Failure::Lost { rank, reason } => {
                 Error::RankLost { rank: self.group_rank(*rank), reason: reason.clone() }
             }
@@ -183,26 +301,73 @@ impl Communicator {
                 let (ours, theirs) = if right.0 == own { (right, left) } else { (left, right) };
                 Error::Mismatch {
                     rank: self.group_rank(ours.0),
-                    ours: describe(&ours.1),
+                    ours: describe(&ours.1, &theirs.1),
                     peer: self.group_rank(theirs.0),
-                    theirs: describe(&theirs.1),
+                    theirs: describe(&theirs.1, &ours.1),
                 }
             }
             Failure::Closed => Error::Closed { operation },
             Failure::TooLarge { bytes } => Error::TooLarge { bytes: *bytes },
+        };
+        if let Some(lineage) = self.lineage() {
+            lineage.note(&error, failure);
         }
+        error
     }
 
-    fn take_number(&self) -> u32 {
-        let collective = self.inner.endpoint.enter(self.inner.scope, None);
+    /// The call of a protocol that it lives in, if it does.
+    pub(crate) fn lineage(&self) -> Option<&Arc<Lineage>> {
+        self.inner.lineage.as_ref()
+    }
+
+    /// The same group in the scope of a call that has this number here.
+    pub(crate) fn inside(&self, number: u32, lineage: Arc<Lineage>) -> Self {
+        let scope = mix(self.inner.scope, u64::from(number));
+        self.descend(scope, Arc::clone(&self.inner.group), Some(lineage))
+    }
+
+    /// Begins a collective.
+    pub(crate) fn enter(&self, signature: Signature) -> Collective {
+        let mut entered = self.endpoint().enter(self.scope(), Some(signature));
+        if self.inner.together && self.size() > 1 {
+            // Where ranks publish and fetch, no frame would tell one from the other.
+            entered.compare(signature, self.size());
+        }
+        entered
+    }
+
+    pub(crate) fn choose(&self, question: &Question) -> Choice {
+        self.table.choose(question)
+    }
+
+    /// Whether all members live in this process.
+    pub(crate) fn is_together(&self) -> bool {
+        self.inner.together
+    }
+
+    fn take_number(&self, signature: Option<Signature>) -> u32 {
+        let collective = match signature {
+            Some(signature) => self.enter(signature),
+            None => self.inner.endpoint.enter(self.inner.scope, None),
+        };
         let number = collective.space().number;
-        collective.finish();
+        match collective.failure().cloned() {
+            // The others learn it; here the first operation on the child will show it.
+            Some(failure @ Failure::Mismatch { .. }) => collective.fail(&failure),
+            _ => collective.finish(),
+        }
         number
     }
 
     fn child(&self, scope: u64, group: Group) -> Self {
+        self.descend(scope, group, self.inner.lineage.clone())
+    }
+
+    fn descend(&self, scope: u64, group: Group, lineage: Option<Arc<Lineage>>) -> Self {
         let Inner { endpoint, node, deadline, .. } = &*self.inner;
-        Self::open(endpoint.clone(), Arc::clone(node), scope, group, *deadline, false)
+        let (endpoint, node) = (endpoint.clone(), Arc::clone(node));
+        let child = Self::open(endpoint, node, scope, group, *deadline, None, lineage);
+        Self { table: Arc::clone(&self.table), ..child }
     }
 
     fn open(
@@ -211,12 +376,19 @@ impl Communicator {
         scope: u64,
         group: Group,
         deadline: Duration,
-        world: bool,
+        membership: Option<Membership>,
+        lineage: Option<Arc<Lineage>>,
     ) -> Self {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
-        Self { inner: Arc::new(Inner { endpoint, node, scope, group, rank, deadline, world }) }
+        let process = node.process();
+        let together = group.iter().all(|rank| node.roster().host(*rank) == Some(process));
+        let inner =
+            Inner { endpoint, node, scope, group, rank, deadline, membership, together, lineage };
+        // Made once: a table is a list of rules.
+        static TABLE: LazyLock<Arc<Table>> = LazyLock::new(Arc::default);
+        Self { inner: Arc::new(inner), table: Arc::clone(&TABLE) }
     }
 }
 

@@ -1,139 +1,320 @@
 //! Runs a plan on a communicator.
+//!
+//! Steps are done in their order, but nothing waits without need. A send is posted and left to
+//! the pair's outbox. Receives are posted some steps ahead, so that large payloads are on their
+//! way while an earlier one is combined. Only the content that a step needs is waited for.
 
 use crate::{
     Communicator,
     operation::Trouble,
-    plan::{Side, Step, Steps},
+    plan::{Action, Algorithm, Blocks, Shape, Step, Steps},
+    signature::Terms,
+    store::{Combiner, Store, broken},
 };
 use fmi_actors::{
-    Error, Payload, Result,
+    Payload, Result, SIGNAL,
+    endpoint::{RecvFuture, SendFuture},
     frame::{Datatype, Signature, Space},
-    mailbox::{Failure, Filter},
+    mailbox::{Envelope, Filter},
     pair::Body,
 };
 use smallvec::SmallVec;
 use std::{
-    future::Future,
-    ops::Range,
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-/// Combines two payloads; the left one comes from the lower ranks.
-pub(crate) type Combine = Box<dyn Fn(Payload, Payload) -> Result<Payload> + Send + Sync>;
+/// Receives that are posted before their turn.
+const AHEAD: usize = 8;
+/// Sends that wait for room in an outbox before the rank itself waits.
+const BEHIND: usize = 16;
 
 /// One rank's part of a collective.
 pub(crate) struct Part {
+    pub(crate) wire: Wire,
+    pub(crate) plan: Plan,
+    pub(crate) combine: Option<Box<dyn Combiner>>,
+    /// Blocks that make up this rank's result; `None` for all.
+    pub(crate) result: Option<Blocks>,
+}
+
+/// What messages of the collective have in common.
+pub(crate) struct Wire {
     pub(crate) communicator: Communicator,
     pub(crate) space: Space,
     pub(crate) signature: Signature,
     pub(crate) datatype: Datatype,
-    pub(crate) steps: Steps,
-    pub(crate) blocks: Vec<Option<Payload>>,
-    /// Blocks that make up this rank's result.
-    pub(crate) result: Range<usize>,
-    pub(crate) combine: Option<Combine>,
     /// Whom it waits for, for the deadline's error.
     pub(crate) waits_for: Arc<AtomicU32>,
 }
 
+/// What is to be done.
+pub(crate) enum Plan {
+    Known(Steps, Store),
+    /// The first frame says how; this makes of it the blocks.
+    Late(usize, Bind),
+}
+
+/// Makes the workspace when the first frame has told the terms.
+pub(crate) type Bind = Box<dyn FnOnce(&Terms) -> Result<(&'static Algorithm, Store)> + Send>;
+
 impl Part {
-    /// Does all steps; the blocks hold the result then.
-    pub(crate) async fn run(mut self) -> Result<Vec<Option<Payload>>, Trouble> {
-        let steps: SmallVec<[Step; 16]> =
-            std::mem::replace(&mut self.steps, Box::new(std::iter::empty())).collect();
-        for (index, step) in steps.iter().enumerate() {
-            match step {
-                Step::Send { to, blocks } => {
-                    let payload = self.outgoing(blocks.clone(), &steps[index + 1..])?;
-                    let to_world = self.communicator.world_rank(*to);
-                    self.waits_for.store(*to as u32, Ordering::Relaxed);
-                    let endpoint = self.communicator.endpoint();
-                    let (space, datatype) = (self.space, self.datatype);
-                    endpoint
-                        .send_signed(space, to_world, datatype, payload, self.signature)
-                        .await?;
+    /// Does all steps; the store holds the result then.
+    pub(crate) async fn run(self) -> Result<Store, Trouble> {
+        let Self { mut wire, plan, combine, result } = self;
+        let (steps, store) = match plan {
+            Plan::Known(steps, store) => (steps, store),
+            Plan::Late(root, bind) => {
+                let (terms, signature) = wire.first_frame().await?;
+                wire.signature = signature;
+                let (algorithm, store) = bind(&terms)?;
+                let size = wire.communicator.size();
+                let shape = Shape { size, root, chunks: terms.chunks.max(1) as usize };
+                ((algorithm.steps)(wire.communicator.rank(), shape), store)
+            }
+        };
+        let result = result.unwrap_or_else(|| (0..store.blocks()).into());
+        Run::new(wire, store, combine, steps, &result).run().await
+    }
+}
+
+/// A plan in progress.
+struct Run {
+    wire: Wire,
+    store: Store,
+    combine: Option<Box<dyn Combiner>>,
+    steps: SmallVec<[Step; 8]>,
+    /// Of each step: its blocks are not needed afterwards.
+    last: SmallVec<[bool; 8]>,
+    /// Posted receives, in the order of their steps, and the first step that may have none.
+    receives: VecDeque<RecvFuture>,
+    posted: usize,
+    sends: VecDeque<SendFuture>,
+    has_published: bool,
+}
+
+impl Run {
+    fn new(
+        wire: Wire,
+        store: Store,
+        combine: Option<Box<dyn Combiner>>,
+        steps: Steps,
+        result: &Blocks,
+    ) -> Self {
+        let steps: SmallVec<[Step; 8]> = steps.collect();
+        let last = if store.gives_away() { last_uses(&steps, result) } else { SmallVec::new() };
+        let (receives, sends) = (VecDeque::new(), VecDeque::new());
+        Self { wire, store, combine, steps, last, receives, posted: 0, sends, has_published: false }
+    }
+
+    async fn run(mut self) -> Result<Store, Trouble> {
+        for index in 0..self.steps.len() {
+            self.post_receives(index);
+            // Not borrowed: the steps before are not needed any more.
+            let step = std::mem::replace(&mut self.steps[index], Step::publish(Blocks::NONE, 0));
+            match step.action {
+                Action::Send { to, blocks } => self.send(to, &blocks, index).await?,
+                Action::Recv { from, blocks } => {
+                    let message = self.receive(from).await?;
+                    self.store.write(&blocks, message)?;
                 }
-                Step::Recv { from, blocks } => {
-                    let payload = self.receive(*from).await?;
-                    self.incoming(blocks.clone(), payload)?;
+                Action::Combine { from, blocks, side } => {
+                    let message = self.receive(from).await?;
+                    self.combine(&blocks, message, side)?;
                 }
-                Step::Combine { from, block, side } => {
-                    let received = self.receive(*from).await?;
-                    let here =
-                        self.blocks[*block].take().ok_or_else(|| broken("an empty block"))?;
-                    let combine = self.combine.as_ref().ok_or_else(|| broken("no operation"))?;
-                    let (left, right) = match side {
-                        Side::Left => (received, here),
-                        Side::Right => (here, received),
-                    };
-                    self.blocks[*block] = Some(combine(left, right)?);
+                Action::Copy { from, to } => self.store.copy(&from, &to)?,
+                Action::Publish { blocks, readers } => {
+                    self.publish(&blocks, readers, index).await?;
+                }
+                Action::Fetch { from, blocks } => {
+                    for block in numbers(&blocks) {
+                        let content = self.fetch(from, block).await?;
+                        if block != SIGNAL {
+                            self.store.write(&block.into(), content)?;
+                        }
+                    }
+                }
+                Action::CombineShared { from, blocks, side } => {
+                    for block in numbers(&blocks) {
+                        let content = self.fetch(from, block).await?;
+                        self.combine(&block.into(), content, side)?;
+                    }
                 }
             }
         }
-        Ok(self.blocks)
+        while let Some(send) = self.sends.pop_front() {
+            send.await?;
+        }
+        Ok(self.store)
     }
 
-    /// The next message of this collective from a rank.
-    fn receive(&self, from: usize) -> impl Future<Output = Result<Payload, Failure>> + use<> {
-        self.waits_for.store(from as u32, Ordering::Relaxed);
-        let filter = Filter { source: Some(self.communicator.world_rank(from)), tag: None };
-        let posted = self.communicator.endpoint().recv(self.space, filter);
-        async move {
-            match posted.await?.body {
-                Body::Here(payload) => Ok(payload),
-                Body::There => unreachable!("receives end with the payload"),
+    /// Posts the receives of the steps that come next.
+    fn post_receives(&mut self, index: usize) {
+        self.posted = self.posted.max(index);
+        while self.posted < self.steps.len() && self.receives.len() < AHEAD {
+            if let Action::Recv { from, .. } | Action::Combine { from, .. } =
+                self.steps[self.posted].action
+            {
+                self.receives.push_back(self.wire.post(from));
             }
+            self.posted += 1;
         }
     }
 
-    /// The content of blocks that leave: given away if nothing needs them any more.
-    fn outgoing(&mut self, blocks: Range<usize>, later: &[Step]) -> Result<Payload> {
-        let result = self.result.clone();
-        let mut parts = Vec::with_capacity(blocks.len());
-        for block in blocks.clone() {
-            let slot = &mut self.blocks[block];
-            let needed = result.contains(&block) || later.iter().any(|step| reads(step, block));
-            let part =
-                if needed { slot.as_mut().map(Payload::share).transpose()? } else { slot.take() };
-            parts.push(part.ok_or_else(|| broken("an empty block"))?);
+    async fn receive(&mut self, from: usize) -> Result<Payload, Trouble> {
+        self.wire.waits_for.store(from as u32, Ordering::Relaxed);
+        let posted = self.receives.pop_front().ok_or_else(|| broken("no receive is posted"))?;
+        match posted.await?.body {
+            Body::Here(payload) => Ok(payload),
+            Body::There => unreachable!("receives end with the payload"),
         }
-        Ok(match parts.len() {
-            0 => Payload::empty(),
-            1 => parts.remove(0),
-            _ => Payload::bundle(parts),
-        })
     }
 
-    fn incoming(&mut self, blocks: Range<usize>, payload: Payload) -> Result<()> {
-        match blocks.len() {
-            0 => {}
-            1 => self.blocks[blocks.start] = Some(payload),
-            count => {
-                let parts = payload.into_bundle()?;
-                if parts.len() != count {
-                    return Err(broken("a bundle of another size"));
-                }
-                for (block, part) in blocks.zip(parts) {
-                    self.blocks[block] = Some(part);
-                }
-            }
+    async fn send(&mut self, to: usize, blocks: &Blocks, index: usize) -> Result<(), Trouble> {
+        let last = self.last.get(index).copied().unwrap_or_default();
+        let message = self.store.read(blocks, last)?;
+        let mut send = self.wire.send(to, message);
+        if let Some(result) = send.finished() {
+            return Ok(result?);
+        }
+        self.sends.push_back(send);
+        if self.sends.len() > BEHIND
+            && let Some(oldest) = self.sends.pop_front()
+        {
+            self.wire.waits_for.store(to as u32, Ordering::Relaxed);
+            oldest.await?;
         }
         Ok(())
     }
-}
 
-fn reads(step: &Step, block: usize) -> bool {
-    match step {
-        Step::Send { blocks, .. } => blocks.contains(&block),
-        Step::Combine { block: own, .. } => *own == block,
-        Step::Recv { .. } => false,
+    fn combine(
+        &mut self,
+        blocks: &Blocks,
+        message: Payload,
+        side: crate::plan::Side,
+    ) -> Result<()> {
+        let combine = self.combine.as_ref().ok_or_else(|| broken("there is no operation"))?;
+        self.store.combine(blocks, message, side, &**combine)
+    }
+
+    async fn publish(
+        &mut self,
+        blocks: &Blocks,
+        readers: usize,
+        index: usize,
+    ) -> Result<(), Trouble> {
+        let endpoint = self.wire.communicator.endpoint();
+        if !std::mem::replace(&mut self.has_published, true) {
+            endpoint.may_publish(self.wire.space).await?;
+        }
+        let last = self.last.get(index).copied().unwrap_or_default();
+        for block in numbers(blocks) {
+            let content = match block {
+                SIGNAL => Payload::empty(),
+                block => self.store.read(&block.into(), last)?,
+            };
+            endpoint.publish(self.wire.space, block, content, readers)?;
+        }
+        Ok(())
+    }
+
+    async fn fetch(&mut self, from: usize, block: usize) -> Result<Payload, Trouble> {
+        self.wire.waits_for.store(from as u32, Ordering::Relaxed);
+        let communicator = &self.wire.communicator;
+        let from = communicator.world_rank(from);
+        Ok(communicator.endpoint().fetch(self.wire.space, from, block).await?)
     }
 }
 
-/// A plan that the checker would refuse, or bytes that no rank of ours sends.
-fn broken(what: &str) -> Error {
-    Error::Codec { what: "collective".to_owned(), reason: format!("{what} in the plan") }
+impl Wire {
+    fn post(&self, from: usize) -> RecvFuture {
+        let filter = Filter { source: Some(self.communicator.world_rank(from)), tag: None };
+        self.communicator.endpoint().recv(self.space, filter)
+    }
+
+    fn send(&self, to: usize, message: Payload) -> SendFuture {
+        let to = self.communicator.world_rank(to);
+        let endpoint = self.communicator.endpoint();
+        endpoint.send_signed(self.space, to, self.datatype, message, self.signature)
+    }
+
+    /// What the first frame from anybody says, without taking it.
+    async fn first_frame(&self) -> Result<(Terms, Signature), Trouble> {
+        let anybody = Filter { source: None, tag: None };
+        let Envelope { signature, .. } =
+            self.communicator.endpoint().probe(self.space, anybody).await?;
+        let signature = signature.ok_or_else(|| broken("the first frame is not signed"))?;
+        let terms = Terms::decode(&signature);
+        Ok((terms.ok_or_else(|| broken("its sender does not know the plan"))?, signature))
+    }
+}
+
+/// The blocks one by one; of none, the news that there are none.
+fn numbers(blocks: &Blocks) -> impl Iterator<Item = usize> + use<> {
+    let signal = blocks.is_empty().then_some(SIGNAL);
+    signal.into_iter().chain(blocks.iter())
+}
+
+/// Which steps are the last to need all the blocks that they read.
+fn last_uses(steps: &[Step], result: &Blocks) -> SmallVec<[bool; 8]> {
+    let blocks_of = |step: &Step| match &step.action {
+        Action::Send { blocks, .. }
+        | Action::Recv { blocks, .. }
+        | Action::Combine { blocks, .. }
+        | Action::Publish { blocks, .. }
+        | Action::Fetch { blocks, .. }
+        | Action::CombineShared { blocks, .. } => blocks.clone(),
+        Action::Copy { from, .. } => from.clone(),
+    };
+    let mut needed: SmallVec<[bool; 32]> = SmallVec::new();
+    let mut mark = |block: usize, value: bool| {
+        if block >= needed.len() {
+            needed.resize(block + 1, false);
+        }
+        std::mem::replace(&mut needed[block], value)
+    };
+    for block in result.iter() {
+        mark(block, true);
+    }
+    let mut last: SmallVec<[bool; 8]> = steps
+        .iter()
+        .rev()
+        .map(|step| {
+            let overwrites = matches!(step.action, Action::Recv { .. } | Action::Fetch { .. });
+            if let Action::Copy { to, .. } = &step.action {
+                for block in to.iter() {
+                    mark(block, false);
+                }
+            }
+            let later = blocks_of(step).iter().map(|block| mark(block, !overwrites));
+            !later.fold(false, |any, needed| any | needed)
+        })
+        .collect();
+    last.reverse();
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Side;
+
+    #[test]
+    fn what_nobody_needs_again_is_given_away() {
+        let steps = [
+            Step::send(1, 0),
+            Step::combine(1, 0, Side::Right),
+            Step::send(2, 0),
+            Step::recv(2, 0),
+            Step::copy(0, 1),
+            Step::send(3, 0..2),
+            Step::send(3, 1),
+        ];
+        let uses = |result: Blocks| last_uses(&steps, &result).to_vec();
+        assert_eq!(uses(Blocks::NONE), [false, false, true, false, false, false, true]);
+        assert!(!uses(1.into())[6]);
+    }
 }

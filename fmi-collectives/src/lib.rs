@@ -2,6 +2,7 @@
 //! plans that one executor runs and one checker proves.
 
 mod buf;
+mod call;
 mod collectives;
 mod communicator;
 mod context;
@@ -11,11 +12,16 @@ pub mod op;
 mod operation;
 pub mod plan;
 mod point_to_point;
+mod protocol;
 mod signature;
+mod store;
 
 pub use buf::Buf;
 pub use communicator::{Communicator, PeerInfo};
 pub use context::Context;
+// Where the derive of `Protocol` looks for them.
+pub use fmi_actors::{Error, Result};
 pub use message::{Message, Scalar, Shape};
 pub use operation::{Operation, Trouble};
 pub use point_to_point::{ANY, Any, Probe, Receive, Source, Status, TagFilter};
+pub use protocol::{Driver, Protocol, Request, Worker};

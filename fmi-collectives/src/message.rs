@@ -70,6 +70,29 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     fn vec_from_payload(payload: Payload) -> Result<Vec<Self>> {
         payload.into_value()
     }
+
+    #[doc(hidden)]
+    fn vec_into_values(vec: Vec<Self>) -> Values {
+        Values::Each(vec.into_iter().map(Self::into_payload).collect())
+    }
+
+    #[doc(hidden)]
+    fn vec_from_values(values: Values) -> Result<Vec<Self>> {
+        match values {
+            Values::Each(each) => each.into_iter().map(Self::from_payload).collect(),
+            Values::Joined(payload) => Self::vec_from_payload(payload),
+        }
+    }
+}
+
+/// Several values, one for each rank.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Values {
+    /// Numbers, one after the other.
+    Joined(Payload),
+    /// Anything else.
+    Each(Vec<Payload>),
 }
 
 /// Lengths that a type's payload can have, in bytes.
@@ -97,10 +120,15 @@ impl Shape {
     }
 
     /// Length that all ranks must agree on, if the type has one that they can compare.
-    pub(crate) fn agreed(self, bytes: usize) -> u64 {
+    pub(crate) fn agreed(self, bytes: usize) -> Option<usize> {
+        (self != Self::Opaque).then_some(bytes)
+    }
+
+    /// Bytes of an element, if the value can be cut between elements.
+    pub(crate) fn element(self) -> Option<usize> {
         match self {
-            Self::Opaque => u64::MAX,
-            Self::Fixed(_) | Self::Elements(_) => bytes as u64,
+            Self::Elements(size) => Some(size),
+            Self::Fixed(_) | Self::Opaque => None,
         }
     }
 }
@@ -136,6 +164,9 @@ macro_rules! scalars {
                 }
                 fn vec_from_payload(payload: Payload) -> Result<Vec<Self>> {
                     payload.into_vec()
+                }
+                fn vec_into_values(vec: Vec<Self>) -> Values {
+                    Values::Joined(Payload::from_vec(vec))
                 }
             }
         )*

@@ -13,7 +13,12 @@
 //! # let _ = (product, longest, minus);
 //! ```
 
-use crate::{Buf, Message, Scalar, message::hash, plan::Demand};
+use crate::{
+    Buf, Message, Scalar,
+    message::hash,
+    plan::{Demand, Side},
+    store::Combiner,
+};
 use fmi_actors::{Error, Payload, Result};
 use std::{any::type_name, marker::PhantomData};
 
@@ -34,6 +39,37 @@ pub trait Reduction<T>: Send + Sync + 'static {
     /// Combines; `left` comes from the lower ranks.
     #[doc(hidden)]
     fn combine(&self, left: Payload, right: Payload) -> Result<Payload>;
+
+    /// Whether [`combine_into`](Self::combine_into) works.
+    #[doc(hidden)]
+    fn is_in_place(&self) -> bool {
+        false
+    }
+
+    /// Combines elements into those `here`, aligned for them; `side` is where `other` stands.
+    /// False if it cannot.
+    #[doc(hidden)]
+    fn combine_into(&self, _here: &mut [u8], _other: &[u8], _side: Side) -> bool {
+        false
+    }
+}
+
+/// A reduction of values of one type, for content that has lost its type.
+pub(crate) struct Typed<T, R>(R, PhantomData<fn(T) -> T>);
+
+impl<T, R> Typed<T, R> {
+    pub(crate) fn new(reduction: R) -> Self {
+        Self(reduction, PhantomData)
+    }
+}
+
+impl<T, R: Reduction<T>> Combiner for Typed<T, R> {
+    fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
+        self.0.combine(left, right)
+    }
+    fn combine_into(&self, here: &mut [u8], other: &[u8], side: Side) -> bool {
+        self.0.combine_into(here, other, side)
+    }
 }
 
 /// The sum; of integers it wraps around, as in MPI.
@@ -159,6 +195,17 @@ impl Builtin {
             Self::Max => "max",
         }
     }
+
+    fn numbers_into<T: Arithmetic>(self, here: &mut [u8], other: &[u8], side: Side) -> bool {
+        let Ok(here) = bytemuck::try_cast_slice_mut::<u8, T>(here) else { return false };
+        // One loop an operation, so that each vectorises.
+        match self {
+            Self::Sum => into(here, other, side, |a, b| T::apply(Self::Sum, a, b)),
+            Self::Prod => into(here, other, side, |a, b| T::apply(Self::Prod, a, b)),
+            Self::Min => into(here, other, side, |a, b| T::apply(Self::Min, a, b)),
+            Self::Max => into(here, other, side, |a, b| T::apply(Self::Max, a, b)),
+        }
+    }
 }
 
 impl<T: Arithmetic> Reduction<T> for Builtin {
@@ -170,6 +217,12 @@ impl<T: Arithmetic> Reduction<T> for Builtin {
     }
     fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
         Ok(T::apply(*self, T::from_payload(left)?, T::from_payload(right)?).into_payload())
+    }
+    fn is_in_place(&self) -> bool {
+        true
+    }
+    fn combine_into(&self, here: &mut [u8], other: &[u8], side: Side) -> bool {
+        self.numbers_into::<T>(here, other, side)
     }
 }
 
@@ -188,6 +241,12 @@ impl<T: Arithmetic> Reduction<Vec<T>> for Builtin {
             Self::Min => numbers(left, right, |a, b| T::apply(Self::Min, a, b)),
             Self::Max => numbers(left, right, |a, b| T::apply(Self::Max, a, b)),
         }
+    }
+    fn is_in_place(&self) -> bool {
+        true
+    }
+    fn combine_into(&self, here: &mut [u8], other: &[u8], side: Side) -> bool {
+        self.numbers_into::<T>(here, other, side)
     }
 }
 
@@ -239,11 +298,33 @@ impl<T: Message, F: Fn(T, T) -> T + Send + Sync + 'static> Reduction<T> for Whol
     }
 }
 
-/// Combines element by element into whichever operand nobody else reads.
+/// Combines element by element into `here`; short messages need not be aligned.
+fn into<T: Scalar>(here: &mut [T], other: &[u8], side: Side, f: impl Fn(T, T) -> T) -> bool {
+    if other.len() != size_of_val(here) {
+        return false;
+    }
+    let left = side == Side::Left;
+    let combine = |a: T, b: T| if left { f(b, a) } else { f(a, b) };
+    match bytemuck::try_cast_slice::<u8, T>(other) {
+        Ok(other) => here.iter_mut().zip(other).for_each(|(a, b)| *a = combine(*a, *b)),
+        Err(_) => here.iter_mut().zip(other.chunks_exact(size_of::<T>())).for_each(|(a, b)| {
+            *a = combine(*a, bytemuck::pod_read_unaligned(b));
+        }),
+    }
+    true
+}
+
+/// Combines element by element into whichever operand nobody else reads, or into a new one.
 fn numbers<T: Scalar>(left: Payload, right: Payload, f: impl Fn(T, T) -> T) -> Result<Payload> {
     let size = size_of::<T>();
     same_length(left.size_hint() / size, right.size_hint() / size)?;
-    if left.is_unique() || !right.is_unique() {
+    if !left.is_unique() && !right.is_unique() {
+        let (left, right) = (Buf::<T>::from_shared(left)?, Buf::<T>::from_shared(right)?);
+        return Ok(Payload::from_vec(
+            left.iter().zip(right.iter()).map(|(a, b)| f(*a, *b)).collect(),
+        ));
+    }
+    if left.is_unique() {
         let (mut into, other) = (left.into_vec::<T>()?, Buf::<T>::from_shared(right)?);
         into.iter_mut().zip(other.iter()).for_each(|(a, b)| *a = f(*a, *b));
         Ok(Payload::from_vec(into))

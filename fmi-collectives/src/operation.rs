@@ -3,12 +3,14 @@
 use crate::Communicator;
 use fmi_actors::{
     Error, Reason, Result,
+    actor::panic_text,
     endpoint::{Collective, SendFailure, Watch},
     mailbox::Failure,
 };
 use pin_project_lite::pin_project;
 use std::{
     future::Future,
+    panic::resume_unwind,
     pin::Pin,
     sync::{
         Arc,
@@ -40,9 +42,14 @@ pub(crate) struct Base {
     waits_for: WaitsFor,
     after: Duration,
     watch: Option<Watch>,
+    /// The group was told what this rank called.
+    inquired: bool,
     collective: Option<Collective>,
     refused: Option<Error>,
 }
+
+/// A collective that takes longer asks whether all ranks called the same.
+const INQUIRE: Duration = Duration::from_millis(500);
 
 /// Whom an operation waits for.
 #[derive(Debug, Clone)]
@@ -61,7 +68,14 @@ pub enum Trouble {
     Failure(Failure),
     /// Of this rank.
     Error(Error),
+    /// What this rank's caller gets, and the root cause that the group is told.
+    Traced(Error, Box<Failure>),
+    /// Code inside panicked: the group is told, then the panic goes on.
+    Panicked(Panic),
 }
+
+/// What a panic carries.
+type Panic = Box<dyn std::any::Any + Send>;
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
@@ -97,6 +111,7 @@ impl<F> Operation<F> {
             waits_for,
             after: communicator.deadline(),
             watch: None,
+            inquired: false,
             collective: None,
             refused: None,
         };
@@ -151,7 +166,33 @@ impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
                 }
                 Poll::Ready(Err(base.communicator.error(base.name, &failure)))
             }
+            Poll::Ready(Err(Trouble::Traced(error, failure))) => {
+                if let Some(collective) = base.collective.take() {
+                    collective.fail(&failure);
+                }
+                if let Some(lineage) = base.communicator.lineage() {
+                    lineage.note(&error, &failure);
+                }
+                Poll::Ready(Err(error))
+            }
+            Poll::Ready(Err(Trouble::Panicked(panic))) => {
+                if let Some(collective) = base.collective.take() {
+                    collective.abandon(Reason::Panicked(panic_text(&*panic)));
+                }
+                resume_unwind(panic)
+            }
             Poll::Pending => base.poll_deadline(context).map(Err),
+        }
+    }
+}
+
+/// Inside a call, the call decides whether the group is told of a dropped collective.
+impl Drop for Base {
+    fn drop(&mut self) {
+        if let (Some(collective), Some(lineage)) =
+            (self.collective.take(), self.communicator.lineage())
+        {
+            lineage.dropped(&self.communicator, collective);
         }
     }
 }
@@ -167,9 +208,20 @@ impl Base {
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         let (communicator, after) = (&self.communicator, self.after);
-        let watch = self.watch.get_or_insert_with(|| communicator.endpoint().watch(after));
+        let inquires = self.collective.is_some() && after > INQUIRE;
+        let first = if inquires { INQUIRE } else { after };
+        let watch = self.watch.get_or_insert_with(|| communicator.endpoint().watch(first));
         if !watch.poll_expired(context) {
             return Poll::Pending;
+        }
+        if inquires && !std::mem::replace(&mut self.inquired, true) {
+            if let Some(collective) = &self.collective {
+                collective.inquire();
+            }
+            let watch = self.watch.insert(communicator.endpoint().watch(after - INQUIRE));
+            if !watch.poll_expired(context) {
+                return Poll::Pending;
+            }
         }
         if let Some(collective) = self.collective.take() {
             collective.abandon(Reason::Deadline);

@@ -32,25 +32,12 @@ fn try_expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
         return Err(mistakes);
     }
 
-    let ItemFn { attrs, vis, sig, block } = &item;
+    let ItemFn { attrs, vis, sig, .. } = &item;
     let CratePath(krate) = krate;
     let name = &sig.ident;
-    let parameter = &sig.inputs;
     let (outer, inner): (Vec<_>, Vec<_>) =
         attrs.iter().partition(|attr| matches!(attr.style, AttrStyle::Outer));
-    // A closure without a return type would take it from its body; the function has `()`.
-    let (output, declared) = match &sig.output {
-        ReturnType::Default => (quote!(-> ()), name.span()),
-        ReturnType::Type(_, declared) => (sig.output.to_token_stream(), declared.span()),
-    };
-    let closure = &sig.asyncness;
-    let parameter = quote_spanned!(sig.inputs.span()=> |#parameter|);
-    // What `run` asks of its argument it asks of the types that the user declared: point there.
-    let run = quote!(#krate::run).into_iter().map(|mut token| {
-        token.set_span(declared);
-        token
-    });
-    let call = quote_spanned!(declared=> #(#run)*(#closure #parameter #output #block));
+    let call = call(&quote!(#krate::run), None, &item);
     Ok(quote! {
         #(#outer)*
         #vis fn #name() -> ::std::process::ExitCode {
@@ -60,8 +47,28 @@ fn try_expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     })
 }
 
+/// `run(async |ctx| -> … { … })`, with another argument first if there is one.
+pub(crate) fn call(run: &TokenStream, first: Option<&TokenStream>, item: &ItemFn) -> TokenStream {
+    let ItemFn { sig, block, .. } = item;
+    let parameter = &sig.inputs;
+    // A closure without a return type would take it from its body; the function has `()`.
+    let (output, declared) = match &sig.output {
+        ReturnType::Default => (quote!(-> ()), sig.ident.span()),
+        ReturnType::Type(_, declared) => (sig.output.to_token_stream(), declared.span()),
+    };
+    let closure = &sig.asyncness;
+    let parameter = quote_spanned!(sig.inputs.span()=> |#parameter|);
+    let first = first.map(|first| quote!(#first,));
+    // What `run` asks of its argument it asks of the types that the user declared: point there.
+    let run = run.clone().into_iter().map(|mut token| {
+        token.set_span(declared);
+        token
+    });
+    quote_spanned!(declared=> #(#run)*(#first #closure #parameter #output #block))
+}
+
 /// Everything that is wrong with the signature, each on its token.
-fn misuse(sig: &Signature) -> Vec<Error> {
+pub(crate) fn misuse(sig: &Signature) -> Vec<Error> {
     let mut mistakes = Vec::new();
     let mut refuse = |found: Option<&dyn ToTokens>, why: &str| {
         mistakes.extend(found.map(|tokens| Error::new_spanned(tokens, why)));
@@ -95,7 +102,7 @@ fn misuse(sig: &Signature) -> Vec<Error> {
 
 /// The item as it was, but for a function, which stays as an empty one: beside our error the
 /// compiler should not also miss `main`, or complain about what we refused.
-fn without_the_mistake(item: TokenStream) -> TokenStream {
+pub(crate) fn without_the_mistake(item: TokenStream) -> TokenStream {
     match syn::parse2(item.clone()) {
         Ok(Item::Fn(ItemFn { vis, sig: Signature { ident, .. }, .. })) => {
             quote!(#vis fn #ident() {})
@@ -104,7 +111,7 @@ fn without_the_mistake(item: TokenStream) -> TokenStream {
     }
 }
 
-fn and(mut all: Error, one: Error) -> Error {
+pub(crate) fn and(mut all: Error, one: Error) -> Error {
     all.combine(one);
     all
 }

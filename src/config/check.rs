@@ -46,6 +46,7 @@ impl Config {
             ("deadlines.join", self.deadlines.join),
             ("deadlines.silent", self.deadlines.silent),
             ("deadlines.operation", self.deadlines.operation),
+            ("deadlines.grace", self.deadlines.grace),
         ] {
             units::check_deadline(deadline).map_err(|wrong| told(name, wrong))?;
         }
@@ -58,6 +59,12 @@ impl Config {
 
     /// Ranks, size and rendezvous.
     fn validate_ranks(&self) -> Result<()> {
+        if self.min_size == 0 || self.size.is_some_and(|size| self.min_size > size) {
+            let size = self.size.map_or("the size".to_owned(), |size| size.to_string());
+            let wrong =
+                format!("the job cannot go on with {} ranks: give 1 to {size}", self.min_size);
+            return Err(told("min_size", wrong));
+        }
         let Some(ranks) = &self.ranks else {
             return match (&self.rendezvous, self.size) {
                 (Some(_), None) => Err(told(
@@ -173,6 +180,8 @@ mod tests {
             "size",
             "a job cannot have 0 ranks: give a number from 1 to 1048576",
         );
+        let wrong = "the job cannot go on with 9 ranks: give 1 to 8";
+        refused(base().min_size(9), "min_size", wrong);
         refused(base().ranks([1, 2, 1]), "rank", "rank 1 is named twice: name each rank once");
         refused(
             base().ranks([]),

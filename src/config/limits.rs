@@ -12,6 +12,9 @@ pub struct Deadlines {
     pub silent: Duration,
     /// One operation on peers that are alive. 15 min if not set.
     pub operation: Duration,
+    /// After a loss, how long the ranks that rejoin wait for replacements of those that are gone
+    /// before they go on without; at most half of `join`. 5 s if not set.
+    pub grace: Duration,
 }
 
 impl Default for Deadlines {
@@ -20,6 +23,7 @@ impl Default for Deadlines {
             join: Duration::from_secs(60),
             silent: Duration::from_secs(10),
             operation: Duration::from_secs(15 * 60),
+            grace: Duration::from_secs(5),
         }
     }
 }

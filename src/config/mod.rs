@@ -53,6 +53,8 @@ pub struct Config {
     pub job: String,
     /// How many ranks the job has.
     pub size: Option<usize>,
+    /// After a loss, with how many ranks the job may go on. 1 if not set.
+    pub min_size: usize,
     /// The ranks of this process. `None`: all of them without a rendezvous, else the rendezvous
     /// gives a number.
     pub ranks: Option<Vec<usize>>,
@@ -87,6 +89,7 @@ impl Default for Config {
         Self {
             job: "default".to_owned(),
             size: None,
+            min_size: 1,
             ranks: None,
             token: None,
             rendezvous: None,
@@ -112,6 +115,12 @@ impl Config {
     /// Sets how many ranks the job has.
     pub fn size(mut self, size: usize) -> Self {
         self.size = Some(size);
+        self
+    }
+
+    /// Sets with how many ranks at least the job may go on after a loss.
+    pub fn min_size(mut self, ranks: usize) -> Self {
+        self.min_size = ranks;
         self
     }
 
@@ -175,6 +184,12 @@ impl Config {
         self
     }
 
+    /// Sets how long ranks that rejoin wait for replacements of those that are gone.
+    pub fn grace_deadline(mut self, deadline: Duration) -> Self {
+        self.deadlines.grace = deadline;
+        self
+    }
+
     /// Sets how many bytes may wait to be sent to one peer.
     pub fn outbox(mut self, bytes: usize) -> Self {
         self.limits.outbox = bytes;
@@ -212,6 +227,7 @@ mod tests {
         assert_eq!(config.deadlines.join, Duration::from_secs(60));
         assert_eq!(config.deadlines.silent, Duration::from_secs(10));
         assert_eq!(config.deadlines.operation, Duration::from_secs(900));
+        assert_eq!((config.deadlines.grace, config.min_size), (Duration::from_secs(5), 1));
         assert_eq!(config.limits.outbox, 4 << 20);
         assert!(config.keep_awake);
         assert_eq!(config.validate(), Ok(()));
@@ -232,6 +248,8 @@ mod tests {
             .join_deadline(Duration::from_secs(1))
             .silent_deadline(Duration::from_secs(2))
             .operation_deadline(Duration::from_secs(3))
+            .grace_deadline(Duration::from_secs(4))
+            .min_size(2)
             .outbox(4)
             .keep_awake(false)
             .threads(6);
@@ -241,6 +259,7 @@ mod tests {
         assert_eq!(config.listen.as_deref(), Some("0.0.0.0:0"));
         assert_eq!(config.advertise.as_deref(), Some("h"));
         assert_eq!(config.deadlines.operation, Duration::from_secs(3));
+        assert_eq!((config.deadlines.grace, config.min_size), (Duration::from_secs(4), 2));
         assert_eq!(config.limits.outbox, 4);
         assert!(!config.keep_awake);
     }

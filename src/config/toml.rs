@@ -10,9 +10,10 @@ use super::{Config, Rendezvous, address, channel, ranks, units};
 
 const SECTIONS: [&str; 4] = ["deadlines", "limits", "tcp", "run"];
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "job",
     "size",
+    "min_size",
     "rank",
     "ranks",
     "rendezvous",
@@ -21,6 +22,7 @@ const KEYS: [&str; 18] = [
     "deadlines.join",
     "deadlines.silent",
     "deadlines.operation",
+    "deadlines.grace",
     "limits",
     "limits.outbox",
     "tcp",
@@ -62,6 +64,7 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
             config.size = Some(size);
             ranks::check_size(size)
         }),
+        "min_size" => value.number().map(|ranks| config.min_size = ranks),
         "rank" | "ranks" if config.ranks.is_some() => {
             Err("rank and ranks are both given: keep one".to_owned())
         }
@@ -76,6 +79,7 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
         "deadlines.operation" => {
             deadline(value).map(|operation| config.deadlines.operation = operation)
         }
+        "deadlines.grace" => deadline(value).map(|grace| config.deadlines.grace = grace),
         "limits.outbox" => bytes(value).map(|outbox| config.limits.outbox = outbox),
         "tcp.listen" => {
             value.text().and_then(address::listen).map(|listen| config.listen = Some(listen))

@@ -3,13 +3,17 @@
 //! Everything returns futures that do their first step when *called* (rule 3): a send is
 //! posted, a receive joins the match queue. They may be polled on any runtime.
 
+mod alarm;
 mod notice;
 mod pairs;
+mod publish;
 mod recv;
 mod send;
 mod watch;
 
+pub use alarm::Alarm;
 pub use notice::Collective;
+pub use publish::{FetchFailure, FetchFuture, MayPublish};
 pub use recv::{ProbeFuture, RecvFuture};
 pub use send::{FlushFuture, SendFailure, SendFuture};
 pub use watch::Watch;
@@ -119,6 +123,32 @@ impl Endpoint {
         self.rank.mailbox.peek(space, filter)
     }
 
+    /// Puts a block of a collective where ranks of this process can fetch it, so many times.
+    /// [`SIGNAL`](crate::SIGNAL) is no block, only news.
+    ///
+    /// # Errors
+    /// [`Error::Codec`](crate::Error::Codec) when a value refuses to be encoded.
+    pub fn publish(
+        &self,
+        space: Space,
+        block: usize,
+        content: Payload,
+        readers: usize,
+    ) -> crate::Result<()> {
+        self.rank.publish(space, block, content, readers)
+    }
+
+    /// Waits until little of what this rank has published is unread; to be awaited before the
+    /// first [`publish`](Self::publish) of a collective.
+    pub fn may_publish(&self, space: Space) -> MayPublish {
+        MayPublish::new(&self.rank, space)
+    }
+
+    /// Waits for a block that rank `from` of this process publishes.
+    pub fn fetch(&self, space: Space, from: u32, block: usize) -> FetchFuture {
+        FetchFuture::new(&self.rank, space, from, block)
+    }
+
     /// Begins a collective: takes its number. `signature` says what this rank calls.
     #[must_use]
     pub fn enter(&self, scope: u64, signature: Option<Signature>) -> Collective {
@@ -127,7 +157,7 @@ impl Endpoint {
 
     /// Waits until everything sent has arrived.
     ///
-    /// Fails with the first rank that is gone before it had everything.
+    /// Fails with a rank that is gone before it had everything, once all others have.
     pub fn flush(&self) -> FlushFuture {
         FlushFuture::new(&self.rank)
     }

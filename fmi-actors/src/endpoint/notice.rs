@@ -4,7 +4,7 @@ use super::pairs::{Ranked, wake};
 use crate::{
     Payload, Reason, codec,
     frame::{Signature, Space},
-    mailbox::{Failure, Wakers},
+    mailbox::{Failure, Group, Wakers},
 };
 use std::sync::Arc;
 
@@ -14,14 +14,23 @@ use std::sync::Arc;
 pub struct Collective {
     rank: Arc<Ranked>,
     space: Space,
+    signature: Option<Signature>,
     failure: Option<Failure>,
     over: bool,
+}
+
+/// What ranks of a group tell each other about a collective.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+enum Notice {
+    Failed(Failure),
+    /// A rank that has waited for some time called this.
+    Called(u32, Signature),
 }
 
 impl Collective {
     pub(super) fn enter(rank: &Arc<Ranked>, scope: u64, signature: Option<Signature>) -> Self {
         let (space, failure) = rank.mailbox.enter(scope, signature);
-        Self { rank: Arc::clone(rank), space, failure, over: false }
+        Self { rank: Arc::clone(rank), space, signature, failure, over: false }
     }
 
     /// Where its messages are matched.
@@ -34,6 +43,25 @@ impl Collective {
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
+    }
+
+    /// Compares signatures with the other `members`, who must all live in this process.
+    pub fn compare(&mut self, signature: Signature, members: usize) {
+        let Some(node) = self.rank.node() else { return };
+        let own = (self.rank.number(), signature);
+        if let Some(other) = node.board().sign(self.space, own, members)
+            && self.failure.is_none()
+        {
+            self.failure = Some(Failure::Mismatch { left: own, right: other });
+        }
+    }
+
+    /// It takes long: tells the group what this rank called, in case others called something
+    /// else and their frames do not meet.
+    pub fn inquire(&self) {
+        if let Some(signature) = self.signature {
+            self.rank.spread_call(self.space, (self.rank.number(), signature));
+        }
     }
 
     /// This rank has its result.
@@ -63,6 +91,9 @@ impl Collective {
         if news || found_here {
             self.rank.flood(self.space, failure);
         }
+        if let Some(node) = self.rank.node() {
+            node.board().clear(self.space);
+        }
     }
 
     fn end(&mut self) {
@@ -86,9 +117,18 @@ impl Drop for Collective {
 impl Ranked {
     /// A notice has arrived.
     pub(super) fn noticed(&self, space: Space, cause: &Payload) {
-        let Ok(failure) = codec::decode::<Failure>(cause.bytes().unwrap_or_default()) else {
-            tracing::warn!(rank = self.number(), "dropped a notice that cannot be read");
-            return;
+        let failure = match codec::decode(cause.bytes().unwrap_or_default()) {
+            Ok(Notice::Failed(failure)) => failure,
+            Ok(Notice::Called(rank, signature)) => {
+                match self.mailbox.called(space, (rank, signature)) {
+                    Some(mismatch) => mismatch,
+                    None => return self.spread_call(space, (rank, signature)),
+                }
+            }
+            Err(_) => {
+                tracing::warn!(rank = self.number(), "dropped a notice that cannot be read");
+                return;
+            }
         };
         let mut wakers = Wakers::new();
         self.mailbox.fail(space, &failure, &mut wakers);
@@ -103,14 +143,25 @@ impl Ranked {
         }
     }
 
+    fn flood(&self, space: Space, failure: &Failure) {
+        if let Some(group) = self.mailbox.tell(space) {
+            self.spread(space, &group, &Notice::Failed(failure.clone()));
+        }
+    }
+
+    fn spread_call(&self, space: Space, (rank, signature): (u32, Signature)) {
+        if let Some(group) = self.mailbox.ask(space) {
+            self.spread(space, &group, &Notice::Called(rank, signature));
+        }
+    }
+
     /// Tells this rank's neighbours, who tell theirs, each once a collective. Nothing here waits.
     ///
     /// Neighbours are 1, 2, 4, … places apart among the ranks that are not gone, both ways. So
     /// a notice takes at most log₂ n hops, no rank tells more than 2 log₂ n others however many
     /// ranks fail at once, and one that is busy or about to go cuts nobody off.
-    fn flood(&self, space: Space, failure: &Failure) {
-        let Some(group) = self.mailbox.tell(space) else { return };
-        let Ok(bytes) = codec::encode(failure) else { return };
+    fn spread(&self, space: Space, group: &Group, notice: &Notice) {
+        let Ok(bytes) = codec::encode(notice) else { return };
         let gone = self.mailbox.gone();
         let there: Vec<u32> = group.iter().copied().filter(|rank| !gone.contains(rank)).collect();
         let Some(own) = there.iter().position(|rank| *rank == self.number()) else { return };

@@ -7,6 +7,7 @@
 use super::{send::SendSlot, watch::Watches};
 use crate::{
     AlignedBuf, Node, Payload, Reason,
+    board::Unread,
     channel::{Link, Room},
     clock::Time,
     frame::{Frame, Header},
@@ -33,6 +34,8 @@ pub(crate) struct Ranked {
     pub(super) mailbox: Mailbox,
     pub(super) pairs: Mutex<Pairs>,
     pub(super) watches: Mutex<Watches>,
+    /// Published, not read yet.
+    pub(super) unread: Arc<Unread>,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +90,7 @@ impl Ranked {
             mailbox: Mailbox::new(number),
             pairs: Mutex::default(),
             watches: Mutex::default(),
+            unread: Arc::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! waits in its space; a receive that finds no message waits there too. Locks: pairs, then
 //! mailbox, then slot, never the other way.
 
+mod inquiry;
 mod slot;
 
 pub use slot::Envelope;
@@ -14,6 +15,7 @@ use crate::{
     frame::{Datatype, Signature, Space},
     pair::{Arrival, Body, Lane},
 };
+use inquiry::Calls;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -113,6 +115,7 @@ struct Scope {
     entered: u32,
     /// Numbers of failed collectives whose notice was passed on, the latest last.
     told: VecDeque<u32>,
+    calls: Calls,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +125,8 @@ struct Queue {
     probes: Vec<Arc<Slot>>,
     /// What this rank called, once it did.
     signature: Option<Signature>,
+    /// What another rank says it called, before this one did.
+    called: Option<(u32, Signature)>,
     failure: Option<Failure>,
 }
 
@@ -141,7 +146,8 @@ impl Mailbox {
     /// can be passed on along its group.
     pub(crate) fn open(&self, scope: u64, group: Group) -> Vec<(Space, Failure)> {
         let mut inner = self.inner.lock();
-        inner.scopes.insert(scope, Scope { group, entered: 0, told: VecDeque::new() });
+        let state = Scope { group, entered: 0, told: VecDeque::new(), calls: Calls::default() };
+        inner.scopes.insert(scope, state);
         let early = inner.spaces.iter().filter(|(space, _)| space.scope == scope);
         early.filter_map(|(space, queue)| Some((*space, queue.failure.clone()?))).collect()
     }
@@ -171,6 +177,9 @@ impl Mailbox {
         let state = inner.scopes.get_mut(&scope);
         let number = state.map_or(1, |state| {
             state.entered += 1;
+            if let Some(signature) = signature {
+                state.calls.remember(state.entered, signature);
+            }
             state.entered
         });
         let space = Space { scope, number };
@@ -183,9 +192,10 @@ impl Mailbox {
         }
         if let (None, Some(ours)) = (&queue.failure, signature) {
             let other = queue.waiting.iter().find_map(|arrival| {
-                let theirs = arrival.signature.filter(|theirs| *theirs != ours)?;
+                let theirs = arrival.signature.filter(|theirs| !ours.agrees(theirs))?;
                 Some((arrival.source, theirs))
             });
+            let other = other.or(queue.called.filter(|(_, theirs)| !ours.agrees(theirs)));
             queue.failure =
                 other.map(|theirs| Failure::Mismatch { left: (self.rank, ours), right: theirs });
         }
@@ -206,7 +216,7 @@ impl Mailbox {
         }
         let queue = inner.spaces.entry(space).or_default();
         if let (Some(ours), Some(theirs)) = (queue.signature, arrival.signature)
-            && ours != theirs
+            && !ours.agrees(&theirs)
         {
             let right = (arrival.source, theirs);
             queue.fail(&Failure::Mismatch { left: (self.rank, ours), right }, wakers);

@@ -3,7 +3,7 @@
 use super::{Failure, Filter};
 use crate::{
     Payload,
-    frame::Datatype,
+    frame::{Datatype, Signature},
     pair::{Arrival, Body},
 };
 use parking_lot::Mutex;
@@ -23,12 +23,14 @@ pub struct Envelope {
     pub datatype: Datatype,
     /// Bytes of its payload.
     pub total: u64,
+    /// What the sender believes the collective to be.
+    pub signature: Option<Signature>,
 }
 
 impl From<&Arrival> for Envelope {
     fn from(arrival: &Arrival) -> Self {
-        let Arrival { source, tag, datatype, total, .. } = *arrival;
-        Self { source, tag, datatype, total }
+        let Arrival { source, tag, datatype, total, signature, .. } = *arrival;
+        Self { source, tag, datatype, total, signature }
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::{Error, Result};
 use bytemuck::Pod;
 use std::{
-    alloc::{Layout, alloc, dealloc},
+    alloc::{Layout, alloc, alloc_zeroed, dealloc},
     fmt,
     mem::{ManuallyDrop, MaybeUninit},
     ptr::NonNull,
@@ -32,13 +32,33 @@ impl AlignedBuf {
     /// # Errors
     /// [`Error::TooLarge`] when the memory is not to be had.
     pub fn with_capacity(capacity: usize, align: usize) -> Result<Self> {
+        // SAFETY: the size is not zero.
+        Self::allocate(capacity, align, |layout| unsafe { alloc(layout) })
+    }
+
+    /// A buffer of `len` zeros at a multiple of `align` (a power of two).
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when the memory is not to be had.
+    pub fn zeroed(len: usize, align: usize) -> Result<Self> {
+        // SAFETY: the size is not zero.
+        let mut buf = Self::allocate(len, align, |layout| unsafe { alloc_zeroed(layout) })?;
+        buf.len = len;
+        Ok(buf)
+    }
+
+    /// Empty; `allocate` is called only for sizes above zero.
+    fn allocate(
+        capacity: usize,
+        align: usize,
+        allocate: impl Fn(Layout) -> *mut u8,
+    ) -> Result<Self> {
         let too_large = || Error::TooLarge { bytes: capacity as u64 };
         let layout = Layout::from_size_align(capacity, align).map_err(|_| too_large())?;
         let ptr = if capacity == 0 {
             dangling(align)
         } else {
-            // SAFETY: the size is not zero.
-            NonNull::new(unsafe { alloc(layout) }).ok_or_else(too_large)?
+            NonNull::new(allocate(layout)).ok_or_else(too_large)?
         };
         Ok(Self { ptr, len: 0, capacity, align })
     }

@@ -1,6 +1,7 @@
 //! What a message carries: bytes that can be shared, or a value that has not left the process.
 
 mod aligned;
+mod join;
 
 pub use aligned::AlignedBuf;
 
@@ -25,8 +26,10 @@ enum Repr {
     Foreign(Bytes),
     /// A value that is encoded only if it leaves the process.
     Value(Box<dyn Handover>),
-    /// Several payloads that travel as one message.
+    /// Several payloads that travel as one message and are told apart there.
     Bundle(Vec<Payload>),
+    /// Bytes in several parts, one after the other.
+    Rope(Vec<Payload>),
 }
 
 impl Payload {
@@ -95,6 +98,7 @@ impl Payload {
             Repr::Foreign(bytes) => bytes.len(),
             Repr::Value(value) => value.size(),
             Repr::Bundle(parts) => bundle_size(parts),
+            Repr::Rope(parts) => parts.iter().map(Self::size_hint).sum(),
         }
     }
 
@@ -116,7 +120,7 @@ impl Payload {
             Repr::Inline { len, bytes } => Some(&bytes[..usize::from(*len)]),
             Repr::Shared { owner, range } => Some(&owner.as_slice()[range.clone()]),
             Repr::Foreign(bytes) => Some(bytes),
-            Repr::Value(_) | Repr::Bundle(_) => None,
+            Repr::Value(_) | Repr::Bundle(_) | Repr::Rope(_) => None,
         }
     }
 
@@ -128,6 +132,7 @@ impl Payload {
         match self.0 {
             Repr::Value(value) => Ok(Self::from_vec(value.encode()?)),
             Repr::Bundle(parts) => pack(parts),
+            Repr::Rope(parts) => join::flatten(&parts),
             _ => Ok(self),
         }
     }
@@ -148,6 +153,9 @@ impl Payload {
             Repr::Foreign(bytes) => Repr::Foreign(bytes.clone()),
             Repr::Bundle(parts) => {
                 Repr::Bundle(parts.iter_mut().map(Self::share).collect::<Result<_>>()?)
+            }
+            Repr::Rope(parts) => {
+                Repr::Rope(parts.iter_mut().map(Self::share).collect::<Result<_>>()?)
             }
             Repr::Value(_) => unreachable!("values were encoded above"),
         }))
@@ -171,7 +179,7 @@ impl Payload {
                 copy[..part.len()].copy_from_slice(&bytes[part.clone()]);
                 Self(Repr::Inline { len: part.len() as u8, bytes: copy })
             }
-            Repr::Value(_) | Repr::Bundle(_) => panic!("only bytes can be sliced"),
+            Repr::Value(_) | Repr::Bundle(_) | Repr::Rope(_) => panic!("only bytes can be sliced"),
         }
     }
 
@@ -279,7 +287,9 @@ impl Payload {
             Repr::Foreign(bytes) => bytes,
             Repr::Inline { len, bytes } => Bytes::copy_from_slice(&bytes[..usize::from(len)]),
             Repr::Shared { owner, range } => Bytes::from_owner(SharedOwner(owner)).slice(range),
-            Repr::Value(_) | Repr::Bundle(_) => unreachable!("into_wire leaves bytes"),
+            Repr::Value(_) | Repr::Bundle(_) | Repr::Rope(_) => {
+                unreachable!("into_wire leaves bytes")
+            }
         })
     }
 }
@@ -313,6 +323,7 @@ impl fmt::Debug for Payload {
             Repr::Foreign(_) => "foreign",
             Repr::Value(_) => "value",
             Repr::Bundle(_) => "bundle",
+            Repr::Rope(_) => "rope",
         };
         write!(f, "Payload({kind}, {} bytes)", self.size_hint())
     }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use fmi_actors::{Error, Reason, Result};
+use fmi_actors::{Error, NoRejoin, Reason, Result};
 use tokio::{
     net::{TcpStream, lookup_host},
     sync::{Mutex, mpsc, oneshot, watch},
@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use super::{
     protocol::{
         Answer, MAX_ANSWER, MAX_REQUEST, Member, Missing, Ranks, Refusal, Registered, Registration,
-        Request,
+        RejoinRefusal, Request,
     },
     session::{Command, Session, State},
     wire::{Inbox, frame},
@@ -78,7 +78,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::WrongToken`], [`Error::RankTaken`], [`Error::RankOutOfRange`],
-    /// [`Error::SizeMismatch`]: as refused. [`Error::Rendezvous`] for everything else.
+    /// [`Error::SizeMismatch`], [`Error::Rejoin`]: as refused. [`Error::Rendezvous`] for
+    /// everything else.
     pub async fn connect(
         address: &str,
         token: &Token,
@@ -320,8 +321,10 @@ async fn attempt(
     let job = registration.job.clone();
     let ours = registration.size;
     let given = match &registration.ranks {
-        Ranks::Given(ranks) => ranks.len(),
-        Ranks::Any(count) => *count as usize,
+        // Those that it had.
+        _ if registration.after.is_some() => None,
+        Ranks::Given(ranks) => Some(ranks.len()),
+        Ranks::Any(count) => Some(*count as usize),
     };
     let request = frame(&Request::Register(registration));
     if request.len() - 4 > MAX_REQUEST {
@@ -343,7 +346,9 @@ async fn attempt(
         }
     };
     match answer {
-        Answer::Registered(registered) if registered.ranks.len() == given => {
+        Answer::Registered(registered)
+            if given.is_none_or(|given| given == registered.ranks.len()) =>
+        {
             Ok(Joined { stream, inbox, local, job, registered })
         }
         // Another process of the job may say it later.
@@ -380,6 +385,15 @@ fn refused(refusal: Refusal, address: &str, job: String, ours: Option<u32>) -> E
             job,
             ours: ours.unwrap_or_default() as usize,
             theirs: size as usize,
+        },
+        Refusal::Rejoin(why) => Error::Rejoin {
+            job,
+            reason: match why {
+                RejoinRefusal::NotBroken => NoRejoin::NotBroken,
+                RejoinRefusal::Late => NoRejoin::Late,
+                RejoinRefusal::Twice => NoRejoin::Twice,
+                RejoinRefusal::Forgotten { epoch } => NoRejoin::Forgotten { epoch },
+            },
         },
         other => Error::Rendezvous {
             address: address.to_owned(),

@@ -2,13 +2,13 @@
 //!
 //! Pure, like [`Job`]: the server asks it under one lock and does the I/O.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use bytes::Bytes;
 
 use super::{
     job::{Admitted, Departure, Job},
-    protocol::{Cause, Limit, Missing, Ranks, Refusal, Registration},
+    protocol::{After, Cause, Limit, Missing, Ranks, Refusal, Registration, RejoinRefusal},
 };
 
 /// Bytes of a job's or machine's name, and of an address.
@@ -34,13 +34,21 @@ pub(super) struct Ticket {
 #[derive(Debug)]
 pub(super) struct Hall {
     limits: Limits,
-    /// Epoch of the live job of each name.
+    /// Epoch of each name that newcomers meet: the latest one.
     names: HashMap<String, u32>,
     /// By epoch.
     jobs: HashMap<u32, (String, Job)>,
     processes: usize,
     next_epoch: u32,
     closed: bool,
+    /// Epochs whose processes have something to read, or another time to wait until.
+    stirred: Vec<u32>,
+}
+
+/// Where a registration goes.
+enum Place {
+    Job(u32),
+    New(Job),
 }
 
 impl Hall {
@@ -54,26 +62,33 @@ impl Hall {
             processes: 0,
             next_epoch: seed,
             closed: false,
+            stirred: Vec::new(),
         }
     }
 
-    /// Takes a process into its job; the first one opens it.
+    /// Takes a process into its job; the first one opens it. In a broken job it opens the next
+    /// epoch, which survivors and newcomers enter.
     pub(super) fn register(
         &mut self,
         registration: Registration,
+        now: Instant,
     ) -> Result<(Ticket, Admitted), Refusal> {
         self.admit(&registration)?;
-        let (epoch, admitted) = match self.names.get(&registration.job) {
-            Some(&epoch) => {
+        let name = registration.job.clone();
+        let after = registration.after.clone();
+        let claim = after.as_ref().map(|after| self.claim(&name, after)).transpose()?;
+        let place = match &after {
+            Some(after) => self.next_epoch_of(&name, after)?,
+            None => self.place_for_newcomer(&registration)?,
+        };
+        let (epoch, admitted) = match place {
+            Place::Job(epoch) => {
                 let (_, job) = self.jobs.get_mut(&epoch).expect("every name has its job");
-                (epoch, job.register(registration)?)
+                (epoch, job.register(registration, claim, now)?)
             }
-            None => {
-                let size = registration.size.ok_or(Refusal::SizeUnknown)?;
+            Place::New(mut job) => {
                 check(Limit::Jobs, self.jobs.len() + 1, self.limits.jobs)?;
-                let name = registration.job.clone();
-                let mut job = Job::new(size);
-                let admitted = job.register(registration)?;
+                let admitted = job.register(registration, claim, now)?;
                 let epoch = self.new_epoch();
                 self.names.insert(name.clone(), epoch);
                 self.jobs.insert(epoch, (name, job));
@@ -81,6 +96,13 @@ impl Hall {
             }
         };
         self.processes += 1;
+        self.stirred.push(epoch);
+        if let Some(after) = after
+            && let Some((_, broken)) = self.jobs.get_mut(&after.epoch)
+            && broken.part(after.process)
+        {
+            self.stirred.push(after.epoch);
+        }
         Ok((Ticket { epoch, process: admitted.process }, admitted))
     }
 
@@ -91,14 +113,53 @@ impl Hall {
             return false;
         }
         let Some((name, job)) = self.jobs.get_mut(&ticket.epoch) else { return false };
+        let name = name.clone();
         let before = job.population();
-        let news = job.depart(ticket.process, how);
+        let remains = job.depart(ticket.process, how);
         self.processes -= before - job.population();
-        if job.population() == 0 {
-            self.names.remove(name);
-            self.jobs.remove(&ticket.epoch);
+        let (empty, after) = (job.population() == 0, job.forms_after());
+        let current = self.names.get(&name).copied();
+        if let (Some(epoch), Some(process)) = (after, remains.before) {
+            self.take_back(ticket.epoch, epoch, process);
         }
-        news
+        if let Some(next) = current.filter(|next| *next != ticket.epoch)
+            && let Some((_, next_job)) = self.jobs.get_mut(&next)
+            && next_job.forms_after() == Some(ticket.epoch)
+        {
+            // Its ranks need not be kept any longer.
+            next_job.release(&remains.ranks);
+            self.stirred.push(next);
+        }
+        if empty {
+            self.jobs.remove(&ticket.epoch);
+            if current == Some(ticket.epoch) {
+                // Members of the broken epoch may still come.
+                match after.filter(|epoch| self.jobs.contains_key(epoch)) {
+                    Some(epoch) => self.names.insert(name, epoch),
+                    None => self.names.remove(&name),
+                };
+            }
+        }
+        remains.news
+    }
+
+    /// When the job of a process, if it forms anew, goes on with those who are there.
+    pub(super) fn due(&self, ticket: Ticket) -> Option<Instant> {
+        self.job(ticket)?.due()
+    }
+
+    /// Lets a job that forms anew go on, if its time has come.
+    pub(super) fn expire(&mut self, ticket: Ticket, now: Instant) {
+        if let Some((_, job)) = self.jobs.get_mut(&ticket.epoch)
+            && job.expire(now)
+        {
+            self.stirred.push(ticket.epoch);
+        }
+    }
+
+    /// Epochs whose processes have to look again, since this was asked last.
+    pub(super) fn stirred(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.stirred)
     }
 
     /// A rank failed. Says whether the others have something to read.
@@ -151,6 +212,65 @@ impl Hall {
         check(Limit::Processes, self.processes + 1, self.limits.processes)
     }
 
+    /// The ranks that a process had in the epoch that it comes from.
+    fn claim(&self, name: &str, after: &After) -> Result<Vec<u32>, Refusal> {
+        let old = self.jobs.get(&after.epoch).filter(|(job, _)| job == name);
+        let ranks = old.and_then(|(_, job)| job.ranks(after.process));
+        let forgotten = RejoinRefusal::Forgotten { epoch: after.epoch };
+        ranks.map(<[u32]>::to_vec).ok_or(Refusal::Rejoin(forgotten))
+    }
+
+    /// Where a process of a broken epoch goes on. Its word that a rank is lost breaks one that
+    /// seems whole from here.
+    fn next_epoch_of(&mut self, name: &str, after: &After) -> Result<Place, Refusal> {
+        let refuse = |why| Err(Refusal::Rejoin(why));
+        let current = self.names.get(name).copied().unwrap_or(after.epoch);
+        let Some((_, old)) = self.jobs.get_mut(&after.epoch) else {
+            return refuse(RejoinRefusal::Forgotten { epoch: after.epoch });
+        };
+        let parted = old.has_parted(after.process);
+        if current != after.epoch {
+            let forming = self.jobs.get(&current).and_then(|(_, job)| job.forms_after());
+            return match (forming == Some(after.epoch), parted) {
+                (true, false) => Ok(Place::Job(current)),
+                (_, true) => refuse(RejoinRefusal::Twice),
+                (false, false) => refuse(RejoinRefusal::Late),
+            };
+        }
+        if !old.is_broken()
+            && let Some((rank, cause)) = &after.lost
+            && old.ranks(after.process).is_some_and(|own| !own.contains(rank))
+            && old.abort(after.process, *rank, cause.clone())
+        {
+            self.stirred.push(after.epoch);
+        }
+        if !old.is_broken() {
+            return refuse(RejoinRefusal::NotBroken);
+        }
+        Ok(Place::New(Job::after(after.epoch, old)))
+    }
+
+    fn place_for_newcomer(&self, registration: &Registration) -> Result<Place, Refusal> {
+        let Some(&epoch) = self.names.get(&registration.job) else {
+            let size = registration.size.ok_or(Refusal::SizeUnknown)?;
+            return Ok(Place::New(Job::new(size)));
+        };
+        let (_, job) = self.jobs.get(&epoch).expect("every name has its job");
+        Ok(if job.is_broken() { Place::New(Job::after(epoch, job)) } else { Place::Job(epoch) })
+    }
+
+    /// A survivor has gone from an epoch that had not begun. If it is still in the broken one,
+    /// it may come again.
+    fn take_back(&mut self, forming: u32, broken: u32, process: u32) {
+        let Some((_, old)) = self.jobs.get_mut(&broken) else { return };
+        let Some(ranks) = old.ranks(process).map(<[u32]>::to_vec) else { return };
+        old.unpart(process);
+        if let Some((_, job)) = self.jobs.get_mut(&forming) {
+            job.reserve(&ranks);
+        }
+        self.stirred.push(forming);
+    }
+
     fn new_epoch(&mut self) -> u32 {
         loop {
             let epoch = self.next_epoch;
@@ -170,122 +290,5 @@ fn check(what: Limit, wanted: usize, limit: usize) -> Result<(), Refusal> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::{
-        super::{
-            job::tests::{any, decode, given},
-            protocol::Answer,
-            pulse::{Death, Pulse},
-        },
-        *,
-    };
-
-    fn hall() -> Hall {
-        Hall::new(Limits { jobs: 2, ranks: 100, processes: 5 }, u32::MAX)
-    }
-
-    #[test]
-    fn jobs_are_kept_apart() {
-        let mut hall = hall();
-        let (app, _) = hall.register(given("App", 20, &[12])).unwrap();
-        let (app1, _) = hall.register(given("App1", 3, &[2])).unwrap();
-        assert_ne!(app.epoch, app1.epoch);
-        hall.abort(app, 12, Cause::Died);
-        assert!(hall.news(app1, &mut 0).is_empty());
-    }
-
-    #[test]
-    fn name_is_free_again_with_another_epoch_when_the_last_process_is_gone() {
-        let mut hall = hall();
-        let (one, _) = hall.register(given("j", 2, &[0])).unwrap();
-        let (two, _) = hall.register(given("j", 2, &[1])).unwrap();
-        assert_eq!(one.epoch, two.epoch);
-        assert!(hall.depart(one, Departure::Left));
-        let taken = hall.register(given("j", 2, &[0])).unwrap_err();
-        assert_eq!(taken, Refusal::RankTaken { rank: 0 });
-        hall.depart(two, Departure::Left);
-        // The epoch after u32::MAX is not 0.
-        let (again, admitted) = hall.register(given("j", 3, &[0])).unwrap();
-        assert_eq!((one.epoch, again.epoch), (u32::MAX, 1));
-        assert_eq!(admitted.incarnation, 0);
-        // A stale ticket does nothing to the new run.
-        assert!(!hall.depart(one, Departure::Died));
-        assert!(hall.job(again).is_some());
-    }
-
-    #[test]
-    fn limits_are_refusals_and_leave_nothing_behind() {
-        let mut hall = hall();
-        let limit = |what, limit| Refusal::Limit { what, limit };
-        let refused = |hall: &mut Hall, r| hall.register(r).unwrap_err();
-        assert_eq!(refused(&mut hall, given("j", 101, &[0])), limit(Limit::Ranks, 100));
-        assert_eq!(refused(&mut hall, any("j", 9, u32::MAX)), limit(Limit::Ranks, 100));
-        assert_eq!(
-            refused(&mut hall, given(&"j".repeat(257), 1, &[0])),
-            limit(Limit::JobName, 256)
-        );
-        assert_eq!(refused(&mut hall, given("j", 0, &[0])), Refusal::NoRanks);
-        let unknown = Registration { size: None, ..given("j", 1, &[0]) };
-        assert_eq!(refused(&mut hall, unknown), Refusal::SizeUnknown);
-        let mut long = given("j", 1, &[0]);
-        long.addresses = vec![("tcp".to_owned(), "a".repeat(1025))];
-        assert_eq!(refused(&mut hall, long), limit(Limit::Address, 1024));
-        assert!(matches!(refused(&mut hall, given("j", 2, &[2])), Refusal::RankOutOfRange { .. }));
-        assert!(hall.names.is_empty() && hall.jobs.is_empty());
-
-        let (first, _) = hall.register(any("a", 50, 1)).unwrap();
-        hall.register(any("b", 50, 1)).unwrap();
-        assert_eq!(refused(&mut hall, any("c", 50, 1)), limit(Limit::Jobs, 2));
-        for _ in 0..3 {
-            hall.register(any("b", 50, 1)).unwrap();
-        }
-        assert_eq!(refused(&mut hall, any("b", 50, 1)), limit(Limit::Processes, 5));
-        hall.depart(first, Departure::Died);
-        hall.register(any("c", 50, 1)).unwrap();
-    }
-
-    #[test]
-    fn closed_hall_tells_nobody() {
-        let mut hall = hall();
-        let (one, _) = hall.register(given("j", 2, &[0])).unwrap();
-        let (two, _) = hall.register(given("j", 2, &[1])).unwrap();
-        hall.close();
-        assert!(!hall.depart(one, Departure::Died));
-        assert_eq!(hall.news(two, &mut 0).len(), 1);
-    }
-
-    /// A job's life on a virtual clock: three processes, one falls silent, one leaves.
-    #[test]
-    fn silent_process_is_gone_after_its_term() {
-        let silent = Duration::from_secs(8);
-        let start = Instant::now();
-        let mut hall = hall();
-        let mut seats = (0..3)
-            .map(|rank| {
-                let (ticket, _) = hall.register(given("j", 3, &[rank])).unwrap();
-                (ticket, Pulse::new(silent, start))
-            })
-            .collect::<Vec<_>>();
-        for second in 1..=20 {
-            let now = start + Duration::from_secs(second);
-            for (ticket, pulse) in &mut seats {
-                // Process 1 beats until second 5 only.
-                if ticket.process != 1 || second <= 5 {
-                    pulse.heard(now);
-                }
-                if pulse.due() <= now
-                    && let Some(death) = pulse.check(now)
-                {
-                    assert_eq!((ticket.process, second, death), (1, 13, Death::Silent));
-                    hall.depart(*ticket, Departure::Died);
-                    pulse.heard(now + silent * 10);
-                }
-            }
-        }
-        hall.depart(seats[2].0, Departure::Left);
-        let told = decode(&hall.news(seats[0].0, &mut 0));
-        assert_eq!(told[1..], [Answer::Gone { process: 1 }, Answer::Left { process: 2 }]);
-    }
-}
+#[path = "hall_tests.rs"]
+mod tests;

@@ -4,8 +4,11 @@
 //! frame that all connections share; each connection keeps a cursor. So a broadcast costs the job
 //! one entry however many processes there are, and a slow reader costs it nothing. The log is
 //! bounded by construction: one `Abort`, one `Complete`, one departure a process.
+//!
+//! A job that has lost a process is broken; its next epoch is a job of its own, which forms under
+//! the terms of [`Regroup`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use bytes::Bytes;
 use fmi_actors::codec;
@@ -13,8 +16,9 @@ use fmi_actors::codec;
 use super::{
     protocol::{
         Answer, Cause, Limit, MAX_LIST, MISSING_NAMED, Member, Missing, Ranks, Refusal,
-        Registration,
+        Registration, RejoinRefusal,
     },
+    regroup::Regroup,
     wire,
 };
 
@@ -35,9 +39,22 @@ pub(super) struct Admitted {
     pub(super) incarnation: u16,
 }
 
+/// What a process leaves behind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Remains {
+    /// The ranks that it had.
+    pub(super) ranks: Vec<u32>,
+    /// The log grew.
+    pub(super) news: bool,
+    /// Its number in the broken epoch, if it was a survivor of one that the job still waits for.
+    pub(super) before: Option<u32>,
+}
+
 /// One run of a job.
 #[derive(Debug)]
 pub(super) struct Job {
+    /// Ranks that the job has when all are there; after a loss it may go on with fewer.
+    full: u32,
     slots: Vec<Slot>,
     /// All ranks below are taken.
     first_free: usize,
@@ -48,21 +65,41 @@ pub(super) struct Job {
     list: usize,
     complete: bool,
     aborted: bool,
+    /// It was complete and a process has gone.
+    thinned: bool,
+    /// While it forms anew after a loss.
+    regroup: Option<Regroup>,
+    /// Slots that are kept for survivors.
+    reserved: u32,
     log: Vec<Entry>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Slot {
     taken: bool,
+    /// Kept for a member of the broken epoch that lives and may rejoin.
+    reserved: bool,
     /// Of the next process that takes this rank.
     incarnation: u16,
+}
+
+impl Slot {
+    /// Not to be given to a newcomer.
+    fn held(&self) -> bool {
+        self.taken || self.reserved
+    }
 }
 
 #[derive(Debug)]
 struct Process {
     /// Until the job is complete; afterwards only the encoded list is kept.
     member: Option<Member>,
+    ranks: Vec<u32>,
     bytes: usize,
+    /// It has gone on to the next epoch.
+    moved: bool,
+    /// The others know that nothing more will come from it.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -76,6 +113,7 @@ impl Job {
     /// A job without processes. The caller has bounded `size`.
     pub(super) fn new(size: u32) -> Self {
         Self {
+            full: size,
             slots: vec![Slot::default(); size as usize],
             first_free: 0,
             taken: 0,
@@ -84,8 +122,41 @@ impl Job {
             list: 0,
             complete: false,
             aborted: false,
+            thinned: false,
+            regroup: None,
+            reserved: 0,
             log: Vec::new(),
         }
+    }
+
+    /// The next epoch of a broken job. Who lives there keeps a claim to its ranks.
+    pub(super) fn after(epoch: u32, broken: &Self) -> Self {
+        let mut job = Self::new(broken.full);
+        job.regroup = Some(Regroup::new(epoch));
+        for process in broken.processes.values().filter(|process| !process.moved) {
+            job.reserve(&process.ranks);
+        }
+        job
+    }
+
+    /// Ranks that the job has when none is missing.
+    pub(super) fn full(&self) -> u32 {
+        self.full
+    }
+
+    /// The broken epoch after which this one forms, as long as it does.
+    pub(super) fn forms_after(&self) -> Option<u32> {
+        self.regroup.as_ref().map(Regroup::after)
+    }
+
+    /// Whether it has lost a rank since it was complete.
+    pub(super) fn is_broken(&self) -> bool {
+        self.complete && (self.thinned || self.aborted)
+    }
+
+    /// The ranks of a process that is there.
+    pub(super) fn ranks(&self, process: u32) -> Option<&[u32]> {
+        self.processes.get(&process).map(|process| &process.ranks[..])
     }
 
     pub(super) fn size(&self) -> u32 {
@@ -101,13 +172,29 @@ impl Job {
         self.complete
     }
 
-    /// Takes a process in. The last one completes the job.
-    pub(super) fn register(&mut self, registration: Registration) -> Result<Admitted, Refusal> {
-        let size = self.size();
+    /// Takes a process in. The last one completes the job. A survivor has a `claim` to the ranks
+    /// that it had in the epoch before.
+    pub(super) fn register(
+        &mut self,
+        registration: Registration,
+        claim: Option<Vec<u32>>,
+        now: Instant,
+    ) -> Result<Admitted, Refusal> {
+        let size = self.full;
         if registration.size.is_some_and(|theirs| theirs != size) {
             return Err(Refusal::SizeMismatch { size });
         }
-        let ranks = self.choose(registration.ranks)?;
+        let before = registration.after.as_ref().map(|after| after.process);
+        let ranks = match claim {
+            Some(ranks) if ranks.iter().any(|rank| self.slots[*rank as usize].taken) => {
+                return Err(Refusal::Rejoin(RejoinRefusal::Late));
+            }
+            Some(ranks) => ranks,
+            None if self.complete && self.size() < size => {
+                return Err(Refusal::GoesOn { size: self.size(), full: size });
+            }
+            None => self.choose(registration.ranks)?,
+        };
         let incarnation =
             ranks.iter().map(|rank| self.slots[*rank as usize].incarnation).max().unwrap_or(0);
         if incarnation == u16::MAX {
@@ -130,6 +217,7 @@ impl Job {
         for rank in &ranks {
             let slot = &mut self.slots[*rank as usize];
             slot.taken = true;
+            self.reserved -= u32::from(std::mem::take(&mut slot.reserved));
             // The whole process has one incarnation, so all its ranks go on from there.
             slot.incarnation = incarnation + 1;
         }
@@ -137,34 +225,106 @@ impl Job {
         self.list += bytes;
         let process = self.next_process;
         self.next_process += 1;
-        self.processes.insert(process, Process { member: Some(member), bytes });
+        let entry = Process {
+            member: Some(member),
+            ranks: ranks.clone(),
+            bytes,
+            moved: false,
+            told: false,
+        };
+        self.processes.insert(process, entry);
+        if let Some(regroup) = &mut self.regroup {
+            regroup.enter(process, before, registration.terms, now);
+        }
         if self.taken == size {
             self.complete();
         }
+        self.expire(now);
         Ok(Admitted { process, ranks, incarnation })
     }
 
-    /// A process goes. Says whether the log grew.
+    /// When a job that forms anew goes on with those who are there, as things stand.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.regroup.as_ref()?.due(self.taken, self.reserved, self.full)
+    }
+
+    /// Completes a job that forms anew and whose time has come. Says whether the log grew.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let due = self.due().is_some_and(|due| due <= now);
+        if due {
+            self.complete();
+        }
+        due
+    }
+
+    /// A process goes on to the next epoch: nothing more will come from it here. Says whether
+    /// the log grew.
+    pub(super) fn part(&mut self, process: u32) -> bool {
+        let Some(entry) = self.processes.get_mut(&process) else { return false };
+        entry.moved = true;
+        let news = !std::mem::replace(&mut entry.told, true);
+        if news {
+            self.tell(Some(process), &Answer::Left { process });
+        }
+        news
+    }
+
+    /// A process is back from the next epoch, which had not begun.
+    pub(super) fn unpart(&mut self, process: u32) {
+        if let Some(entry) = self.processes.get_mut(&process) {
+            entry.moved = false;
+        }
+    }
+
+    /// Whether a process has gone on to the next epoch.
+    pub(super) fn has_parted(&self, process: u32) -> bool {
+        self.processes.get(&process).is_some_and(|process| process.moved)
+    }
+
+    /// Keeps ranks for a survivor, those that are free.
+    pub(super) fn reserve(&mut self, ranks: &[u32]) {
+        for rank in ranks {
+            if let Some(slot) = self.slots.get_mut(*rank as usize).filter(|slot| !slot.taken) {
+                self.reserved += u32::from(!std::mem::replace(&mut slot.reserved, true));
+            }
+        }
+    }
+
+    /// Gives up ranks that were kept.
+    pub(super) fn release(&mut self, ranks: &[u32]) {
+        for rank in ranks {
+            if let Some(slot) = self.slots.get_mut(*rank as usize) {
+                self.reserved -= u32::from(std::mem::take(&mut slot.reserved));
+                self.first_free = self.first_free.min(*rank as usize);
+            }
+        }
+    }
+
+    /// A process goes.
     ///
     /// Before the job is complete its ranks become free. Afterwards they stay taken, and all
     /// others are told.
-    pub(super) fn depart(&mut self, process: u32, how: Departure) -> bool {
-        let Some(gone) = self.processes.remove(&process) else { return false };
+    pub(super) fn depart(&mut self, process: u32, how: Departure) -> Remains {
+        let Some(gone) = self.processes.remove(&process) else { return Remains::default() };
         if self.complete {
+            self.thinned = true;
             let answer = match how {
                 Departure::Left => Answer::Left { process },
                 Departure::Died => Answer::Gone { process },
             };
-            self.tell(Some(process), &answer);
-            return true;
+            if !gone.told {
+                self.tell(Some(process), &answer);
+            }
+            return Remains { ranks: gone.ranks, news: !gone.told, before: None };
         }
-        for rank in gone.member.iter().flat_map(|member| &member.ranks) {
+        for rank in &gone.ranks {
             self.slots[*rank as usize].taken = false;
             self.taken -= 1;
             self.first_free = self.first_free.min(*rank as usize);
         }
         self.list -= gone.bytes;
-        false
+        let before = self.regroup.as_mut().and_then(|regroup| regroup.exit(process));
+        Remains { ranks: gone.ranks, news: false, before }
     }
 
     /// A rank failed. Says whether the log grew: only the first failure is relayed.
@@ -201,7 +361,7 @@ impl Job {
                 if let Some(&rank) = ranks.iter().find(|rank| **rank >= size) {
                     return Err(Refusal::RankOutOfRange { rank, size });
                 }
-                if let Some(&rank) = ranks.iter().find(|rank| self.slots[**rank as usize].taken) {
+                if let Some(&rank) = ranks.iter().find(|rank| self.slots[**rank as usize].held()) {
                     return Err(Refusal::RankTaken { rank });
                 }
                 let mut sorted = ranks.clone();
@@ -213,7 +373,7 @@ impl Job {
             }
             Ranks::Any(0) => Err(Refusal::NoRanks),
             Ranks::Any(wanted) => {
-                let free = size - self.taken;
+                let free = size - self.taken - self.reserved;
                 if wanted > free {
                     return Err(Refusal::JobFull { size, free, wanted });
                 }
@@ -221,7 +381,7 @@ impl Job {
                     self.first_free += 1;
                 }
                 Ok((self.first_free..self.slots.len())
-                    .filter(|rank| !self.slots[*rank].taken)
+                    .filter(|rank| !self.slots[*rank].held())
                     .take(wanted as usize)
                     .map(|rank| rank as u32)
                     .collect())
@@ -231,8 +391,31 @@ impl Job {
 
     fn complete(&mut self) {
         self.complete = true;
+        self.regroup = None;
+        if self.taken < self.full {
+            self.close_ranks();
+        }
         let members = self.processes.values_mut().filter_map(|p| p.member.take()).collect();
         self.tell(None, &Answer::Complete { members });
+    }
+
+    /// Numbers the ranks that are there anew, without gaps, in the order that they have.
+    fn close_ranks(&mut self) {
+        let mut number = vec![0; self.slots.len()];
+        for (next, slot) in (0..self.slots.len()).filter(|slot| self.slots[*slot].taken).enumerate()
+        {
+            number[slot] = next as u32;
+        }
+        for process in self.processes.values_mut() {
+            let ranks = process.ranks.iter().map(|rank| number[*rank as usize]).collect::<Vec<_>>();
+            if let Some(member) = &mut process.member {
+                member.ranks.clone_from(&ranks);
+            }
+            process.ranks = ranks;
+        }
+        self.slots = vec![Slot { taken: true, ..Slot::default() }; self.taken as usize];
+        self.first_free = self.slots.len();
+        self.reserved = 0;
     }
 
     fn tell(&mut self, by: Option<u32>, answer: &Answer) {
@@ -244,7 +427,7 @@ impl Job {
 pub(super) mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::protocol::Terms, *};
 
     pub(in super::super) fn given(job: &str, size: u32, ranks: &[u32]) -> Registration {
         Registration {
@@ -254,7 +437,14 @@ pub(super) mod tests {
             addresses: vec![("tcp".to_owned(), "10.0.0.1:9".to_owned())],
             machine: "m".to_owned(),
             threads: 1,
+            after: None,
+            terms: Terms::default(),
         }
+    }
+
+    /// As newcomers do.
+    fn come(job: &mut Job, registration: Registration) -> Result<Admitted, Refusal> {
+        job.register(registration, None, Instant::now())
     }
 
     pub(in super::super) fn any(job: &str, size: u32, count: u32) -> Registration {
@@ -272,9 +462,9 @@ pub(super) mod tests {
     #[test]
     fn last_rank_completes_and_all_get_the_same_bytes() {
         let mut job = Job::new(3);
-        assert_eq!(job.register(given("j", 3, &[2, 0])).unwrap().ranks, [2, 0]);
+        assert_eq!(come(&mut job, given("j", 3, &[2, 0])).unwrap().ranks, [2, 0]);
         assert!(job.news(0, &mut 0).is_empty());
-        assert_eq!(job.register(any("j", 3, 1)).unwrap().ranks, [1]);
+        assert_eq!(come(&mut job, any("j", 3, 1)).unwrap().ranks, [1]);
         assert!(job.is_complete());
         let (one, two) = (job.news(0, &mut 0), job.news(1, &mut 0));
         assert_eq!(one[0].as_ptr(), two[0].as_ptr());
@@ -285,7 +475,7 @@ pub(super) mod tests {
     #[test]
     fn refusals() {
         let mut job = Job::new(4);
-        job.register(given("j", 4, &[1])).unwrap();
+        come(&mut job, given("j", 4, &[1])).unwrap();
         for (registration, refusal) in [
             (given("j", 5, &[0]), Refusal::SizeMismatch { size: 4 }),
             (given("j", 4, &[0, 4]), Refusal::RankOutOfRange { rank: 4, size: 4 }),
@@ -296,7 +486,7 @@ pub(super) mod tests {
             (any("j", 4, 4), Refusal::JobFull { size: 4, free: 3, wanted: 4 }),
             (any("j", 4, u32::MAX), Refusal::JobFull { size: 4, free: 3, wanted: u32::MAX }),
         ] {
-            assert_eq!(job.register(registration), Err(refusal));
+            assert_eq!(come(&mut job, registration), Err(refusal));
         }
         // None of them left a trace.
         assert_eq!(job.missing(), Missing { ranks: vec![0, 2, 3], joined: 1, size: 4 });
@@ -305,16 +495,16 @@ pub(super) mod tests {
     #[test]
     fn before_completion_ranks_become_free_with_the_next_incarnation() {
         let mut job = Job::new(3);
-        let first = job.register(given("j", 3, &[0, 1])).unwrap();
+        let first = come(&mut job, given("j", 3, &[0, 1])).unwrap();
         assert_eq!(first.incarnation, 0);
-        assert!(!job.depart(first.process, Departure::Died));
-        let second = job.register(given("j", 3, &[1])).unwrap();
+        assert!(!job.depart(first.process, Departure::Died).news);
+        let second = come(&mut job, given("j", 3, &[1])).unwrap();
         assert_eq!((second.process, second.incarnation), (1, 1));
-        assert!(!job.depart(second.process, Departure::Left));
+        assert!(!job.depart(second.process, Departure::Left).news);
         // Rank 1 was there twice, rank 2 never: the process goes by the highest.
-        assert_eq!(job.register(given("j", 3, &[2, 1])).unwrap().incarnation, 2);
+        assert_eq!(come(&mut job, given("j", 3, &[2, 1])).unwrap().incarnation, 2);
         assert!(!job.is_complete());
-        assert_eq!(job.register(any("j", 3, 1)).unwrap().ranks, [0]);
+        assert_eq!(come(&mut job, any("j", 3, 1)).unwrap().ranks, [0]);
         assert!(job.is_complete());
         assert_eq!(news(&job, 3).len(), 1);
     }
@@ -323,28 +513,31 @@ pub(super) mod tests {
     fn after_completion_ranks_stay_taken_and_the_others_hear_of_it() {
         let mut job = Job::new(3);
         for rank in 0..3 {
-            job.register(given("j", 3, &[rank])).unwrap();
+            come(&mut job, given("j", 3, &[rank])).unwrap();
         }
-        assert!(job.depart(0, Departure::Died));
-        assert!(job.depart(1, Departure::Left));
-        assert!(!job.depart(1, Departure::Died));
+        assert!(job.depart(0, Departure::Died).news);
+        assert!(job.depart(1, Departure::Left).news);
+        assert!(!job.depart(1, Departure::Died).news);
         assert_eq!(news(&job, 2)[1..], [Answer::Gone { process: 0 }, Answer::Left { process: 1 }]);
-        assert_eq!(job.register(given("j", 3, &[0])).unwrap_err(), Refusal::RankTaken { rank: 0 });
-        assert!(matches!(job.register(any("j", 3, 1)), Err(Refusal::JobFull { free: 0, .. })));
+        assert_eq!(
+            come(&mut job, given("j", 3, &[0])).unwrap_err(),
+            Refusal::RankTaken { rank: 0 }
+        );
+        assert!(matches!(come(&mut job, any("j", 3, 1)), Err(Refusal::JobFull { free: 0, .. })));
         assert_eq!(job.population(), 1);
     }
 
     #[test]
     fn first_abort_alone_reaches_the_others_and_who_comes_later() {
         let mut job = Job::new(3);
-        job.register(given("j", 3, &[0])).unwrap();
-        job.register(given("j", 3, &[1])).unwrap();
+        come(&mut job, given("j", 3, &[0])).unwrap();
+        come(&mut job, given("j", 3, &[1])).unwrap();
         let first = Cause::Panicked("first".to_owned());
         assert!(!job.abort(1, 3, Cause::Died), "rank 3 does not exist");
         assert!(!job.abort(7, 1, Cause::Died), "process 7 does not exist");
         assert!(job.abort(1, 1, first.clone()));
         assert!(!job.abort(0, 0, Cause::Failed("second".to_owned())));
-        job.register(given("j", 3, &[2])).unwrap();
+        come(&mut job, given("j", 3, &[2])).unwrap();
         let abort = Answer::Abort { rank: 1, reason: first };
         assert_eq!(news(&job, 0)[0], abort);
         assert_eq!(news(&job, 2)[0], abort);
@@ -354,7 +547,7 @@ pub(super) mod tests {
     #[test]
     fn missing_names_sixteen_of_many() {
         let mut job = Job::new(10_000);
-        job.register(any("j", 10_000, 5)).unwrap();
+        come(&mut job, any("j", 10_000, 5)).unwrap();
         let missing = job.missing();
         assert_eq!(missing.ranks, (5..21).collect::<Vec<_>>());
         assert_eq!((missing.joined, missing.size), (5, 10_000));
@@ -366,14 +559,14 @@ pub(super) mod tests {
         let mut registration = any("j", 100_000, 1);
         registration.addresses = vec![("tcp".to_owned(), "a".repeat(1000)); 64];
         let refusal = loop {
-            if let Err(refusal) = job.register(registration.clone()) {
+            if let Err(refusal) = come(&mut job, registration.clone()) {
                 break refusal;
             }
         };
         assert_eq!(refusal, Refusal::Limit { what: Limit::List, limit: MAX_LIST as u64 });
         // Room is given back.
         job.depart(3, Departure::Died);
-        job.register(registration).unwrap();
+        come(&mut job, registration).unwrap();
     }
 
     proptest! {
@@ -396,7 +589,7 @@ pub(super) mod tests {
                         continue;
                     }
                 };
-                if let Ok(admitted) = job.register(registration) {
+                if let Ok(admitted) = come(&mut job, registration) {
                     held.push((admitted.process, admitted.ranks));
                 }
                 let mut ranks = held.iter().flat_map(|(_, r)| r.clone()).collect::<Vec<_>>();

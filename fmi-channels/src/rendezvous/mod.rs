@@ -3,11 +3,13 @@
 //! A process [registers](Client::connect) with the list of its ranks. When all ranks of the job
 //! have come, every process gets the list of all [members](Member); from then on it hears when
 //! one is gone, leaves or fails. The rendezvous carries no messages between ranks, and a job that
-//! is complete survives its loss.
+//! is complete survives its loss. When a process is gone, its job is broken: survivors (with
+//! [`After`] in their registration) and newcomers form the job's next epoch.
 //!
 //! | part | what | I/O |
 //! |---|---|---|
 //! | `job` | one job: who has which rank, and the log that all its processes read | none |
+//! | `regroup` | how long a broken job's next epoch waits for whom | none |
 //! | `hall` | all jobs, epochs, limits | none |
 //! | `pulse` | when a connection counts as dead | none |
 //! | `protocol` | requests and answers | none |
@@ -23,10 +25,11 @@ mod hall;
 mod job;
 mod protocol;
 mod pulse;
+mod regroup;
 mod server;
 mod session;
 mod wire;
 
 pub use client::{Client, Event};
-pub use protocol::{Member, Ranks, Registered, Registration};
+pub use protocol::{After, Member, Ranks, Registered, Registration, Terms};
 pub use server::{Options, Server};

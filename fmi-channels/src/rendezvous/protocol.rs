@@ -49,6 +49,46 @@ pub struct Registration {
     pub machine: String,
     /// How many arbiters (threads) its ranks are spread over.
     pub threads: u32,
+    /// Of a process that rejoins: where it was before. Its ranks are those that it had there;
+    /// `ranks` counts for nothing.
+    pub after: Option<After>,
+    /// What it asks for should the group form anew.
+    pub terms: Terms,
+}
+
+/// A place in a broken epoch, whose process takes part in the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct After {
+    pub(super) epoch: u32,
+    pub(super) process: u32,
+    /// The rank that it lost, should the rendezvous not know: one that cannot be reached.
+    pub(super) lost: Option<(u32, Cause)>,
+}
+
+impl After {
+    /// The place of process `process` of epoch `epoch`, which lost a rank of another process.
+    #[must_use]
+    pub fn new(epoch: u32, process: u32, lost: Option<(u32, Reason)>) -> Self {
+        Self { epoch, process, lost: lost.map(|(rank, reason)| (rank, reason.into())) }
+    }
+}
+
+/// What a process asks for when a broken group forms anew. Of all that come, the most demanding
+/// terms hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// How long survivors wait for replacements.
+    pub grace: Duration,
+    /// How long they wait for other members that live but do not rejoin.
+    pub patience: Duration,
+    /// With fewer ranks they do not go on.
+    pub min_size: u32,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(5), patience: Duration::from_secs(30), min_size: 1 }
+    }
 }
 
 /// The rendezvous' answer to a registration.
@@ -60,9 +100,10 @@ pub struct Registered {
     pub epoch: u32,
     /// How often ranks of this process had been registered, and lost, before.
     pub incarnation: u16,
-    /// The ranks of this process, in the order given, or ascending when numbered here.
+    /// The ranks of this process, in the order given, or ascending when numbered here. In a job
+    /// that forms anew they may become lower: what holds is in the list of the members.
     pub ranks: Vec<u32>,
-    /// How many ranks the job has.
+    /// How many ranks the job has when all have come.
     pub size: u32,
     /// This process' IP address as the rendezvous sees it.
     pub observed: IpAddr,
@@ -157,8 +198,28 @@ pub(super) enum Refusal {
     JobFull { size: u32, free: u32, wanted: u32 },
     #[error("a job and a process have at least one rank")]
     NoRanks,
+    #[error(
+        "the job goes on with {size} of its {full} ranks and takes no others until a rank is lost: \
+         raise deadlines.grace if replacements take longer to start"
+    )]
+    GoesOn { size: u32, full: u32 },
+    #[error("no rejoin: {0}")]
+    Rejoin(RejoinRefusal),
     #[error("too many {what}: this rendezvous takes at most {limit}")]
     Limit { what: Limit, limit: u64 },
+}
+
+/// Why a process cannot rejoin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub(super) enum RejoinRefusal {
+    #[error("no rank is lost")]
+    NotBroken,
+    #[error("the next epoch has begun")]
+    Late,
+    #[error("this process has rejoined already")]
+    Twice,
+    #[error("this process is not in epoch {epoch}")]
+    Forgotten { epoch: u32 },
 }
 
 /// What a rendezvous has a limit for.
@@ -294,6 +355,8 @@ mod tests {
             addresses: vec![("tcp".to_owned(), "10.0.0.1:9".to_owned())],
             machine: "m".to_owned(),
             threads: 2,
+            after: Some(After::new(7, 1, Some((2, Reason::Unreachable("far".to_owned()))))),
+            terms: Terms::default(),
         }
     }
 

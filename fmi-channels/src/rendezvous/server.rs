@@ -153,12 +153,20 @@ struct Floor {
 impl Floor {
     fn depart(&mut self, ticket: Ticket, how: Departure) {
         let news = self.hall.depart(ticket, how);
+        self.ring_stirred();
         if self.hall.job(ticket).is_none() {
             if self.bells.remove(&ticket.epoch).is_some() {
                 info!(epoch = ticket.epoch, "job has ended");
             }
         } else if news {
             self.ring(ticket.epoch);
+        }
+    }
+
+    /// Rings for all that a step of the hall concerned.
+    fn ring_stirred(&mut self) {
+        for epoch in self.hall.stirred() {
+            self.ring(epoch);
         }
     }
 
@@ -311,15 +319,15 @@ async fn admit(
     let size = registration.size;
     let entered = {
         let mut floor = shared.floor.lock();
-        floor.hall.register(registration).map(|(ticket, admitted)| {
+        let entered = floor.hall.register(registration, Instant::now());
+        let entered = entered.map(|(ticket, admitted)| {
             let bell = floor.bells.entry(ticket.epoch).or_default().subscribe();
-            let size = floor.hall.job(ticket).map_or(0, |job| job.size());
+            let size = floor.hall.job(ticket).map_or(0, |job| job.full());
             let complete = floor.hall.job(ticket).is_some_and(|job| job.is_complete());
-            if complete {
-                floor.ring(ticket.epoch);
-            }
             (ticket, admitted, bell, size, complete)
-        })
+        });
+        floor.ring_stirred();
+        entered
     };
     let (ticket, admitted, bell, size, complete) = match entered {
         Ok(entered) => entered,
@@ -363,6 +371,8 @@ async fn attend(
     let mut cursor = 0;
     // Whether to look into the log, and from when on.
     let (mut look, mut quiet_until) = (true, Instant::now());
+    // When the job, if it forms anew, goes on with those who are there.
+    let mut due = None;
     let end = loop {
         // Bytes that came along with the registration are here before the first read.
         if let Err(end) = requests(&mut seat, &mut inbox, &mut outbox) {
@@ -372,10 +382,17 @@ async fn attend(
         if look && outbox.is_empty() && now >= quiet_until {
             look = false;
             let population = collect(&seat, &mut cursor, &mut outbox);
+            due = seat.shared.floor.lock().hall.due(seat.ticket);
             let pace = PACE * u32::try_from(population).unwrap_or(u32::MAX);
             if pace > NO_PACE {
                 quiet_until = now + pace;
             }
+        }
+        if due.is_some_and(|due| due <= now) {
+            let mut floor = seat.shared.floor.lock();
+            floor.hall.expire(seat.ticket, now);
+            floor.ring_stirred();
+            due = floor.hall.due(seat.ticket);
         }
         if !outbox.is_empty() {
             pulse.waiting(now);
@@ -396,7 +413,7 @@ async fn attend(
             // The bell outlives the seat: a job ends only when its last process has departed.
             _ = seat.bell.changed(), if !look => look = true,
             _ = closing.wait_for(|closing| *closing) => break End::Closing,
-            () = sleep_until(wake.into()) => match pulse.check(Instant::now()) {
+            () = sleep_until(due.map_or(wake, |due| due.min(wake)).into()) => match pulse.check(Instant::now()) {
                 Some(Death::Silent) => break End::Silent(silent),
                 Some(Death::Stalled) => break End::Stalled(silent),
                 None => {}

@@ -35,9 +35,14 @@ async fn two_processes_with_one_rank() {
         let two = bed.join(given("app", 3, &[0, 2])).await.unwrap();
         one.complete().await.unwrap();
         assert_eq!(bed.join(given("app", 3, &[1])).await.unwrap_err(), taken);
-        // And when the rank's process is gone from the complete job.
+        // When its process is gone from the complete job, the rank is free in the next epoch,
+        // and only that one.
         drop(one);
         assert!(matches!(event(&two).await, Some(Event::Gone { .. })));
+        let other = Error::RankTaken { rank: 2, job: "app".to_owned() };
+        assert_eq!(bed.join(given("app", 3, &[2])).await.unwrap_err(), other);
+        let next = bed.join(given("app", 3, &[1])).await.unwrap();
+        assert_ne!(next.registered().epoch, two.registered().epoch);
         assert_eq!(bed.join(given("app", 3, &[1])).await.unwrap_err(), taken);
     })
     .await;

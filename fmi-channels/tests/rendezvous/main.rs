@@ -11,7 +11,7 @@ use std::time::Duration;
 use fmi_actors::{Result, codec};
 use fmi_channels::{
     handshake::{self, Purpose, Token},
-    rendezvous::{Client, Event, Options, Ranks, Registration, Server},
+    rendezvous::{Client, Event, Options, Ranks, Registration, Server, Terms},
 };
 use tokio::{io::AsyncReadExt, net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
 
@@ -64,6 +64,8 @@ fn given(job: &str, size: u32, ranks: &[u32]) -> Registration {
         addresses: vec![("tcp".to_owned(), format!("127.0.0.1:{}", 5000 + ranks[0]))],
         machine: "here".to_owned(),
         threads: 1,
+        after: None,
+        terms: Terms::default(),
     }
 }
 

@@ -21,8 +21,8 @@ impl OpChoice {
 
 impl ValueEnum for OpChoice {
     fn value_variants<'a>() -> &'a [Self] {
-        const VARIANTS: [OpChoice; 9] = {
-            let mut variants = [OpChoice::All; 9];
+        const VARIANTS: [OpChoice; Op::ALL.len() + 1] = {
+            let mut variants = [OpChoice::All; Op::ALL.len() + 1];
             let mut at = 0;
             while at < Op::ALL.len() {
                 variants[at + 1] = OpChoice::One(Op::ALL[at]);
@@ -42,15 +42,19 @@ impl ValueEnum for OpChoice {
 }
 
 impl Op {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Pingpong,
         Self::Barrier,
         Self::Bcast,
         Self::Gather,
         Self::Scatter,
+        Self::Allgather,
+        Self::Alltoall,
         Self::Reduce,
         Self::Allreduce,
+        Self::ReduceScatter,
         Self::Scan,
+        Self::Exscan,
     ];
 
     /// As on the command line and in JSON.
@@ -61,9 +65,13 @@ impl Op {
             Self::Bcast => "bcast",
             Self::Gather => "gather",
             Self::Scatter => "scatter",
+            Self::Allgather => "allgather",
+            Self::Alltoall => "alltoall",
             Self::Reduce => "reduce",
             Self::Allreduce => "allreduce",
+            Self::ReduceScatter => "reduce_scatter",
             Self::Scan => "scan",
+            Self::Exscan => "exscan",
         }
     }
 }

@@ -78,14 +78,26 @@ async fn measure(comm: &Communicator, case: Case, budget: Budget) -> Result<Vec<
         Op::Bcast => with_data!(bytes, value => bcast(comm, budget, value).await),
         Op::Gather => with_data!(bytes, value => gather(comm, budget, value).await),
         Op::Scatter => with_data!(bytes, value => scatter(comm, budget, value).await),
+        Op::Allgather => with_data!(bytes, value => allgather(comm, budget, value).await),
+        Op::Alltoall => with_data!(share(bytes, comm), value => {
+            alltoall(comm, budget, value).await
+        }),
         Op::Reduce => with_numbers!(bytes, value => {
             operations(comm, budget, value, async |v| comm.reduce(v, op::sum(), 0).await, |r| r).await
         }),
         Op::Allreduce => with_numbers!(bytes, value => {
             operations(comm, budget, value, async |v| comm.allreduce(v, op::sum()).await, Some).await
         }),
+        Op::ReduceScatter => with_numbers!(share(bytes, comm), value => {
+            let values = vec![value; comm.size()];
+            let call = async |v| comm.reduce_scatter(v, op::sum()).await;
+            operations(comm, budget, values, call, |_| None).await
+        }),
         Op::Scan => with_numbers!(bytes, value => {
             operations(comm, budget, value, async |v| comm.scan(v, op::sum()).await, Some).await
+        }),
+        Op::Exscan => with_numbers!(bytes, value => {
+            operations(comm, budget, value, async |v| comm.exscan(v, op::sum()).await, |r| r).await
         }),
     }
 }
@@ -145,6 +157,28 @@ async fn scatter<T: Message + Clone>(
 ) -> Result<Vec<f64>> {
     let template = (comm.rank() == 0).then(|| vec![template; comm.size()]);
     operations(comm, budget, template, async |values| comm.scatter(values, 0).await, |_| None).await
+}
+
+async fn allgather<T: Message + Clone>(
+    comm: &Communicator,
+    budget: Budget,
+    template: T,
+) -> Result<Vec<f64>> {
+    operations(comm, budget, template, async |value| comm.allgather(value).await, |_| None).await
+}
+
+async fn alltoall<T: Message + Clone>(
+    comm: &Communicator,
+    budget: Budget,
+    template: T,
+) -> Result<Vec<f64>> {
+    let values = vec![template; comm.size()];
+    operations(comm, budget, values, async |values| comm.alltoall(values).await, Some).await
+}
+
+/// Bytes of one block where the bytes of a case are those of one for each rank.
+fn share(bytes: usize, comm: &Communicator) -> usize {
+    bytes / comm.size()
 }
 
 fn row(plan: &Plan, case: Case, samples: Vec<f64>) -> Row {

@@ -73,16 +73,20 @@ threads are those of each process that run ranks; a megabyte is 10^6 bytes.";
 
 /// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum Op {
     Pingpong,
     Barrier,
     Bcast,
     Gather,
     Scatter,
+    Allgather,
+    Alltoall,
     Reduce,
     Allreduce,
+    ReduceScatter,
     Scan,
+    Exscan,
 }
 
 /// Where ranks live.

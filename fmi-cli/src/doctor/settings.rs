@@ -4,7 +4,7 @@ use super::Finding;
 use fmi::{Config, Error};
 use fmi_channels::{
     handshake::Token,
-    rendezvous::{Client, Ranks, Registration},
+    rendezvous::{Client, Ranks, Registration, Terms},
 };
 use std::{
     path::Path,
@@ -88,6 +88,8 @@ async fn visit(url: &str, token: &Token) -> fmi::Result<()> {
         addresses: Vec::new(),
         machine: "doctor".to_owned(),
         threads: 1,
+        after: None,
+        terms: Terms::default(),
     };
     let client = Client::connect(url, token, registration, PATIENCE).await?;
     client.complete().await?;

@@ -1,253 +1,161 @@
-//! All algorithms by name.
+//! What an algorithm is, and all of them by name.
 
-use super::check::{Check, CheckError, Contract, Report};
-use super::{Collective, Demand, Steps};
-use super::{allreduce, barrier, bcast, gather, reduce, scan, scatter};
+use super::{Collective, Demand, Steps, check};
 use std::fmt;
 
-/// An algorithm for a collective.
+/// An algorithm for a collective: how each rank's steps are made, and what it claims to cost.
 ///
-/// The number of a variant is its code on the wire; it never changes.
+/// Each file of a collective has one, named `ALGORITHM`. Yours are as good: fill in the fields,
+/// [`check`](Self::check) it, and give it to `Communicator::using`.
+///
+/// ```
+/// use fmi_collectives::plan::{Algorithm, Collective, Demand, Shape, Step};
+///
+/// /// The root sends to everybody.
+/// const STAR: Algorithm = Algorithm {
+///     collective: Collective::Bcast,
+///     name: "star",
+///     demand: Demand::Ordered,
+///     cut: None,
+///     shared: false,
+///     steps: |rank, Shape { size, root, .. }| {
+///         let others = (0..size).filter(move |rank| *rank != root);
+///         if rank == root {
+///             Box::new(others.map(|other| Step::send(other, 0)))
+///         } else {
+///             Box::new(std::iter::once(Step::recv(root, 0)))
+///         }
+///     },
+///     rounds: |shape| shape.size - 1,
+///     sent: |shape| shape.size - 1,
+/// };
+///
+/// for size in 1..=64 {
+///     for root in 0..size {
+///         STAR.check(Shape::of(size).rooted(root))?;
+///     }
+/// }
+/// # Ok::<(), fmi_collectives::plan::check::CheckError>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Algorithm {
+    /// What it is an algorithm for.
+    pub collective: Collective,
+    /// Its name among those of its collective: `"ring"`.
+    pub name: &'static str,
+    /// The strongest demand of an operation that it meets. An algorithm that combines nothing
+    /// meets all.
+    pub demand: Demand,
+    /// Into how many pieces it cuts each value, if it has to; values that are not vectors of
+    /// numbers cannot be cut.
+    pub cut: Option<fn(Shape) -> usize>,
+    /// Publishes and fetches: for ranks that share memory (or a store).
+    pub shared: bool,
+    /// One rank's steps, lazily. The rank is below the size.
+    pub steps: fn(usize, Shape) -> Steps,
+    /// How many rounds it takes, exactly; see [`Report::rounds`](check::Report::rounds).
+    pub rounds: fn(Shape) -> usize,
+    /// How many blocks the rank that sends most sends, exactly.
+    pub sent: fn(Shape) -> usize,
+}
+
+/// What all ranks know of a call when they make their plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Algorithm {
-    /// [`barrier::dissemination`]
-    BarrierDissemination = 0,
-    /// [`bcast::binomial`]
-    BcastBinomial = 1,
-    /// [`gather::binomial`]
-    GatherBinomial = 2,
-    /// [`scatter::binomial`]
-    ScatterBinomial = 3,
-    /// [`reduce::contiguous_tree`]
-    ReduceContiguousTree = 4,
-    /// [`reduce::chain`]
-    ReduceChain = 5,
-    /// [`allreduce::recursive_doubling`]
-    AllreduceRecursiveDoubling = 6,
-    /// [`allreduce::reduce_bcast`]
-    AllreduceReduceBcast = 7,
-    /// [`scan::hillis_steele`]
-    ScanHillisSteele = 8,
-    /// [`scan::chain`]
-    ScanChain = 9,
+pub struct Shape {
+    /// How many ranks there are, at least 1.
+    pub size: usize,
+    /// The root, 0 where there is none. Below the size.
+    pub root: usize,
+    /// Into how many chunks a pipeline cuts the value, at least 1.
+    pub chunks: usize,
+}
+
+impl Shape {
+    /// Without a root, in one chunk.
+    #[must_use]
+    pub const fn of(size: usize) -> Self {
+        Self { size, root: 0, chunks: 1 }
+    }
+
+    /// With this root.
+    #[must_use]
+    pub const fn rooted(self, root: usize) -> Self {
+        Self { root, ..self }
+    }
+
+    /// In so many chunks.
+    #[must_use]
+    pub const fn chunked(self, chunks: usize) -> Self {
+        Self { chunks, ..self }
+    }
 }
 
 impl Algorithm {
-    /// All of them, in the order of their codes.
-    pub const ALL: &[Self] = &[
-        Self::BarrierDissemination,
-        Self::BcastBinomial,
-        Self::GatherBinomial,
-        Self::ScatterBinomial,
-        Self::ReduceContiguousTree,
-        Self::ReduceChain,
-        Self::AllreduceRecursiveDoubling,
-        Self::AllreduceReduceBcast,
-        Self::ScanHillisSteele,
-        Self::ScanChain,
-    ];
-
-    /// One rank's steps. Collectives without a root do not look at it.
-    pub fn steps(self, rank: usize, size: usize, root: usize) -> Steps {
-        match self {
-            Self::BarrierDissemination => Box::new(barrier::dissemination::plan(rank, size)),
-            Self::BcastBinomial => Box::new(bcast::binomial::plan(rank, size, root)),
-            Self::GatherBinomial => Box::new(gather::binomial::plan(rank, size, root)),
-            Self::ScatterBinomial => Box::new(scatter::binomial::plan(rank, size, root)),
-            Self::ReduceContiguousTree => Box::new(reduce::contiguous_tree::plan(rank, size, root)),
-            Self::ReduceChain => Box::new(reduce::chain::plan(rank, size, root)),
-            Self::AllreduceRecursiveDoubling => {
-                Box::new(allreduce::recursive_doubling::plan(rank, size))
-            }
-            Self::AllreduceReduceBcast => Box::new(allreduce::reduce_bcast::plan(rank, size)),
-            Self::ScanHillisSteele => Box::new(scan::hillis_steele::plan(rank, size)),
-            Self::ScanChain => Box::new(scan::chain::plan(rank, size)),
-        }
+    /// The algorithm of the library with this name: `"allreduce/ring"`.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        Self::all().find(|algorithm| algorithm.to_string() == name)
     }
 
-    /// How many rounds it takes, exactly; see [`Report::rounds`].
-    pub fn rounds(self, size: usize, root: usize) -> usize {
-        match self {
-            Self::BarrierDissemination => barrier::dissemination::rounds(size),
-            Self::BcastBinomial => bcast::binomial::rounds(size),
-            Self::GatherBinomial => gather::binomial::rounds(size),
-            Self::ScatterBinomial => scatter::binomial::rounds(size),
-            Self::ReduceContiguousTree => reduce::contiguous_tree::rounds(size),
-            Self::ReduceChain => reduce::chain::rounds(size, root),
-            Self::AllreduceRecursiveDoubling => allreduce::recursive_doubling::rounds(size),
-            Self::AllreduceReduceBcast => allreduce::reduce_bcast::rounds(size),
-            Self::ScanHillisSteele => scan::hillis_steele::rounds(size),
-            Self::ScanChain => scan::chain::rounds(size),
-        }
+    /// Those of the library.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        Collective::ALL.iter().flat_map(|collective| collective.algorithms()).copied()
     }
 
-    /// Collective and algorithm: `"allreduce/recursive_doubling"`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BarrierDissemination => "barrier/dissemination",
-            Self::BcastBinomial => "bcast/binomial",
-            Self::GatherBinomial => "gather/binomial",
-            Self::ScatterBinomial => "scatter/binomial",
-            Self::ReduceContiguousTree => "reduce/contiguous_tree",
-            Self::ReduceChain => "reduce/chain",
-            Self::AllreduceRecursiveDoubling => "allreduce/recursive_doubling",
-            Self::AllreduceReduceBcast => "allreduce/reduce_bcast",
-            Self::ScanHillisSteele => "scan/hillis_steele",
-            Self::ScanChain => "scan/chain",
-        }
+    /// Its number on the wire: a hash of its name, never 0 and never `u32::MAX`.
+    #[must_use]
+    pub fn code(&self) -> u32 {
+        let name = [self.collective.name(), "/", self.name];
+        let bytes = name.into_iter().flat_map(str::bytes);
+        let hash = bytes
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
+        hash.clamp(1, u32::MAX - 1)
     }
 
-    /// What it is an algorithm for.
-    pub fn collective(self) -> Collective {
-        match self {
-            Self::BarrierDissemination => Collective::Barrier,
-            Self::BcastBinomial => Collective::Bcast,
-            Self::GatherBinomial => Collective::Gather,
-            Self::ScatterBinomial => Collective::Scatter,
-            Self::ReduceContiguousTree | Self::ReduceChain => Collective::Reduce,
-            Self::AllreduceRecursiveDoubling | Self::AllreduceReduceBcast => Collective::Allreduce,
-            Self::ScanHillisSteele | Self::ScanChain => Collective::Scan,
-        }
+    /// The algorithm of the library with this number.
+    #[must_use]
+    pub fn from_code(code: u32) -> Option<&'static Self> {
+        Self::all().find(|algorithm| algorithm.code() == code)
     }
 
-    /// The strongest demand that it meets. An algorithm that combines nothing meets all.
-    pub fn demand(self) -> Demand {
-        match self {
-            Self::ReduceContiguousTree
-            | Self::AllreduceRecursiveDoubling
-            | Self::ScanHillisSteele => Demand::Associative,
-            _ => Demand::Ordered,
-        }
+    /// How many pieces each value is cut into.
+    #[must_use]
+    pub fn pieces(&self, shape: Shape) -> usize {
+        self.cut.map_or(1, |cut| cut(shape))
     }
 
-    /// What it promises, for the checker.
-    pub fn contract(self, root: usize) -> Contract {
-        let demand = self.demand();
-        match self.collective() {
-            Collective::Barrier => Contract::Barrier,
-            Collective::Bcast => Contract::Bcast { root },
-            Collective::Gather => Contract::Gather { root },
-            Collective::Scatter => Contract::Scatter { root },
-            Collective::Reduce => Contract::Reduce { root, demand },
-            Collective::Allreduce => Contract::Allreduce { demand },
-            Collective::Scan => Contract::Scan { demand },
-        }
+    /// How many blocks a workspace has.
+    #[must_use]
+    pub fn blocks(&self, shape: Shape) -> usize {
+        self.collective.blocks(shape.size, self.pieces(shape))
     }
 
-    /// Checks that it keeps its contract, in the rounds that it claims.
+    /// Checks that it does what its collective promises, at the cost that it claims.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(self, size: usize, root: usize) -> Result<Report, CheckError> {
-        Check::new(self.contract(root), size)
-            .rounds(self.rounds(size, root))
-            .run(|rank| self.steps(rank, size, root))
-    }
-
-    /// Its number on the wire.
-    pub fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// The algorithm with this number, if there is one.
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(code)).copied()
+    pub fn check(&self, shape: Shape) -> Result<check::Report, check::CheckError> {
+        check::Check::of(self, shape).run(|rank| (self.steps)(rank, shape))
     }
 }
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        write!(f, "{}/{}", self.collective, self.name)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::{Side, Step};
-    use super::*;
-
-    #[test]
-    fn every_size_to_64_and_every_root() {
-        for &algorithm in Algorithm::ALL {
-            for size in 1..=64 {
-                check_roots(algorithm, size, 0..size);
-            }
-        }
-    }
-
-    #[test]
-    fn some_large_sizes() {
-        for &algorithm in Algorithm::ALL {
-            for size in [100, 127, 128, 255, 256, 1000] {
-                check_roots(algorithm, size, [0, 1, size / 2 - 1, size / 2, size - 2, size - 1]);
-            }
-        }
-    }
-
-    #[test]
-    fn no_step_can_be_left_out() {
-        for_each_step(|algorithm, plans, size, rank, index| {
-            let mut plans = plans.to_vec();
-            let step = plans[rank].remove(index);
-            let result = Check::new(algorithm.contract(1), size).run(|rank| plans[rank].clone());
-            assert!(result.is_err(), "{algorithm} on {size}: rank {rank} without {step:?}");
-        });
-    }
-
-    #[test]
-    fn no_combination_can_be_turned_around() {
-        for_each_step(|algorithm, plans, size, rank, index| {
-            let mut plans = plans.to_vec();
-            let Step::Combine { side, .. } = &mut plans[rank][index] else { return };
-            *side = if *side == Side::Left { Side::Right } else { Side::Left };
-            let result = Check::new(algorithm.contract(1), size).run(|rank| plans[rank].clone());
-            assert!(
-                matches!(result, Err(CheckError::WrongResult { .. })),
-                "{algorithm} on {size}: step {index} of rank {rank} gives {result:?}"
-            );
-        });
-    }
-
-    #[test]
-    fn codes_lead_back() {
-        for &algorithm in Algorithm::ALL {
-            assert_eq!(Algorithm::from_code(algorithm.code()), Some(algorithm));
-            assert!(algorithm.name().starts_with(algorithm.collective().name()));
-        }
-        assert_eq!(Algorithm::from_code(255), None);
-    }
-
-    fn check_roots(
-        algorithm: Algorithm,
-        size: usize,
-        roots: impl IntoIterator<Item = usize> + Clone,
-    ) {
-        let rooted = matches!(
-            algorithm.collective(),
-            Collective::Bcast | Collective::Gather | Collective::Scatter | Collective::Reduce
-        );
-        for root in roots.into_iter().take(if rooted { usize::MAX } else { 1 }) {
-            match algorithm.check(size, root) {
-                Ok(report) => assert_eq!(report.outbox, 1, "{algorithm} on {size}"),
-                Err(error) => panic!("{algorithm} on {size}, root {root}: {error}"),
-            }
-        }
-    }
-
-    /// Calls `each(algorithm, plans, size, rank, index)` for every step of small plans.
-    fn for_each_step(mut each: impl FnMut(Algorithm, &[Vec<Step>], usize, usize, usize)) {
-        for &algorithm in Algorithm::ALL {
-            for size in 2..=9 {
-                let plans: Vec<Vec<Step>> =
-                    (0..size).map(|rank| algorithm.steps(rank, size, 1).collect()).collect();
-                for rank in 0..size {
-                    for index in 0..plans[rank].len() {
-                        each(algorithm, &plans, size, rank, index);
-                    }
-                }
-            }
-        }
+impl fmt::Debug for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Algorithm({self})")
     }
 }
+
+/// Two are equal if their names are.
+impl PartialEq for Algorithm {
+    fn eq(&self, other: &Self) -> bool {
+        (self.collective, self.name) == (other.collective, other.name)
+    }
+}
+
+impl Eq for Algorithm {}

@@ -12,7 +12,7 @@
 //!   6 5  3
 //! ```
 
-use super::log2_ceil;
+use super::{Blocks, Shape, log2_ceil};
 use std::ops::Range;
 
 /// A binomial tree over all ranks.
@@ -23,6 +23,10 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    pub(super) fn of(shape: Shape) -> Self {
+        Self { size: shape.size, root: shape.root }
+    }
+
     /// The node of a rank.
     pub(super) fn node(self, rank: usize) -> usize {
         // Not (rank + size - root) % size: no division on the way to a message.
@@ -53,6 +57,16 @@ impl Tree {
             0 => 0..self.size,
             _ => node..(node + (1 << node.trailing_zeros())).min(self.size),
         }
+    }
+
+    /// Block `i` of each rank `i` in the subtree.
+    pub(super) fn blocks(self, node: usize) -> Blocks {
+        Blocks::wrapping(self.rank(node), self.subtree(node).len(), 0..self.size)
+    }
+
+    /// How many nodes the largest subtree below the root has, 0 if there is none.
+    pub(super) fn largest_subtree(self) -> usize {
+        self.children(0).map(|child| self.subtree(child).len()).max().unwrap_or(0)
     }
 }
 

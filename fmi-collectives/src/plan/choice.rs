@@ -1,38 +1,288 @@
-//! Which algorithm runs a collective.
+//! Which algorithm runs a collective: a table of rules, the first that applies.
 
-use super::{Algorithm, Collective, Demand};
+use super::{
+    Algorithm, Collective, Demand, Shape, allgather, allreduce, alltoall, barrier, bcast, exscan,
+    gather, reduce, reduce_scatter, scan, scatter,
+};
+use std::{fmt, ops::Range};
 
-/// The algorithm for `collective` under an operation with this demand. Collectives that combine
-/// nothing do not look at the demand.
+/// Bytes of a chunk in a pipeline.
+pub const CHUNK: u64 = 128 << 10;
+/// Chunks that a value is cut into at most.
+const CHUNKS: u64 = 1024;
+const ANY_BYTES: Range<u64> = 0..u64::MAX;
+const ANY_SIZE: Range<usize> = 0..usize::MAX;
+
+/// What all ranks know of a call before it: the answer depends on nothing else, so that all
+/// choose alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// What is called.
+    pub collective: Collective,
+    /// How the operation wants its operands combined; does not matter where nothing is.
+    pub demand: Demand,
+    /// How many ranks there are.
+    pub size: usize,
+    /// Bytes of a value, where it is one that all ranks know.
+    pub bytes: Option<u64>,
+    /// Whether values are vectors of numbers, which can be cut.
+    pub cuttable: bool,
+    /// Whether all ranks live in one process.
+    pub together: bool,
+}
+
+/// The algorithm to run, and into how many chunks a pipeline cuts the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// What to run.
+    pub algorithm: &'static Algorithm,
+    /// At least 1.
+    pub chunks: usize,
+}
+
+/// An algorithm, and when it is to be taken. A rule that asks for a number of bytes does not
+/// apply where ranks do not know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// What to run.
+    pub algorithm: &'static Algorithm,
+    /// For so many ranks.
+    pub size: Range<usize>,
+    /// For values of so many bytes.
+    pub bytes: Range<u64>,
+}
+
+/// Rules in the order in which they are tried.
 ///
-/// The answer depends on nothing else, so that all ranks choose alike.
-pub fn choose(collective: Collective, demand: Demand) -> Algorithm {
-    match (collective, demand) {
-        (Collective::Barrier, _) => Algorithm::BarrierDissemination,
-        (Collective::Bcast, _) => Algorithm::BcastBinomial,
-        (Collective::Gather, _) => Algorithm::GatherBinomial,
-        (Collective::Scatter, _) => Algorithm::ScatterBinomial,
-        (Collective::Reduce, Demand::Ordered) => Algorithm::ReduceChain,
-        (Collective::Reduce, _) => Algorithm::ReduceContiguousTree,
-        (Collective::Allreduce, Demand::Ordered) => Algorithm::AllreduceReduceBcast,
-        (Collective::Allreduce, _) => Algorithm::AllreduceRecursiveDoubling,
-        (Collective::Scan, Demand::Ordered) => Algorithm::ScanChain,
-        (Collective::Scan, _) => Algorithm::ScanHillisSteele,
+/// ```
+/// use fmi_collectives::plan::{Rule, Table, allreduce};
+///
+/// // The ring from 1 MiB on, else what the library would take.
+/// let table = Table::default().prefer(Rule::always(&allreduce::ring::ALGORITHM).from_bytes(1 << 20));
+/// println!("{table}");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    rules: Vec<Rule>,
+}
+
+impl Rule {
+    /// For any number of ranks and bytes.
+    #[must_use]
+    pub const fn always(algorithm: &'static Algorithm) -> Self {
+        Self { algorithm, size: ANY_SIZE, bytes: ANY_BYTES }
     }
+
+    /// For values of at least so many bytes.
+    #[must_use]
+    pub const fn from_bytes(mut self, bytes: u64) -> Self {
+        self.bytes.start = bytes;
+        self
+    }
+
+    /// For values of fewer bytes.
+    #[must_use]
+    pub const fn below_bytes(mut self, bytes: u64) -> Self {
+        self.bytes.end = bytes;
+        self
+    }
+
+    /// For at least so many ranks.
+    #[must_use]
+    pub const fn from_size(mut self, size: usize) -> Self {
+        self.size.start = size;
+        self
+    }
+
+    /// For fewer ranks.
+    #[must_use]
+    pub const fn below_size(mut self, size: usize) -> Self {
+        self.size.end = size;
+        self
+    }
+
+    /// Whether the algorithm may run at all, and is wanted here.
+    fn applies(&self, question: &Question) -> bool {
+        let bytes = match question.bytes {
+            Some(bytes) => self.bytes.contains(&bytes),
+            None => self.bytes == ANY_BYTES,
+        };
+        can_run(self.algorithm, question) && self.size.contains(&question.size) && bytes
+    }
+}
+
+impl Table {
+    /// With a rule that is tried before all others.
+    #[must_use]
+    pub fn prefer(mut self, rule: Rule) -> Self {
+        self.rules.insert(0, rule);
+        self
+    }
+
+    /// In the order in which they are tried.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// An algorithm that a rule names, by its number on the wire.
+    #[must_use]
+    pub fn find(&self, code: u32) -> Option<&'static Algorithm> {
+        self.rules.iter().map(|rule| rule.algorithm).find(|algorithm| algorithm.code() == code)
+    }
+
+    /// The first rule that applies; where none does, the first algorithm that can run.
+    #[must_use]
+    pub fn choose(&self, question: &Question) -> Choice {
+        let rule = self.rules.iter().find(|rule| rule.applies(question));
+        let algorithm = rule.map(|rule| rule.algorithm).or_else(|| {
+            let mut all = question.collective.algorithms().iter().copied();
+            all.find(|algorithm| can_run(algorithm, question))
+        });
+        let algorithm = algorithm.unwrap_or(question.collective.algorithms()[0]);
+        let bytes = question.bytes.filter(|_| question.cuttable);
+        Choice { algorithm, chunks: chunks(bytes.unwrap_or(0)) }
+    }
+}
+
+/// Into how many chunks a pipeline cuts a value.
+#[must_use]
+pub fn chunks(bytes: u64) -> usize {
+    bytes.div_ceil(CHUNK).clamp(1, CHUNKS) as usize
+}
+
+/// Whether an algorithm gives the right result there.
+#[must_use]
+pub fn can_run(algorithm: &Algorithm, question: &Question) -> bool {
+    // A pipeline of one chunk cuts nothing.
+    let whole = algorithm.pieces(Shape::of(question.size)) == 1;
+    let ordered = !question.collective.combines() || algorithm.demand >= question.demand;
+    algorithm.collective == question.collective
+        && ordered
+        && (question.cuttable || whole)
+        && (question.together || !algorithm.shared)
+}
+
+impl Default for Table {
+    /// The library's own.
+    fn default() -> Self {
+        use Rule as R;
+        const LARGE: u64 = 64 << 10;
+        Self {
+            rules: vec![
+                // Within one process.
+                R::always(&barrier::shared::ALGORITHM),
+                R::always(&bcast::shared::ALGORITHM),
+                R::always(&gather::shared::ALGORITHM),
+                R::always(&scatter::shared::ALGORITHM),
+                R::always(&allgather::shared::ALGORITHM),
+                R::always(&alltoall::shared::ALGORITHM),
+                R::always(&reduce::shared::ALGORITHM).below_bytes(LARGE),
+                R::always(&allreduce::shared::ALGORITHM).from_bytes(LARGE),
+                R::always(&allreduce::shared_small::ALGORITHM),
+                R::always(&reduce_scatter::shared::ALGORITHM),
+                // Between processes.
+                R::always(&barrier::dissemination::ALGORITHM),
+                R::always(&bcast::scatter_allgather::ALGORITHM).from_bytes(4 << 20).from_size(8),
+                R::always(&bcast::chain::ALGORITHM).from_bytes(1 << 20).from_size(3),
+                R::always(&bcast::binomial::ALGORITHM),
+                R::always(&gather::binomial::ALGORITHM),
+                R::always(&scatter::binomial::ALGORITHM),
+                R::always(&allgather::ring::ALGORITHM).from_bytes(16 << 10),
+                R::always(&allgather::bruck::ALGORITHM),
+                R::always(&alltoall::bruck::ALGORITHM).below_bytes(256).from_size(8),
+                R::always(&alltoall::pairwise::ALGORITHM),
+                R::always(&reduce::contiguous_tree::ALGORITHM),
+                R::always(&reduce::chain::ALGORITHM),
+                R::always(&allreduce::ring::ALGORITHM).from_bytes(1 << 20).from_size(3),
+                R::always(&allreduce::rabenseifner::ALGORITHM).from_bytes(LARGE).from_size(3),
+                R::always(&allreduce::recursive_doubling::ALGORITHM),
+                R::always(&allreduce::reduce_bcast::ALGORITHM),
+                R::always(&reduce_scatter::recursive_halving::ALGORITHM).below_bytes(LARGE),
+                R::always(&reduce_scatter::pairwise::ALGORITHM),
+                R::always(&scan::hillis_steele::ALGORITHM).below_size(64),
+                R::always(&scan::up_down::ALGORITHM),
+                R::always(&scan::chain::ALGORITHM),
+                R::always(&exscan::hillis_steele::ALGORITHM).below_size(64),
+                R::always(&exscan::up_down::ALGORITHM),
+                R::always(&exscan::chain::ALGORITHM),
+            ],
+        }
+    }
+}
+
+/// One rule a line: algorithm, ranks, bytes.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Rule { algorithm, size, bytes } in &self.rules {
+            write!(f, "{:<34}", algorithm.to_string())?;
+            limits(f, "ranks", size.start as u64, size.end as u64, usize::MAX as u64)?;
+            limits(f, "bytes", bytes.start, bytes.end, u64::MAX)?;
+            writeln!(f, " {}", algorithm.demand)?;
+        }
+        Ok(())
+    }
+}
+
+fn limits(f: &mut fmt::Formatter<'_>, unit: &str, low: u64, high: u64, most: u64) -> fmt::Result {
+    let text = match (low, high) {
+        (0, high) if high == most => format!("any {unit}"),
+        (low, high) if high == most => format!("{unit} ≥ {low}"),
+        (0, high) => format!("{unit} < {high}"),
+        (low, high) => format!("{low} ≤ {unit} < {high}"),
+    };
+    write!(f, "{text:<24}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const DEMANDS: [Demand; 3] = [Demand::Commutative, Demand::Associative, Demand::Ordered];
+
     #[test]
-    fn the_choice_does_what_is_asked() {
+    fn whatever_is_asked_the_answer_can_run() {
+        let table = Table::default();
         for &collective in Collective::ALL {
-            for demand in [Demand::Commutative, Demand::Associative, Demand::Ordered] {
-                let algorithm = choose(collective, demand);
-                assert_eq!(algorithm.collective(), collective);
-                assert!(algorithm.demand() >= demand, "{algorithm} is not {demand}");
+            for demand in DEMANDS {
+                for size in [1, 2, 3, 8, 100] {
+                    for bytes in [None, Some(0), Some(100), Some(1 << 16), Some(1 << 24)] {
+                        for (cuttable, together) in
+                            [(true, true), (true, false), (false, true), (false, false)]
+                        {
+                            let question =
+                                Question { collective, demand, size, bytes, cuttable, together };
+                            let choice = table.choose(&question);
+                            assert!(can_run(choice.algorithm, &question), "{question:?}");
+                        }
+                    }
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_preferred_rule_holds_where_it_applies() {
+        let rule = Rule::always(&allreduce::ring::ALGORITHM).from_bytes(100).below_size(5);
+        let table = Table::default().prefer(rule);
+        let question = Question {
+            collective: Collective::Allreduce,
+            demand: Demand::Commutative,
+            size: 4,
+            bytes: Some(100),
+            cuttable: true,
+            together: false,
+        };
+        let chosen = |question| table.choose(&question).algorithm.name;
+        assert_eq!(chosen(question), "ring");
+        assert_ne!(chosen(Question { bytes: Some(99), ..question }), "ring");
+        assert_ne!(chosen(Question { size: 5, ..question }), "ring");
+        assert_ne!(chosen(Question { cuttable: false, ..question }), "ring");
+        assert_ne!(chosen(Question { demand: Demand::Associative, ..question }), "ring");
+    }
+
+    #[test]
+    fn chunks_are_bounded() {
+        assert_eq!([0, 1, CHUNK, CHUNK + 1, u64::MAX].map(chunks), [1, 1, 1, 2, CHUNKS as usize]);
     }
 }

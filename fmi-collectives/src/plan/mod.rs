@@ -1,42 +1,49 @@
 //! Plans: collectives as plain data.
 //!
 //! A plan is what one rank does in a collective: an iterator of [`Step`]s, made lazily and without
-//! I/O from the rank, the size and, where there is one, the root. The executor runs it, the
-//! [checker](check) proves it, for every size and root.
+//! I/O from the rank and the [`Shape`] of the call. The executor runs it, the [checker](check)
+//! proves it, for every size and root.
 //!
-//! Each collective is a module, each algorithm one small file in it, with `plan` and `rounds`.
-//! All of them take any size from 1 and any root; rank and root are below the size.
-//! [`Algorithm`] names them at run time, [`choose`] picks one.
+//! Each collective is a module, each algorithm one small file in it, with `plan` and `ALGORITHM`.
+//! All of them take any size from 1 and any root. A [`Collective`] lists its algorithms,
+//! [`Algorithm::find`] knows them by name, [`choose`] picks one.
 //!
 //! ```
-//! use fmi_collectives::plan::{Step, bcast::binomial};
+//! use fmi_collectives::plan::{Algorithm, Shape, Step, bcast::binomial};
 //!
-//! let steps: Vec<Step> = binomial::plan(2, 4, 0).collect();
-//! assert_eq!(steps, [
-//!     Step::Recv { from: 0, blocks: 0..1 },
-//!     Step::Send { to: 3, blocks: 0..1 },
-//! ]);
+//! let steps: Vec<Step> = binomial::plan(2, Shape::of(4)).collect();
+//! assert_eq!(steps, [Step::recv(0, 0), Step::send(3, 0)]);
+//!
+//! let binomial = Algorithm::find("bcast/binomial").unwrap();
+//! assert_eq!((binomial.rounds)(Shape::of(1000)), 10);
 //! ```
 
+pub mod allgather;
 pub mod allreduce;
+pub mod alltoall;
 pub mod barrier;
 pub mod bcast;
 pub mod check;
+pub mod exscan;
 pub mod gather;
 pub mod reduce;
+pub mod reduce_scatter;
 pub mod scan;
 pub mod scatter;
 
 mod algorithm;
 mod binomial;
+mod blocks;
 mod choice;
 mod collective;
+mod fold;
 mod step;
 
-pub use algorithm::Algorithm;
-pub use choice::choose;
+pub use algorithm::{Algorithm, Shape};
+pub use blocks::Blocks;
+pub use choice::{CHUNK, Choice, Question, Rule, Table, can_run, chunks};
 pub use collective::{Collective, Demand};
-pub use step::{Side, Step, Steps};
+pub use step::{Action, Side, Step, Steps, Tier};
 
 /// ⌈log₂ n⌉ for n ≥ 1: how often 1 must be doubled to reach n.
 fn log2_ceil(n: usize) -> usize {

@@ -1,5 +1,23 @@
 //! Allreduce: every rank gets the combination of all ranks' values, the same bits everywhere.
-//! One block.
+//! One block, or one a piece.
 
+pub mod chain;
+pub mod rabenseifner;
 pub mod recursive_doubling;
 pub mod reduce_bcast;
+pub mod ring;
+pub mod shared;
+pub mod shared_small;
+
+use crate::plan::Algorithm;
+
+/// All for an allreduce.
+pub const ALGORITHMS: &[&Algorithm] = &[
+    &recursive_doubling::ALGORITHM,
+    &rabenseifner::ALGORITHM,
+    &ring::ALGORITHM,
+    &reduce_bcast::ALGORITHM,
+    &chain::ALGORITHM,
+    &shared_small::ALGORITHM,
+    &shared::ALGORITHM,
+];

@@ -2,73 +2,77 @@
 //! where n is a power of two; else ⌊log₂ n⌋ + 2 rounds, and the busiest rank sends one S more.
 //! Thakur, Rabenseifner & Gropp 2005.
 
-use crate::plan::{Side, Step};
+use crate::plan::{
+    Algorithm, Collective, Demand, Shape, Side, Step,
+    fold::{Fold, Role},
+};
+
+/// This [module](self).
+pub const ALGORITHM: Algorithm = Algorithm {
+    collective: Collective::Allreduce,
+    name: "recursive_doubling",
+    demand: Demand::Associative,
+    cut: None,
+    shared: false,
+    steps: |rank, shape| Box::new(plan(rank, shape)),
+    rounds: |shape| {
+        let fold = Fold::of(shape.size);
+        fold.levels() + if fold.is_uneven() { 2 } else { 0 }
+    },
+    sent: |shape| {
+        let fold = Fold::of(shape.size);
+        fold.levels() + usize::from(fold.is_uneven())
+    },
+};
 
 /// Neighbours in groups of 1, 2, 4… exchange what they have and combine it, lower ranks on the
 /// left. Both sides compute the same, so that all ranks end with the same bracketing.
 ///
 /// Where n is not a power of two, the first ranks join in pairs before, until a power of two is
-/// left, and the lower one acts for both. It has to be neighbours that join: then every group is a
-/// contiguous range of ranks and the order is kept.
-pub fn plan(rank: usize, size: usize) -> impl Iterator<Item = Step> + Send + 'static {
-    let actors = 1_usize << size.ilog2();
-    let pairs = size - actors;
-    let paired = rank < 2 * pairs;
-    let acts = !paired || rank.is_multiple_of(2);
-
-    let (join, part) = match (paired, acts) {
-        (false, _) => (None, None),
-        (true, true) => (
-            Some(Step::Combine { from: rank + 1, block: 0, side: Side::Right }),
-            Some(Step::Send { to: rank + 1, blocks: 0..1 }),
-        ),
-        (true, false) => (
-            Some(Step::Send { to: rank - 1, blocks: 0..1 }),
-            Some(Step::Recv { from: rank - 1, blocks: 0..1 }),
-        ),
+/// left, and the lower one acts for both.
+pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
+    let fold = Fold::of(shape.size);
+    let role = fold.role(rank);
+    let (join, part) = match role {
+        Role::Single { .. } => (None, None),
+        Role::Lower { .. } => {
+            (Some(Step::combine(rank + 1, 0, Side::Right)), Some(Step::send(rank + 1, 0)))
+        }
+        Role::Upper => (Some(Step::send(rank - 1, 0)), Some(Step::recv(rank - 1, 0))),
     };
-
-    let actor = if paired { rank / 2 } else { rank - pairs };
-    let rank_of = move |actor: usize| if actor < pairs { 2 * actor } else { actor + pairs };
-    let exchanges = (0..if acts { actors.ilog2() } else { 0 }).flat_map(move |level| {
-        let peer = rank_of(actor ^ (1 << level));
-        let side = if peer < rank { Side::Left } else { Side::Right };
-        [Step::Send { to: peer, blocks: 0..1 }, Step::Combine { from: peer, block: 0, side }]
+    let exchanges = role.actor().into_iter().flat_map(move |actor| {
+        (0..fold.levels()).flat_map(move |level| {
+            let peer = fold.rank_of(actor ^ 1 << level);
+            let side = if peer < rank { Side::Left } else { Side::Right };
+            [Step::send(peer, 0), Step::combine(peer, 0, side)]
+        })
     });
-
     join.into_iter().chain(exchanges).chain(part)
-}
-
-/// log₂ n, or ⌊log₂ n⌋ + 2 where n is not a power of two
-pub fn rounds(size: usize) -> usize {
-    size.ilog2() as usize + if size.is_power_of_two() { 0 } else { 2 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Algorithm;
 
     #[test]
-    fn messages_and_bytes_are_as_claimed() {
+    fn messages_are_as_claimed() {
         for size in 1..=65_usize {
-            let report = Algorithm::AllreduceRecursiveDoubling.check(size, 0).unwrap();
+            let report = ALGORITHM.check(Shape::of(size)).unwrap();
             let (levels, actors) = (size.ilog2() as usize, 1 << size.ilog2());
             assert_eq!(report.messages, actors * levels + 2 * (size - actors));
-            assert_eq!(report.most_sent, levels + usize::from(size != actors));
         }
     }
 
     #[test]
     fn of_three_ranks_the_first_two_join() {
-        let steps: Vec<Step> = plan(0, 3).collect();
+        let steps: Vec<Step> = plan(0, Shape::of(3)).collect();
         assert_eq!(
             steps,
             [
-                Step::Combine { from: 1, block: 0, side: Side::Right },
-                Step::Send { to: 2, blocks: 0..1 },
-                Step::Combine { from: 2, block: 0, side: Side::Right },
-                Step::Send { to: 1, blocks: 0..1 },
+                Step::combine(1, 0, Side::Right),
+                Step::send(2, 0),
+                Step::combine(2, 0, Side::Right),
+                Step::send(1, 0),
             ]
         );
     }

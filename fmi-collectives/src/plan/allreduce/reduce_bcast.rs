@@ -1,30 +1,22 @@
 //! Chain reduce and binomial tree bcast, for ordered operations. n−1 + ⌈log₂ n⌉ rounds, 2(n−1)
 //! messages of S bytes, at most ⌈log₂ n⌉ from one rank.
 
-use crate::plan::{Step, bcast, reduce};
+use crate::plan::{Algorithm, Collective, Demand, Shape, Step, bcast, log2_ceil, reduce};
+
+/// This [module](self).
+pub const ALGORITHM: Algorithm = Algorithm {
+    collective: Collective::Allreduce,
+    name: "reduce_bcast",
+    demand: Demand::Ordered,
+    cut: None,
+    shared: false,
+    steps: |rank, shape| Box::new(plan(rank, shape)),
+    rounds: |shape| shape.size - 1 + log2_ceil(shape.size),
+    sent: |shape| log2_ceil(shape.size),
+};
 
 /// The last rank is root of both, because the left fold ends there.
-pub fn plan(rank: usize, size: usize) -> impl Iterator<Item = Step> + Send + 'static {
-    let last = size - 1;
-    reduce::chain::plan(rank, size, last).chain(bcast::binomial::plan(rank, size, last))
-}
-
-/// n−1 + ⌈log₂ n⌉
-pub fn rounds(size: usize) -> usize {
-    reduce::chain::rounds(size, size - 1) + bcast::binomial::rounds(size)
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::plan::{Algorithm, log2_ceil};
-
-    #[test]
-    fn messages_and_bytes_are_as_claimed() {
-        for size in 1..=65 {
-            let report = Algorithm::AllreduceReduceBcast.check(size, 0).unwrap();
-            assert_eq!(report.rounds, size - 1 + log2_ceil(size));
-            assert_eq!(report.messages, 2 * (size - 1));
-            assert_eq!(report.most_sent, log2_ceil(size));
-        }
-    }
+pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
+    let shape = shape.rooted(shape.size - 1).chunked(1);
+    reduce::chain::plan(rank, shape).chain(bcast::binomial::plan(rank, shape))
 }

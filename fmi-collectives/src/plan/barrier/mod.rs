@@ -1,3 +1,9 @@
-//! Barrier: no rank leaves before all have entered.
+//! Barrier: no rank leaves before all have entered. No blocks.
 
 pub mod dissemination;
+pub mod shared;
+
+use crate::plan::Algorithm;
+
+/// All for a barrier.
+pub const ALGORITHMS: &[&Algorithm] = &[&dissemination::ALGORITHM, &shared::ALGORITHM];

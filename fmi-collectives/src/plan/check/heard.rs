@@ -1,7 +1,7 @@
 //! Which ranks a rank knows to have entered.
 
 /// A set of ranks, one bit each.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Heard {
     words: Vec<u64>,
 }

@@ -1,31 +1,47 @@
 //! The checker: runs a plan on symbols and proves what it does.
 //!
 //! ```
-//! use fmi_collectives::plan::{Demand, allreduce::recursive_doubling};
-//! use fmi_collectives::plan::check::{Check, Contract};
+//! use fmi_collectives::plan::check::{Check, CheckError};
+//! use fmi_collectives::plan::{Collective, Demand, Side, Step};
 //!
-//! let report = Check::new(Contract::Allreduce { demand: Demand::Associative }, 6)
-//!     .rounds(4)
-//!     .run(|rank| recursive_doubling::plan(rank, 6))?;
-//! assert_eq!(report.messages, 12);
-//! # Ok::<(), fmi_collectives::plan::check::CheckError>(())
+//! // A reduce to rank 0 in which everybody sends straight to the root.
+//! let plan = |rank| match rank {
+//!     0 => vec![Step::combine(1, 0, Side::Right), Step::combine(2, 0, Side::Right)],
+//!     _ => vec![Step::send(0, 0)],
+//! };
+//! let check = Check::new(Collective::Reduce, 3).demand(Demand::Ordered);
+//! let report = check.run(plan)?;
+//! assert_eq!((report.rounds, report.messages), (2, 2));
+//!
+//! // The same with the operands turned around.
+//! let error = check.run(|rank| match rank {
+//!     0 => vec![Step::combine(2, 0, Side::Right), Step::combine(1, 0, Side::Right)],
+//!     _ => plan(rank),
+//! });
+//! assert_eq!(
+//!     error.unwrap_err().to_string(),
+//!     "rank 0, block 0: ((0·2)·1) instead of input 0 of ranks 0..3, ordered",
+//! );
+//! # Ok::<(), CheckError>(())
 //! ```
 //!
 //! # What is proved
 //!
-//! For the one size that is checked:
+//! For the one size and root that is checked:
 //!
-//! - *It ends.* Every receive gets a message, every message is received, no ranks wait for each
-//!   other in a cycle.
-//! - *It is right.* Each block that the [`Contract`] names ends as the right symbol: the inputs that
-//!   belong into it, each once, in the order and bracketing that the operation demands. After an
-//!   allreduce all ranks have the same bracketing, hence the same bits. A barrier lets no rank go
-//!   before it has heard, directly or through others, that every rank has entered.
+//! - *It ends.* Every receive gets a message, every message is received, every publication is
+//!   fetched as often as it says, no ranks wait for each other in a cycle.
+//! - *It is right.* Each block that the [`Collective`] names ends as the right symbol: the inputs
+//!   that belong into it, each once, in the order and bracketing that the operation demands. After
+//!   an allreduce all ranks have the same bracketing, hence the same bits. A barrier lets no rank
+//!   go before it has heard, directly or through others, that every rank has entered.
+//! - *It can begin.* Where only the root knows the size of the value, the others receive first.
 //! - *It costs what it claims:* rounds, messages and blocks, counted in the [`Report`].
 //!
 //! One run stands for all. A receive names its sender, messages of a pair keep their order and a
-//! send captures its value, so the ranks are a Kahn process network (Kahn 1974): no timing changes
-//! which message a receive gets, nor whether the plan ends.
+//! send captures its value; a fetch names its publisher, who publishes a block once. So the ranks
+//! are a Kahn process network (Kahn 1974): no timing changes what a rank gets, nor whether the plan
+//! ends.
 //!
 //! A send never waits, hence it makes no difference where a message is until its receive is
 //! reached: the proof holds without any buffer at the receiver, if the sender can keep what it
@@ -36,21 +52,24 @@
 mod contract;
 mod error;
 mod heard;
+mod shelf;
 mod simulation;
 mod terms;
 
-pub use contract::Contract;
-pub use error::CheckError;
+pub use error::{At, CheckError};
 
-use super::Step;
+use super::{Algorithm, Collective, Demand, Shape, Step};
+use contract::Contract;
 use simulation::Simulation;
 
-/// A check to run: what a plan must do, on how many ranks.
+/// A check to run: what a plan must do, on how many ranks, at which cost.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Check {
     contract: Contract,
-    size: usize,
     rounds: Option<usize>,
+    sent: Option<usize>,
+    outbox: Option<usize>,
 }
 
 /// What a right plan costs.
@@ -61,30 +80,77 @@ pub struct Report {
     ///
     /// A message is sent in the round after the last in which its sender sent or received
     /// anything, and received in the same round, or in the one after its receiver's last receipt
-    /// if that is later. The last round in which a message is received is counted.
+    /// if that is later. To publish counts as to send one message, to fetch as to receive one. The
+    /// last round in which a message is received is counted.
     pub rounds: usize,
-    /// Messages of all ranks together.
+    /// Messages of all ranks together, publications not among them.
     pub messages: usize,
-    /// Blocks in these messages.
+    /// Blocks in messages and publications.
     pub blocks: usize,
-    /// Blocks that the rank which sends most sends.
+    /// Blocks that the rank which sends and publishes most does.
     pub most_sent: usize,
-    /// Blocks that the rank which receives most receives.
+    /// Blocks that the rank which receives and fetches most does.
     pub most_received: usize,
     /// How many messages the outbox of every pair of ranks must hold if sends wait while it is
     /// full. At least 1.
     pub outbox: usize,
 }
 
+/// Half of what terms are numbered with; the rest is for combinations.
+const INPUTS_MAX: usize = 1 << 31;
+
 impl Check {
-    /// Of the plan of `size` ranks that must fulfil `contract`.
-    pub fn new(contract: Contract, size: usize) -> Self {
-        Self { contract, size, rounds: None }
+    /// Of a plan for `collective` on `size` ranks. Unless said otherwise, the root is 0, operations
+    /// are [ordered](Demand::Ordered), values are not cut, and no cost is claimed.
+    pub fn new(collective: Collective, size: usize) -> Self {
+        let contract = Contract { collective, demand: Demand::Ordered, size, root: 0, pieces: 1 };
+        Self { contract, rounds: None, sent: None, outbox: None }
     }
 
-    /// The plan must take exactly as many rounds, too; see [`Report::rounds`].
+    /// Of all that an algorithm claims, with one message in each outbox.
+    pub fn of(algorithm: &Algorithm, shape: Shape) -> Self {
+        Self::new(algorithm.collective, shape.size)
+            .demand(algorithm.demand)
+            .root(shape.root)
+            .pieces(algorithm.pieces(shape))
+            .rounds((algorithm.rounds)(shape))
+            .sent((algorithm.sent)(shape))
+            .outbox(1)
+    }
+
+    /// What operations demand; see [`Demand`].
+    pub fn demand(mut self, demand: Demand) -> Self {
+        self.contract.demand = demand;
+        self
+    }
+
+    /// The root, where there is one.
+    pub fn root(mut self, root: usize) -> Self {
+        self.contract.root = root;
+        self
+    }
+
+    /// Into how many pieces each value is cut; piece `p` of value `v` is block `v * pieces + p`.
+    pub fn pieces(mut self, pieces: usize) -> Self {
+        self.contract.pieces = pieces;
+        self
+    }
+
+    /// The plan must take exactly as many rounds; see [`Report::rounds`].
     pub fn rounds(mut self, rounds: usize) -> Self {
         self.rounds = Some(rounds);
+        self
+    }
+
+    /// The rank that sends most must send exactly as many blocks; see [`Report::most_sent`].
+    pub fn sent(mut self, blocks: usize) -> Self {
+        self.sent = Some(blocks);
+        self
+    }
+
+    /// The plan must end if no pair's outbox holds more messages; see [`Report::outbox`].
+    pub fn outbox(mut self, messages: usize) -> Self {
+        self.outbox = Some(messages);
         self
     }
 
@@ -97,206 +163,29 @@ impl Check {
         P: FnMut(usize) -> S,
         S: IntoIterator<Item = Step>,
     {
-        self.contract.check_root(self.size)?;
-        let plans = (0..self.size).map(plan).map(IntoIterator::into_iter);
-        let report = Simulation::new(self.contract, plans).run()?;
-        match self.rounds {
-            Some(expected) if expected != report.rounds => {
-                Err(CheckError::Rounds { expected, found: report.rounds })
-            }
-            _ => Ok(report),
+        let Contract { size, root, .. } = self.contract;
+        if root >= size {
+            return Err(CheckError::NoSuchRoot { root, size });
         }
+        let parts = self.contract.parts();
+        if parts.saturating_mul(size) > INPUTS_MAX {
+            return Err(CheckError::TooLarge { size, parts });
+        }
+        let plans = (0..size).map(plan).map(IntoIterator::into_iter);
+        let report = Simulation::new(self.contract, plans).run()?;
+        let differs = |claim: Option<usize>, found| claim.filter(|expected| *expected != found);
+        if let Some(expected) = self.outbox.filter(|messages| *messages < report.outbox) {
+            return Err(CheckError::Outbox { expected, found: report.outbox });
+        }
+        if let Some(expected) = differs(self.rounds, report.rounds) {
+            return Err(CheckError::Rounds { expected, found: report.rounds });
+        }
+        if let Some(expected) = differs(self.sent, report.most_sent) {
+            return Err(CheckError::Sent { expected, found: report.most_sent });
+        }
+        Ok(report)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Demand, Side};
-    use super::*;
-
-    const REDUCE: Contract = Contract::Reduce { root: 0, demand: Demand::Associative };
-    const ALLREDUCE: Contract = Contract::Allreduce { demand: Demand::Associative };
-
-    fn send(to: usize) -> Step {
-        Step::Send { to, blocks: 0..1 }
-    }
-
-    fn recv(from: usize) -> Step {
-        Step::Recv { from, blocks: 0..1 }
-    }
-
-    fn left(from: usize) -> Step {
-        Step::Combine { from, block: 0, side: Side::Left }
-    }
-
-    fn right(from: usize) -> Step {
-        Step::Combine { from, block: 0, side: Side::Right }
-    }
-
-    fn check<const N: usize>(
-        contract: Contract,
-        plans: [Vec<Step>; N],
-    ) -> Result<Report, CheckError> {
-        Check::new(contract, N).run(|rank| plans[rank].clone())
-    }
-
-    fn wrong(contract: Contract, plans: [Vec<Step>; 3], demand: Demand, found: &str) {
-        let found = found.to_owned();
-        assert_eq!(
-            check(contract, plans),
-            Err(CheckError::WrongResult { rank: 0, block: 0, inputs: 0..3, demand, found })
-        );
-    }
-
-    #[test]
-    fn missing_receive() {
-        let result = check(REDUCE, [vec![right(1)], vec![send(0)], vec![send(0)]]);
-        assert_eq!(result, Err(CheckError::UnmatchedSend { from: 2, to: 0, messages: 1 }));
-    }
-
-    #[test]
-    fn missing_send() {
-        let result = check(REDUCE, [vec![right(1), right(2)], vec![send(0)], vec![]]);
-        assert_eq!(result, Err(CheckError::UnmatchedRecv { rank: 0, from: 2 }));
-    }
-
-    #[test]
-    fn crossing_receives_deadlock() {
-        let result = check(
-            ALLREDUCE,
-            [vec![right(1), send(1)], vec![left(0), send(0), recv(2)], vec![recv(1), send(1)]],
-        );
-        assert_eq!(result, Err(CheckError::Deadlock { cycle: vec![0, 1] }));
-    }
-
-    #[test]
-    fn crossing_sends_do_not() {
-        let report = check(ALLREDUCE, [vec![send(1), right(1)], vec![send(0), left(0)]]).unwrap();
-        assert_eq!((report.rounds, report.outbox), (1, 1));
-    }
-
-    #[test]
-    fn a_deadlock_of_full_outboxes_asks_for_larger_ones() {
-        let twice = |peer| [send(peer), send(peer), recv(peer), recv(peer)];
-        let plans = [0, 1].map(|rank| {
-            let peer = 1 - rank;
-            let combine = if rank == 0 { right(peer) } else { left(peer) };
-            [send(peer), combine].into_iter().chain(twice(peer)).collect()
-        });
-        assert_eq!(check(ALLREDUCE, plans).unwrap().outbox, 2);
-    }
-
-    #[test]
-    fn wrong_order() {
-        let plans = [vec![right(2), right(1)], vec![send(0)], vec![send(0)]];
-        wrong(REDUCE, plans.clone(), Demand::Associative, "((0·2)·1)");
-        let contract = Contract::Reduce { root: 0, demand: Demand::Commutative };
-        assert_eq!(check(contract, plans).unwrap().messages, 2);
-    }
-
-    #[test]
-    fn wrong_bracketing_of_an_ordered_operation() {
-        let plans = [vec![right(1)], vec![right(2), send(0)], vec![send(1)]];
-        let contract = Contract::Reduce { root: 0, demand: Demand::Ordered };
-        wrong(contract, plans.clone(), Demand::Ordered, "(0·(1·2))");
-        assert_eq!(check(REDUCE, plans).unwrap().rounds, 2);
-    }
-
-    #[test]
-    fn input_counted_twice() {
-        let plans = [vec![right(1), right(1), right(2)], vec![send(0), send(0)], vec![send(0)]];
-        let contract = Contract::Reduce { root: 0, demand: Demand::Commutative };
-        wrong(contract, plans, Demand::Commutative, "(((0·1)·1)·2)");
-    }
-
-    #[test]
-    fn input_left_out() {
-        wrong(REDUCE, [vec![right(1)], vec![send(0)], vec![]], Demand::Associative, "(0·1)");
-    }
-
-    #[test]
-    fn different_bits_on_different_ranks() {
-        // Each rank has all operands in order, but rank 2 brackets from the right.
-        let plans = [
-            vec![send(2), right(1), right(2), send(1)],
-            vec![send(0), send(2), recv(0)],
-            vec![send(0), left(1), left(0)],
-        ];
-        assert_eq!(
-            check(ALLREDUCE, plans),
-            Err(CheckError::DifferentBits {
-                rank: 2,
-                found: "(0·(1·2))".to_owned(),
-                rank_0: "((0·1)·2)".to_owned(),
-            })
-        );
-    }
-
-    #[test]
-    fn wrong_round_count() {
-        let result = Check::new(Contract::Bcast { root: 0 }, 3).rounds(1).run(|rank| match rank {
-            0 => vec![send(1), send(2)],
-            _ => vec![recv(0)],
-        });
-        assert_eq!(result, Err(CheckError::Rounds { expected: 1, found: 2 }));
-    }
-
-    #[test]
-    fn a_barrier_that_does_not_hold() {
-        let signal = |to| Step::Send { to, blocks: 0..0 };
-        let wait = |from| Step::Recv { from, blocks: 0..0 };
-        let result =
-            check(Contract::Barrier, [vec![wait(2), signal(1)], vec![wait(0)], vec![signal(0)]]);
-        assert_eq!(result, Err(CheckError::LeavesEarly { rank: 0, other: 1 }));
-    }
-
-    #[test]
-    fn blocks_in_the_wrong_place() {
-        let result = check(
-            Contract::Scatter { root: 1 },
-            [vec![Step::Recv { from: 1, blocks: 1..2 }], vec![Step::Send { to: 0, blocks: 0..1 }]],
-        );
-        assert_eq!(
-            result,
-            Err(CheckError::WrongResult {
-                rank: 0,
-                block: 1,
-                inputs: 0..1,
-                demand: Demand::Ordered,
-                found: "1".to_owned(),
-            })
-        );
-    }
-
-    #[test]
-    fn steps_that_cannot_be_done() {
-        let contract = Contract::Bcast { root: 0 };
-        let first = |step: Step| check(contract, [vec![step], vec![]]);
-        let blocks = |blocks| Step::Send { to: 1, blocks };
-        assert_eq!(first(send(0)), Err(CheckError::BadPeer { rank: 0, peer: 0 }));
-        assert_eq!(first(recv(2)), Err(CheckError::BadPeer { rank: 0, peer: 2 }));
-        assert_eq!(
-            first(blocks(0..2)),
-            Err(CheckError::BadBlocks { rank: 0, blocks: 0..2, available: 1 })
-        );
-        assert_eq!(
-            check(contract, [vec![], vec![send(0)]]),
-            Err(CheckError::EmptyBlock { rank: 1, block: 0 })
-        );
-        assert_eq!(
-            check(contract, [vec![blocks(0..0)], vec![recv(0)]]),
-            Err(CheckError::Length { from: 0, to: 1, sent: 0, expected: 1 })
-        );
-        assert_eq!(
-            check(Contract::Bcast { root: 2 }, [vec![], vec![]]),
-            Err(CheckError::NoSuchRoot { root: 2, size: 2 })
-        );
-    }
-
-    #[test]
-    fn a_plan_without_an_end() {
-        let result = Check::new(Contract::Bcast { root: 0 }, 2)
-            .run(|rank| std::iter::repeat_with(move || if rank == 0 { send(1) } else { recv(0) }));
-        assert!(matches!(result, Err(CheckError::Endless { .. })), "{result:?}");
-    }
-}
+mod tests;

@@ -1,23 +1,35 @@
 //! One run of a plan on symbols.
 
 use super::terms::{Term, Terms};
-use super::{CheckError, Contract, Report, heard::Heard};
-use crate::plan::{Side, Step};
+use super::{At, CheckError, Contract, Report, heard::Heard, shelf::Shelf};
+use crate::plan::{Action, Blocks, Collective, Side, Step};
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
-use std::ops::Range;
+use smallvec::SmallVec;
+use std::collections::hash_map::Entry;
 
 /// All ranks and what is on the way between them.
 #[derive(Debug)]
 pub(super) struct Simulation<I> {
     contract: Contract,
     ranks: Vec<Rank<I>>,
-    /// Messages on the way, by (sender, receiver).
-    links: FxHashMap<(usize, usize), VecDeque<Message>>,
+    /// Messages on the way, by (sender, receiver); no empty ones.
+    links: FxHashMap<(u32, u32), SmallVec<[Message; 1]>>,
+    shelf: Shelf,
     /// How many messages a link holds before its sender waits.
     outbox: usize,
     messages: usize,
     terms: Terms,
+}
+
+/// Blocks on the way, and who is known to have entered when they left. Barriers only: for others
+/// nothing is heard.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Message {
+    pub(super) blocks: SmallVec<[Term; 2]>,
+    pub(super) heard: Heard,
+    pub(super) round: usize,
+    /// The step that sends it.
+    pub(super) step: usize,
 }
 
 #[derive(Debug)]
@@ -27,7 +39,7 @@ struct Rank<I> {
     /// The step it waits in.
     waiting: Option<Step>,
     steps_begun: usize,
-    blocks: FxHashMap<usize, Term>,
+    blocks: Vec<Option<Term>>,
     heard: Heard,
     /// The rounds of the last message out and the last message in.
     round_out: usize,
@@ -36,36 +48,39 @@ struct Rank<I> {
     blocks_in: usize,
 }
 
-#[derive(Debug)]
-struct Message {
-    blocks: Vec<Term>,
-    heard: Heard,
-    round: usize,
-}
-
 /// A plan with more steps than this on one rank counts as endless.
 const STEPS_MAX: usize = 1 << 20;
 
 impl<I: Iterator<Item = Step>> Simulation<I> {
     /// All ranks before their first step.
-    pub(super) fn new(contract: Contract, plans: impl ExactSizeIterator<Item = I>) -> Self {
-        let size = plans.len();
-        let terms = Terms::new(size);
-        let given = |rank| contract.given(rank, size).into_iter();
-        let rank = |(rank, steps)| Rank {
-            rank,
-            steps,
-            waiting: None,
-            steps_begun: 0,
-            blocks: given(rank).map(|(block, input)| (block, terms.input(input))).collect(),
-            heard: Heard::only(rank, size),
-            round_out: 0,
-            round_in: 0,
-            blocks_out: 0,
-            blocks_in: 0,
+    pub(super) fn new(contract: Contract, plans: impl Iterator<Item = I>) -> Self {
+        let terms = Terms::new(contract.size, contract.parts());
+        let rank = |(rank, steps)| {
+            let mut blocks = vec![None; contract.blocks()];
+            for (block, input) in contract.given(rank) {
+                blocks[block] = Some(terms.input(input));
+            }
+            let heard = match contract.collective {
+                Collective::Barrier => Heard::only(rank, contract.size),
+                _ => Heard::default(),
+            };
+            let [steps_begun, round_out, round_in, blocks_out, blocks_in] = [0; 5];
+            Rank {
+                rank,
+                steps,
+                waiting: None,
+                steps_begun,
+                blocks,
+                heard,
+                round_out,
+                round_in,
+                blocks_out,
+                blocks_in,
+            }
         };
         let ranks = plans.enumerate().map(rank).collect();
-        Self { contract, ranks, links: FxHashMap::default(), outbox: 1, messages: 0, terms }
+        let (links, shelf) = Default::default();
+        Self { contract, ranks, links, shelf, outbox: 1, messages: 0, terms }
     }
 
     /// Runs all ranks to their ends and looks at what they have then.
@@ -76,8 +91,7 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
                 self.advance(rank, &mut ready)?;
             }
             // All have finished or wait. Those that wait to send need larger outboxes.
-            let sends = |rank: &&Rank<I>| matches!(rank.waiting, Some(Step::Send { .. }));
-            ready.extend(self.ranks.iter().filter(sends).map(|rank| rank.rank));
+            ready.extend(self.ranks.iter().filter(|rank| rank.waits_to_send()).map(|r| r.rank));
             self.outbox += usize::from(!ready.is_empty());
         }
         self.check_ended()?;
@@ -90,12 +104,18 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
         while let Some(step) = self.ranks[rank].next_step()? {
             self.check_step(rank, &step)?;
             if !self.execute(rank, &step)? {
+                if let Action::Fetch { from, .. } | Action::CombineShared { from, .. } = step.action
+                {
+                    self.shelf.wait(from, rank);
+                }
                 self.ranks[rank].waiting = Some(step);
                 return Ok(());
             }
-            let peer = peer(&step);
-            if self.ranks[peer].waiting.as_ref().is_some_and(|step| self::peer(step) == rank) {
-                ready.push(peer);
+            match step.action {
+                Action::Publish { .. } => ready.extend(self.shelf.awoken(rank)),
+                Action::Fetch { .. } | Action::CombineShared { .. } => {}
+                _ => ready
+                    .extend(step.peer().filter(|&peer| self.ranks[peer].waits_for_messages(rank))),
             }
         }
         Ok(())
@@ -103,134 +123,216 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
 
     /// Does one step, or says that the rank has to wait.
     fn execute(&mut self, rank: usize, step: &Step) -> Result<bool, CheckError> {
-        match *step {
-            Step::Send { to, ref blocks } => self.send(rank, to, blocks.clone()),
-            Step::Recv { from, ref blocks } => {
-                let Some(received) = self.receive(from, rank, blocks.len())? else {
+        match &step.action {
+            Action::Send { to, blocks } => {
+                let link = self.links.entry((rank as u32, *to as u32)).or_default();
+                if link.len() == self.outbox {
+                    return Ok(false);
+                }
+                link.push(self.ranks[rank].outgoing(step, blocks)?);
+                self.messages += 1;
+            }
+            Action::Recv { from, blocks } => {
+                let Some(message) = self.take(*from, rank) else { return Ok(false) };
+                self.incoming(rank, step, blocks, &message)?;
+            }
+            Action::Combine { from, blocks, side } => {
+                let Some(message) = self.take(*from, rank) else { return Ok(false) };
+                self.combine(rank, step, blocks, *side, &message)?;
+            }
+            Action::Copy { from, to } => self.ranks[rank].copy(step, from, to)?,
+            Action::Publish { blocks, readers } => {
+                let here = &mut self.ranks[rank];
+                let message = here.outgoing(step, blocks)?;
+                if let Err(block) = self.shelf.put(rank, blocks, *readers, message) {
+                    return Err(CheckError::PublishedTwice { at: here.at(step), block });
+                }
+            }
+            Action::Fetch { from, blocks } => {
+                let Some(message) = self.fetch(*from, rank, step, blocks)? else {
                     return Ok(false);
                 };
-                self.ranks[rank].blocks.extend(blocks.clone().zip(received));
-                Ok(true)
+                self.incoming(rank, step, blocks, &message)?;
             }
-            Step::Combine { from, block, side } => {
-                let Some(received) = self.receive(from, rank, 1)? else { return Ok(false) };
-                let here = self.ranks[rank].read(block)?;
-                let result = match side {
-                    Side::Left => self.terms.combine(received[0], here),
-                    Side::Right => self.terms.combine(here, received[0]),
+            Action::CombineShared { from, blocks, side } => {
+                let Some(message) = self.fetch(*from, rank, step, blocks)? else {
+                    return Ok(false);
                 };
-                self.ranks[rank].blocks.insert(block, result);
-                Ok(true)
+                self.combine(rank, step, blocks, *side, &message)?;
             }
         }
-    }
-
-    fn send(&mut self, from: usize, to: usize, blocks: Range<usize>) -> Result<bool, CheckError> {
-        let link = self.links.entry((from, to)).or_default();
-        if link.len() == self.outbox {
-            return Ok(false);
-        }
-        let sender = &mut self.ranks[from];
-        let blocks: Vec<Term> = blocks.map(|block| sender.read(block)).collect::<Result<_, _>>()?;
-        sender.round_out = sender.round_out.max(sender.round_in) + 1;
-        sender.blocks_out += blocks.len();
-        link.push_back(Message { blocks, heard: sender.heard.clone(), round: sender.round_out });
-        self.messages += 1;
         Ok(true)
     }
 
-    fn receive(
+    /// The next message of a link.
+    fn take(&mut self, from: usize, to: usize) -> Option<Message> {
+        let Entry::Occupied(mut link) = self.links.entry((from as u32, to as u32)) else {
+            return None;
+        };
+        let message = link.get_mut().remove(0);
+        if link.get().is_empty() {
+            link.remove();
+        }
+        Some(message)
+    }
+
+    fn fetch(
         &mut self,
         from: usize,
         to: usize,
-        expected: usize,
-    ) -> Result<Option<Vec<Term>>, CheckError> {
-        let link = self.links.get_mut(&(from, to));
-        let Some(message) = link.and_then(VecDeque::pop_front) else { return Ok(None) };
-        let sent = message.blocks.len();
-        if sent != expected {
-            return Err(CheckError::Length { from, to, sent, expected });
-        }
-        let receiver = &mut self.ranks[to];
-        receiver.round_in = message.round.max(receiver.round_in + 1);
-        receiver.blocks_in += sent;
-        receiver.heard.extend(&message.heard);
-        Ok(Some(message.blocks))
+        step: &Step,
+        blocks: &Blocks,
+    ) -> Result<Option<Message>, CheckError> {
+        self.shelf.fetch(from, blocks).map_err(|(block, readers)| CheckError::FetchedTooOften {
+            at: self.ranks[to].at(step),
+            block,
+            readers,
+        })
     }
 
-    /// Fails if a step makes no sense, whatever the other ranks do.
-    fn check_step(&self, rank: usize, step: &Step) -> Result<(), CheckError> {
-        let peer = peer(step);
-        if peer == rank || peer >= self.ranks.len() {
-            return Err(CheckError::BadPeer { rank, peer });
-        }
-        let blocks = match *step {
-            Step::Send { ref blocks, .. } | Step::Recv { ref blocks, .. } => blocks.clone(),
-            Step::Combine { block, .. } => block..block.saturating_add(1),
-        };
-        let available = self.contract.blocks(self.ranks.len());
-        if blocks.start > blocks.end || blocks.end > available {
-            return Err(CheckError::BadBlocks { rank, blocks, available });
+    fn incoming(
+        &mut self,
+        rank: usize,
+        step: &Step,
+        blocks: &Blocks,
+        message: &Message,
+    ) -> Result<(), CheckError> {
+        let receiver = &mut self.ranks[rank];
+        receiver.count(step, blocks, message)?;
+        for (block, &term) in blocks.iter().zip(&message.blocks) {
+            receiver.blocks[block] = Some(term);
         }
         Ok(())
     }
 
-    /// Fails if a rank still waits, or a message is still on the way.
+    fn combine(
+        &mut self,
+        rank: usize,
+        step: &Step,
+        blocks: &Blocks,
+        side: Side,
+        message: &Message,
+    ) -> Result<(), CheckError> {
+        let receiver = &mut self.ranks[rank];
+        receiver.count(step, blocks, message)?;
+        for (block, &received) in blocks.iter().zip(&message.blocks) {
+            let here = receiver.read(step, block)?;
+            let (left, right) = match side {
+                Side::Left => (received, here),
+                Side::Right => (here, received),
+            };
+            receiver.blocks[block] = self.terms.combine(left, right);
+            if receiver.blocks[block].is_none() {
+                let [left, right] = [left, right].map(|term| self.terms.text(term));
+                return Err(CheckError::Mixed { at: receiver.at(step), block, left, right });
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails if a step makes no sense, whatever the other ranks do.
+    fn check_step(&self, rank: usize, step: &Step) -> Result<(), CheckError> {
+        let here = &self.ranks[rank];
+        if let Some(peer) = step.peer()
+            && (peer == rank || peer >= self.ranks.len())
+        {
+            return Err(CheckError::BadPeer { at: here.at(step), peer });
+        }
+        let available = here.blocks.len();
+        let beyond = |blocks: &Blocks| {
+            let last = blocks.runs().find(|run| run.end > available);
+            last.map(|run| run.start.max(available))
+        };
+        let block = match &step.action {
+            Action::Copy { from, to } => beyond(from).or_else(|| beyond(to)),
+            Action::Send { blocks, .. }
+            | Action::Recv { blocks, .. }
+            | Action::Combine { blocks, .. }
+            | Action::Publish { blocks, .. }
+            | Action::Fetch { blocks, .. }
+            | Action::CombineShared { blocks, .. } => beyond(blocks),
+        };
+        if let Some(block) = block {
+            return Err(CheckError::BadBlock { at: here.at(step), block, available });
+        }
+        let tells = matches!(step.action, Action::Recv { .. } | Action::Fetch { .. });
+        if here.steps_begun == 1 && !tells && self.contract.binds_late(rank) {
+            return Err(CheckError::NotBound { at: here.at(step) });
+        }
+        Ok(())
+    }
+
+    /// Fails if a rank still waits, or something is left on the way.
     fn check_ended(&self) -> Result<(), CheckError> {
-        let awaited = |rank: usize| self.ranks[rank].waiting.as_ref().map(peer);
+        let awaited = |rank: usize| {
+            let step = self.ranks[rank].waiting.as_ref()?;
+            Some((step.peer()?, self.ranks[rank].at(step)))
+        };
         if let Some(first) = (0..self.ranks.len()).find(|&rank| awaited(rank).is_some()) {
             // Who waits for whom leads from there to a rank that has finished, or into a cycle.
-            let mut path = vec![first];
+            let mut path: Vec<At> = Vec::new();
             let mut rank = first;
-            while let Some(from) = awaited(rank) {
+            while let Some((from, at)) = awaited(rank) {
                 if awaited(from).is_none() {
-                    return Err(CheckError::UnmatchedRecv { rank, from });
+                    return Err(CheckError::UnmatchedRecv { at, from });
                 }
-                if let Some(start) = path.iter().position(|&earlier| earlier == from) {
+                path.push(*at);
+                if let Some(start) = path.iter().position(|earlier| earlier.rank == from) {
                     return Err(CheckError::Deadlock { cycle: lowest_first(&path[start..]) });
                 }
-                path.push(from);
                 rank = from;
             }
         }
-        let left = self.links.iter().filter(|(_, messages)| !messages.is_empty());
-        match left.min_by_key(|(pair, _)| **pair) {
-            Some((&(from, to), messages)) => {
-                Err(CheckError::UnmatchedSend { from, to, messages: messages.len() })
-            }
+        if let Some((&(from, to), left)) = self.links.iter().min_by_key(|(pair, _)| **pair) {
+            let (from, to) = (from as usize, to as usize);
+            let (step, messages) = (left[0].step, left.len());
+            return Err(CheckError::UnmatchedSend { from, step, to, messages });
+        }
+        match self.shelf.left() {
+            Some((rank, block, missing)) => Err(CheckError::Unfetched { rank, block, missing }),
             None => Ok(()),
         }
     }
 
     /// Fails if a rank has something else than the contract says.
-    fn check_results(&self) -> Result<(), CheckError> {
-        let (size, demand) = (self.ranks.len(), self.contract.demand());
+    fn check_results(&mut self) -> Result<(), CheckError> {
+        let demand = self.contract.demand();
         for Rank { rank, blocks, heard, .. } in &self.ranks {
             let rank = *rank;
-            for (block, inputs) in self.contract.wanted(rank, size) {
-                let term = blocks.get(&block);
-                if !term.is_some_and(|term| self.terms.is(*term, &inputs, demand)) {
-                    let found = self.text(term);
-                    return Err(CheckError::WrongResult { rank, block, inputs, demand, found });
+            for wanted in self.contract.wanted(rank) {
+                let (block, ranks, part) = (wanted.block, wanted.ranks, wanted.part);
+                let term = blocks[block];
+                if !term.is_some_and(|term| self.terms.is(term, &ranks, part, demand)) {
+                    let found = text(&self.terms, term);
+                    return Err(CheckError::WrongResult {
+                        rank,
+                        block,
+                        ranks,
+                        part,
+                        demand,
+                        found,
+                    });
                 }
             }
-            if let (Contract::Barrier, Some(other)) = (self.contract, heard.missing(size)) {
-                return Err(CheckError::LeavesEarly { rank, other });
-            }
-            let first = &self.ranks[0].blocks;
-            if matches!(self.contract, Contract::Allreduce { .. }) && blocks != first {
-                return Err(CheckError::DifferentBits {
-                    rank,
-                    found: self.text(blocks.get(&0)),
-                    rank_0: self.text(first.get(&0)),
-                });
+            match self.contract.collective {
+                Collective::Barrier => {
+                    if let Some(other) = heard.missing(self.contract.size) {
+                        return Err(CheckError::LeavesEarly { rank, other });
+                    }
+                }
+                Collective::Allreduce => {
+                    let pairs = blocks.iter().zip(&self.ranks[0].blocks);
+                    if let Some((block, (here, there))) =
+                        pairs.enumerate().find(|(_, (here, there))| here != there)
+                    {
+                        let [found, rank_0] = [here, there].map(|term| text(&self.terms, *term));
+                        return Err(CheckError::DifferentBits { rank, block, found, rank_0 });
+                    }
+                }
+                _ => {}
             }
         }
         Ok(())
-    }
-
-    fn text(&self, term: Option<&Term>) -> String {
-        term.map_or_else(|| "nothing".to_owned(), |term| self.terms.text(*term))
     }
 
     fn report(&self) -> Report {
@@ -258,21 +360,76 @@ impl<I: Iterator<Item = Step>> Rank<I> {
         self.steps_begun += 1;
         Ok(self.steps.next())
     }
+}
 
-    fn read(&self, block: usize) -> Result<Term, CheckError> {
-        let value = self.blocks.get(&block).copied();
-        value.ok_or(CheckError::EmptyBlock { rank: self.rank, block })
+impl<I> Rank<I> {
+    /// Where it is in its plan.
+    fn at(&self, step: &Step) -> Box<At> {
+        Box::new(At { rank: self.rank, index: self.steps_begun - 1, step: step.clone() })
+    }
+
+    fn waits_to_send(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|step| matches!(step.action, Action::Send { .. }))
+    }
+
+    /// Whether it waits to send to this rank or to receive from it.
+    fn waits_for_messages(&self, rank: usize) -> bool {
+        self.waiting.as_ref().is_some_and(|step| match step.action {
+            Action::Send { to: peer, .. }
+            | Action::Recv { from: peer, .. }
+            | Action::Combine { from: peer, .. } => peer == rank,
+            _ => false,
+        })
+    }
+
+    fn read(&self, step: &Step, block: usize) -> Result<Term, CheckError> {
+        self.blocks[block].ok_or_else(|| CheckError::EmptyBlock { at: self.at(step), block })
+    }
+
+    fn outgoing(&mut self, step: &Step, blocks: &Blocks) -> Result<Message, CheckError> {
+        let blocks: SmallVec<_> =
+            blocks.iter().map(|block| self.read(step, block)).collect::<Result<_, _>>()?;
+        self.round_out = self.round_out.max(self.round_in) + 1;
+        self.blocks_out += blocks.len();
+        Ok(Message {
+            blocks,
+            heard: self.heard.clone(),
+            round: self.round_out,
+            step: self.steps_begun - 1,
+        })
+    }
+
+    fn count(&mut self, step: &Step, here: &Blocks, message: &Message) -> Result<(), CheckError> {
+        let (expected, found) = (here.len(), message.blocks.len());
+        if expected != found {
+            return Err(CheckError::Length { at: self.at(step), expected, found });
+        }
+        self.round_in = message.round.max(self.round_in + 1);
+        self.blocks_in += found;
+        self.heard.extend(&message.heard);
+        Ok(())
+    }
+
+    fn copy(&mut self, step: &Step, from: &Blocks, to: &Blocks) -> Result<(), CheckError> {
+        let (expected, found) = (to.len(), from.len());
+        if expected != found {
+            return Err(CheckError::Length { at: self.at(step), expected, found });
+        }
+        if let Some(block) = from.iter().find(|block| to.contains(*block)) {
+            return Err(CheckError::Overlap { at: self.at(step), block });
+        }
+        for (from, to) in from.iter().zip(to.iter()) {
+            self.blocks[to] = Some(self.read(step, from)?);
+        }
+        Ok(())
     }
 }
 
-fn peer(step: &Step) -> usize {
-    match *step {
-        Step::Send { to, .. } => to,
-        Step::Recv { from, .. } | Step::Combine { from, .. } => from,
-    }
+fn text(terms: &Terms, term: Option<Term>) -> String {
+    term.map_or_else(|| "nothing".to_owned(), |term| terms.text(term))
 }
 
-fn lowest_first(cycle: &[usize]) -> Vec<usize> {
-    let lowest = (0..cycle.len()).min_by_key(|&i| cycle[i]).unwrap_or(0);
+fn lowest_first(cycle: &[At]) -> Vec<At> {
+    let lowest = (0..cycle.len()).min_by_key(|&i| cycle[i].rank).unwrap_or(0);
     [&cycle[lowest..], &cycle[..lowest]].concat()
 }

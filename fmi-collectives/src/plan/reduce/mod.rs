@@ -1,5 +1,13 @@
-//! Reduce: the root gets the combination of all ranks' values. One block, which begins as the
-//! rank's value; on ranks other than the root it ends as an intermediate result.
+//! Reduce: the root gets the combination of all ranks' values. One block, or one a piece, which
+//! begins as the rank's value; on ranks other than the root it ends as an intermediate result.
 
+pub mod binomial;
 pub mod chain;
 pub mod contiguous_tree;
+pub mod shared;
+
+use crate::plan::Algorithm;
+
+/// All for a reduce.
+pub const ALGORITHMS: &[&Algorithm] =
+    &[&binomial::ALGORITHM, &contiguous_tree::ALGORITHM, &chain::ALGORITHM, &shared::ALGORITHM];

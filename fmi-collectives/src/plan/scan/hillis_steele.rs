@@ -2,42 +2,42 @@
 //! S·⌈log₂ n⌉ bytes, and all ranks together n·⌈log₂ n⌉ − 2^⌈log₂ n⌉ + 1 messages of S.
 //! Hillis & Steele 1986.
 
-use crate::plan::{Side, Step, log2_ceil};
+use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step, log2_ceil};
+
+/// This [module](self).
+pub const ALGORITHM: Algorithm = Algorithm {
+    collective: Collective::Scan,
+    name: "hillis_steele",
+    demand: Demand::Associative,
+    cut: None,
+    shared: false,
+    steps: |rank, shape| Box::new(plan(rank, shape)),
+    rounds: |shape| log2_ceil(shape.size),
+    sent: |shape| log2_ceil(shape.size),
+};
 
 /// Before round k a rank has the combination of the 2ᵏ ranks that end with it, and gets the one
 /// that ends 2ᵏ below.
-pub fn plan(rank: usize, size: usize) -> impl Iterator<Item = Step> + Send + 'static {
-    (0..rounds(size)).map(|round| 1 << round).flat_map(move |distance| {
+pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
+    let size = shape.size;
+    (0..log2_ceil(size)).map(|round| 1 << round).flat_map(move |distance| {
         // First the send: the rank above wants the value of before this round.
-        let send =
-            (rank + distance < size).then(|| Step::Send { to: rank + distance, blocks: 0..1 });
-        let combine = (rank >= distance).then(|| Step::Combine {
-            from: rank - distance,
-            block: 0,
-            side: Side::Left,
-        });
+        let send = (rank + distance < size).then(|| Step::send(rank + distance, 0));
+        let combine = (rank >= distance).then(|| Step::combine(rank - distance, 0, Side::Left));
         send.into_iter().chain(combine)
     })
-}
-
-/// ⌈log₂ n⌉
-pub fn rounds(size: usize) -> usize {
-    log2_ceil(size)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Algorithm;
 
     #[test]
-    fn messages_and_bytes_are_as_claimed() {
+    fn messages_are_as_claimed() {
         for size in 1..=65 {
-            let report = Algorithm::ScanHillisSteele.check(size, 0).unwrap();
-            let levels = rounds(size);
+            let report = ALGORITHM.check(Shape::of(size)).unwrap();
+            let levels = log2_ceil(size);
             assert_eq!(report.messages, size * levels + 1 - (1 << levels));
-            assert_eq!(report.most_sent, levels);
-            assert_eq!(plan(0, size).count(), levels);
         }
     }
 }

@@ -1,9 +1,12 @@
-//! Scatter: every rank gets one of the root's values. One block a rank.
-//!
-//! Blocks are numbered from the root, as in [`gather`](super::gather): the root begins with all and
-//! puts the value for rank `r` into block [`block_of`]`(r)`; a rank ends with its own block.
-//! Inner ranks of the tree also hold the blocks that they passed on.
+//! Scatter: every rank gets one of the root's values. Block `i` is for rank `i`; inner ranks of
+//! a tree also hold the blocks that they passed on.
 
 pub mod binomial;
+pub mod linear;
+pub mod shared;
 
-pub use super::gather::{block_of, rank_of};
+use crate::plan::Algorithm;
+
+/// All for a scatter.
+pub const ALGORITHMS: &[&Algorithm] =
+    &[&binomial::ALGORITHM, &linear::ALGORITHM, &shared::ALGORITHM];

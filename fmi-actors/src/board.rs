@@ -1,0 +1,273 @@
+//! What ranks of one process publish for each other: content that many read and none changes.
+//!
+//! A note is pinned once, read a known number of times, then forgotten. It goes past the pair
+//! layer: there is nothing to number, to retain or to copy. How much one rank's unread notes may
+//! hold is bounded when its next collective begins; see [`Unread`].
+
+use crate::{
+    Payload, Result,
+    frame::{Signature, Space},
+};
+use parking_lot::Mutex;
+use rustc_hash::{FxHashMap, FxHasher};
+use smallvec::SmallVec;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+
+/// The block of a note that says only that it is there.
+pub const SIGNAL: usize = usize::MAX;
+
+/// Collectives whose failure is remembered, so that nobody pins a note that nobody reads.
+const REMEMBERED: usize = 64;
+const SHELVES: usize = 16;
+/// Unread notes and bytes with which a rank may begin to publish.
+const UNREAD_NOTES: usize = 256;
+const UNREAD_BYTES: usize = 16 << 20;
+
+/// All notes of a process.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    /// By collective: contention is among those who wait for each other anyway.
+    shelves: [Mutex<Shelf>; SHELVES],
+}
+
+/// Which note: of a collective, by a rank, about a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) space: Space,
+    pub(crate) from: u32,
+    pub(crate) block: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    notes: FxHashMap<Key, Note>,
+    /// Who came first to a collective and what it called, and how many are still to come.
+    signed: FxHashMap<Space, (Signed, usize)>,
+    failed: VecDeque<Space>,
+}
+
+/// A rank, and what it believes a collective to be.
+type Signed = (u32, Signature);
+
+#[derive(Debug, Default)]
+struct Note {
+    pinned: Option<Pinned>,
+    waiting: SmallVec<[Waker; 2]>,
+}
+
+#[derive(Debug)]
+struct Pinned {
+    content: Payload,
+    readers: usize,
+    account: Arc<Unread>,
+}
+
+/// What a rank has published and others have not read yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    notes: AtomicUsize,
+    bytes: AtomicUsize,
+    waiting: Mutex<Option<Waker>>,
+}
+
+/// What a fetch finds.
+pub(crate) enum Found {
+    Here(Payload),
+    NotYet,
+}
+
+impl Board {
+    /// Pins a note for so many reads.
+    pub(crate) fn pin(
+        &self,
+        key: Key,
+        content: Payload,
+        readers: usize,
+        account: &Arc<Unread>,
+    ) -> Result<()> {
+        if readers == 0 {
+            return Ok(());
+        }
+        // One reader takes it as it is; more share bytes.
+        let content = if readers > 1 { content.into_wire()? } else { content };
+        account.add(content.size_hint());
+        let mut waiting = SmallVec::new();
+        {
+            let mut shelf = self.shelf(key.space);
+            if shelf.failed.contains(&key.space) {
+                drop(shelf);
+                account.subtract(content.size_hint());
+                return Ok(());
+            }
+            let note = shelf.notes.entry(key).or_default();
+            std::mem::swap(&mut waiting, &mut note.waiting);
+            note.pinned = Some(Pinned { content, readers, account: Arc::clone(account) });
+        }
+        waiting.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Whether a note is there.
+    pub(crate) fn has(&self, key: Key) -> bool {
+        self.shelf(key.space).notes.get(&key).is_some_and(|note| note.pinned.is_some())
+    }
+
+    /// Reads a note, or leaves word whom to wake when it is there.
+    pub(crate) fn read(&self, key: Key, waker: Option<&Waker>) -> Result<Found> {
+        let mut shelf = self.shelf(key.space);
+        let Some(note) = shelf.notes.get_mut(&key) else {
+            if let Some(waker) = waker {
+                let waiting = SmallVec::from_iter([waker.clone()]);
+                shelf.notes.insert(key, Note { pinned: None, waiting });
+            }
+            return Ok(Found::NotYet);
+        };
+        let Some(pinned) = &mut note.pinned else {
+            if let Some(waker) = waker
+                && !note.waiting.iter().any(|other| other.will_wake(waker))
+            {
+                note.waiting.push(waker.clone());
+            }
+            return Ok(Found::NotYet);
+        };
+        pinned.readers -= 1;
+        if pinned.readers > 0 {
+            return Ok(Found::Here(pinned.content.share()?));
+        }
+        let pinned = shelf.notes.remove(&key).and_then(|note| note.pinned);
+        drop(shelf);
+        let Some(Pinned { content, account, .. }) = pinned else { return Ok(Found::NotYet) };
+        account.subtract(content.size_hint());
+        Ok(Found::Here(content))
+    }
+
+    /// Compares what a rank calls with what the first of the `members` called, and returns that
+    /// if it is something else.
+    pub(crate) fn sign(&self, space: Space, own: Signed, members: usize) -> Option<Signed> {
+        let mut shelf = self.shelf(space);
+        if shelf.failed.contains(&space) {
+            return None;
+        }
+        let (first, left) = *shelf.signed.entry(space).or_insert((own, members));
+        if left == 1 {
+            shelf.signed.remove(&space);
+        } else {
+            shelf.signed.insert(space, (first, left - 1));
+        }
+        (!first.1.agrees(&own.1)).then_some(first)
+    }
+
+    /// A collective has failed: its notes are of no use.
+    pub(crate) fn clear(&self, space: Space) {
+        let mut shelf = self.shelf(space);
+        if shelf.failed.contains(&space) {
+            return;
+        }
+        if shelf.failed.len() == REMEMBERED {
+            shelf.failed.pop_front();
+        }
+        shelf.failed.push_back(space);
+        shelf.signed.remove(&space);
+        let gone: Vec<Note> =
+            shelf.notes.extract_if(|key, _| key.space == space).map(|(_, note)| note).collect();
+        drop(shelf);
+        for Pinned { content, account, .. } in gone.into_iter().filter_map(|note| note.pinned) {
+            account.subtract(content.size_hint());
+        }
+    }
+
+    fn shelf(&self, space: Space) -> parking_lot::MutexGuard<'_, Shelf> {
+        let mut hasher = FxHasher::default();
+        space.hash(&mut hasher);
+        self.shelves[hasher.finish() as usize >> 7 & (SHELVES - 1)].lock()
+    }
+}
+
+impl Unread {
+    /// Whether a collective may begin to publish; if not, whom to wake when it may.
+    pub(crate) fn has_room(&self, waker: &Waker) -> bool {
+        if self.is_low() {
+            return true;
+        }
+        *self.waiting.lock() = Some(waker.clone());
+        // It may have become low before the waker was there to be seen.
+        self.is_low()
+    }
+
+    fn is_low(&self) -> bool {
+        self.notes.load(Ordering::Acquire) < UNREAD_NOTES
+            && self.bytes.load(Ordering::Acquire) < UNREAD_BYTES
+    }
+
+    fn add(&self, bytes: usize) {
+        self.notes.fetch_add(1, Ordering::AcqRel);
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    fn subtract(&self, bytes: usize) {
+        let notes = self.notes.fetch_sub(1, Ordering::AcqRel);
+        let bytes = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if (notes >= UNREAD_NOTES || bytes >= UNREAD_BYTES)
+            && let Some(waker) = self.waiting.lock().take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::task::noop_waker;
+
+    const SPACE: Space = Space { scope: 7, number: 1 };
+    const KEY: Key = Key { space: SPACE, from: 3, block: 0 };
+
+    fn read(board: &Board) -> Option<Vec<u8>> {
+        match board.read(KEY, None).unwrap() {
+            Found::Here(content) => Some(content.into_vec().unwrap()),
+            Found::NotYet => None,
+        }
+    }
+
+    #[test]
+    fn a_note_is_read_as_often_as_it_says() {
+        let (board, account) = (Board::default(), Arc::new(Unread::default()));
+        assert_eq!(read(&board), None);
+        board.pin(KEY, Payload::from_vec(vec![1u8; 50]), 2, &account).unwrap();
+        assert_eq!(account.bytes.load(Ordering::Relaxed), 50);
+        assert_eq!([read(&board), read(&board)], [Some(vec![1; 50]), Some(vec![1; 50])]);
+        assert_eq!(read(&board), None);
+        assert_eq!(account.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn notes_of_a_failed_collective_are_gone_and_stay_away() {
+        let (board, account) = (Board::default(), Arc::new(Unread::default()));
+        board.pin(KEY, Payload::empty(), 5, &account).unwrap();
+        board.clear(SPACE);
+        assert_eq!(read(&board), None);
+        board.pin(KEY, Payload::empty(), 5, &account).unwrap();
+        assert_eq!(read(&board), None);
+        assert_eq!(account.notes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn who_has_much_unread_waits_before_the_next_collective() {
+        let (board, account) = (Board::default(), Arc::new(Unread::default()));
+        let waker = noop_waker();
+        assert!(account.has_room(&waker));
+        board.pin(KEY, Payload::from_vec(vec![0u8; UNREAD_BYTES]), 1, &account).unwrap();
+        assert!(!account.has_room(&waker));
+        read(&board);
+        assert!(account.has_room(&waker) && account.waiting.lock().is_none());
+    }
+}

@@ -1,0 +1,247 @@
+//! From a collective that is called to a plan that runs: what all ranks must agree on, the choice
+//! of the algorithm, the workspace.
+
+use crate::{
+    Communicator, Message,
+    executor::{Part, Plan, Wire},
+    op::{Reduction, Typed},
+    operation::{Operation, Trouble, WaitsFor},
+    plan::{Algorithm, Blocks, Choice, Collective, Demand, Question, Shape},
+    signature::{Call, Terms, What},
+    store::{Combiner, Lengths, Store, broken},
+};
+use fmi_actors::{Error, Payload, Result, frame::Datatype};
+use std::{
+    future::Future,
+    ops::Range,
+    sync::{Arc, atomic::AtomicU32},
+};
+
+/// A collective, typed and with its operation, before it is known how it is carried out.
+pub(crate) struct Input {
+    collective: Collective,
+    datatype: Datatype,
+    /// Bytes of a value, if all ranks must have the same; of a bcast, as far as this rank knows.
+    length: Option<usize>,
+    /// Bytes of an element, if values can be cut.
+    element: Option<usize>,
+    root: Option<usize>,
+    demand: Demand,
+    reduction: u32,
+    combine: Option<Box<dyn Combiner>>,
+    in_place: bool,
+    /// Blocks that are needed in the end; all that there are, unless it says so.
+    result: Option<Range<usize>>,
+    refused: Option<Error>,
+}
+
+/// Lengths, plan and chunks that follow from the input.
+struct Draft {
+    algorithm: &'static Algorithm,
+    shape: Shape,
+    lengths: Lengths,
+}
+
+impl Input {
+    pub(crate) fn new<T: Message>(collective: Collective, length: Option<usize>) -> Self {
+        Self {
+            collective,
+            datatype: T::datatype(),
+            length,
+            element: T::shape().element(),
+            root: None,
+            demand: Demand::Commutative,
+            reduction: 0,
+            combine: None,
+            in_place: true,
+            result: None,
+            refused: None,
+        }
+    }
+
+    /// Nothing is sent but the news.
+    pub(crate) fn untyped(self) -> Self {
+        Self { datatype: Datatype::BYTES, ..self }
+    }
+
+    pub(crate) fn rooted(self, root: usize) -> Self {
+        Self { root: Some(root), ..self }
+    }
+
+    pub(crate) fn result(self, blocks: Range<usize>) -> Self {
+        Self { result: Some(blocks), ..self }
+    }
+
+    /// The first reason not to begin counts.
+    pub(crate) fn refuse(self, reason: Option<Error>) -> Self {
+        Self { refused: self.refused.or(reason), ..self }
+    }
+
+    pub(crate) fn reduced_by<T: Message, R: Reduction<T>>(self, op: R) -> Self {
+        Self {
+            demand: op.demand(),
+            reduction: op.code(),
+            in_place: op.is_in_place(),
+            combine: Some(Box::new(Typed::<T, R>::new(op))),
+            ..self
+        }
+    }
+
+    fn question(&self, comm: &Communicator, length: Option<usize>) -> Question {
+        Question {
+            collective: self.collective,
+            demand: self.demand,
+            size: comm.size(),
+            bytes: length.map(|bytes| bytes as u64),
+            cuttable: self.element.is_some(),
+            together: comm.is_together(),
+        }
+    }
+
+    fn shape(&self, comm: &Communicator, chunks: usize) -> Shape {
+        Shape { size: comm.size(), root: self.root.unwrap_or(0), chunks }
+    }
+
+    fn draft(&self, comm: &Communicator, choice: Choice) -> Draft {
+        let shape = self.shape(comm, choice.chunks);
+        let lengths = lengths(choice.algorithm, shape, self.length, self.element);
+        Draft { algorithm: choice.algorithm, shape, lengths }
+    }
+
+    /// `None` if this rank learns it from the first frame.
+    fn decide(&self, comm: &Communicator) -> Option<Draft> {
+        let choose = |length| comm.choose(&self.question(comm, length));
+        if !self.collective.is_late_bound() {
+            return Some(self.draft(comm, choose(self.length)));
+        }
+        // What is published is found without a first frame.
+        let unbound = choose(None);
+        if unbound.algorithm.shared || comm.size() == 1 {
+            return Some(self.draft(comm, Choice { chunks: 1, ..unbound }));
+        }
+        let at_root = self.root == Some(comm.rank());
+        at_root.then(|| self.draft(comm, choose(self.length)))
+    }
+
+    fn terms(&self, draft: &Draft) -> Terms {
+        // Of what is published nobody else knows the length.
+        let told = !self.collective.is_late_bound() || !draft.algorithm.shared;
+        let length = self.length.filter(|_| told);
+        Terms {
+            length: length.map_or(Terms::ANY_LENGTH, |bytes| bytes as u64),
+            algorithm: draft.algorithm.code(),
+            chunks: draft.shape.chunks as u32,
+        }
+    }
+}
+
+impl Communicator {
+    /// Takes the number, builds this rank's part and runs it.
+    pub(crate) fn collective<T, L, F>(
+        &self,
+        name: &'static str,
+        mut input: Input,
+        load: L,
+        finish: F,
+    ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T, L, F>>
+    where
+        T: Send,
+        L: FnOnce(&mut Store) -> Result<()> + Send,
+        F: FnOnce(Store) -> Result<T> + Send + 'static,
+    {
+        let draft = if input.refused.is_some() { None } else { input.decide(self) };
+        let signature = Call {
+            what: What::Collective(input.collective),
+            root: input.root,
+            datatype: input.datatype,
+            reduction: input.reduction,
+            terms: draft.as_ref().map(|draft| input.terms(draft)),
+        }
+        .encode();
+        let entered = self.enter(signature);
+        let failed = entered.failure().cloned();
+        let waits_for = Arc::new(AtomicU32::new(u32::MAX));
+        let wire = Wire {
+            communicator: self.clone(),
+            space: entered.space(),
+            signature,
+            datatype: input.datatype,
+            waits_for: Arc::clone(&waits_for),
+        };
+        let mut refused = input.refused.take();
+        let part = match plan(self, &input, draft, load) {
+            Ok(plan) => {
+                let result = input.result.map(Blocks::from);
+                Some(Part { wire, plan, combine: input.combine, result })
+            }
+            Err(error) => {
+                refused = refused.or(Some(error));
+                None
+            }
+        };
+        Operation::new(self, name, WaitsFor::Changing(waits_for), async move {
+            if let Some(failure) = failed {
+                return Err(Trouble::Failure(failure));
+            }
+            let part = part.ok_or_else(|| broken("it was refused"))?;
+            Ok(finish(part.run().await?)?)
+        })
+        .collective(entered)
+        .refused(refused)
+    }
+}
+
+/// This rank's plan with its workspace.
+fn plan(
+    comm: &Communicator,
+    input: &Input,
+    draft: Option<Draft>,
+    load: impl FnOnce(&mut Store) -> Result<()>,
+) -> Result<Plan> {
+    let (align, element, flat) = (input.datatype.align(), input.element, input.in_place);
+    let Some(draft) = draft else {
+        let shape = input.shape(comm, 1);
+        let table = comm.table();
+        let bind = move |terms: &Terms| {
+            let algorithm = Algorithm::from_code(terms.algorithm)
+                .or_else(|| table.find(terms.algorithm))
+                .ok_or_else(|| broken("the root runs an algorithm that is not known here"))?;
+            let shape = shape.chunked(terms.chunks.max(1) as usize);
+            let length = usize::try_from(terms.length).ok();
+            let length = length.filter(|_| terms.length != Terms::ANY_LENGTH);
+            let lengths = lengths(algorithm, shape, length, element);
+            let store = Store::new(algorithm.blocks(shape), lengths, align, flat)?;
+            Ok((algorithm, store))
+        };
+        return Ok(Plan::Late(shape.root, Box::new(bind)));
+    };
+    let Draft { algorithm, shape, lengths } = draft;
+    let blocks = algorithm.blocks(shape);
+    let mut store = Store::new(blocks, lengths, align, flat)?;
+    load(&mut store)?;
+    Ok(Plan::Known((algorithm.steps)(comm.rank(), shape), store))
+}
+
+/// Puts a value into the workspace, cut into as many blocks as there are.
+pub(crate) fn one_block(payload: Option<Payload>) -> impl FnOnce(&mut Store) -> Result<()> + Send {
+    move |store| match payload {
+        Some(payload) => store.write(&(0..store.blocks()).into(), payload),
+        None => Ok(()),
+    }
+}
+
+/// How long the blocks are.
+fn lengths(
+    algorithm: &Algorithm,
+    shape: Shape,
+    length: Option<usize>,
+    element: Option<usize>,
+) -> Lengths {
+    match (length, algorithm.cut, element) {
+        (None, ..) => Lengths::Unknown,
+        (Some(bytes), Some(_), Some(size)) => {
+            Lengths::Cut(bytes / size, size, algorithm.pieces(shape))
+        }
+        (Some(bytes), ..) => Lengths::Even(bytes),
+    }
+}

@@ -1,0 +1,49 @@
+//! Pairwise alltoall. n−1 rounds, (n−1)S bytes a rank, each block straight to its rank.
+//! Thakur, Rabenseifner & Gropp 2005.
+
+use crate::plan::{Algorithm, Collective, Demand, Shape, Step};
+
+/// This [module](self).
+pub const ALGORITHM: Algorithm = Algorithm {
+    collective: Collective::Alltoall,
+    name: "pairwise",
+    demand: Demand::Ordered,
+    cut: None,
+    shared: false,
+    steps: |rank, shape| Box::new(plan(rank, shape)),
+    rounds: |shape| shape.size - 1,
+    sent: |shape| shape.size - 1,
+};
+
+/// In round k each rank sends to the one k above it and receives from the one k below, wrapping
+/// around: so nobody is sent to by two at a time.
+pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
+    let size = shape.size;
+    let own = Step::copy(rank, size + rank);
+    let exchanges = (1..size).flat_map(move |distance| {
+        let above = (rank + distance) % size;
+        let below = (rank + size - distance) % size;
+        [Step::send(above, above), Step::recv(below, size + below)]
+    });
+    std::iter::once(own).chain(exchanges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partners_differ_in_each_round() {
+        let steps: Vec<Step> = plan(0, Shape::of(3)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::copy(0, 3),
+                Step::send(1, 1),
+                Step::recv(2, 5),
+                Step::send(2, 2),
+                Step::recv(1, 4),
+            ]
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! Which blocks of the workspace a step is about.
+
+use std::{fmt, mem, ops::Range};
+
+/// Some blocks of a rank's workspace, in the order in which they travel.
+///
+/// Mostly a plain range, made from one (`0..4`) or from one block (`3`). Two more shapes let an
+/// algorithm name in one step what it moves in one message: a range that [wraps](Self::wrapping)
+/// around, and runs at [regular distances](Self::strided).
+///
+/// ```
+/// use fmi_collectives::plan::Blocks;
+///
+/// assert!(Blocks::from(2..5).iter().eq([2, 3, 4]));
+/// // Five ranks, from rank 3 on.
+/// assert!(Blocks::wrapping(3, 4, 0..5).iter().eq([3, 4, 0, 1]));
+/// // Those whose second bit is set, counted from block 1.
+/// let odd = Blocks::strided(2, 2, 4, 7).from_start(1, 0..7);
+/// assert!(odd.iter().eq([3, 4, 0]));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Blocks {
+    /// Counted from `origin`: the first, and the end that no run passes.
+    first: usize,
+    end: usize,
+    /// Blocks in a run, and from the start of one to the start of the next.
+    run: usize,
+    stride: usize,
+    /// Where counting begins, and in which part of the workspace it wraps around.
+    origin: usize,
+    within: Option<(usize, usize)>,
+}
+
+impl Blocks {
+    /// No blocks: a message that says only that it is there.
+    pub const NONE: Self = Self::range(0, 0);
+
+    const fn range(first: usize, end: usize) -> Self {
+        let run = end.saturating_sub(first);
+        Self { first, end, run, stride: if run == 0 { 1 } else { run }, origin: 0, within: None }
+    }
+
+    /// `count` blocks from `first` on; after the last block of `within` comes its first.
+    #[must_use]
+    pub fn wrapping(first: usize, count: usize, within: Range<usize>) -> Self {
+        if first + count <= within.end {
+            return Self::range(first, first + count);
+        }
+        Self::range(0, count).from_start(first, within)
+    }
+
+    /// The blocks `0..size` but this one, from the one after it on.
+    #[must_use]
+    pub fn all_but(block: usize, size: usize) -> Self {
+        Self::wrapping((block + 1) % size, size - 1, 0..size)
+    }
+
+    /// Runs of `run` blocks: the first begins at `first`, the others `stride` apart, none goes
+    /// past `end`.
+    ///
+    /// # Panics
+    /// When runs are empty or overlap.
+    #[must_use]
+    pub fn strided(first: usize, run: usize, stride: usize, end: usize) -> Self {
+        assert!(run > 0 && run <= stride, "runs of {run} blocks every {stride}");
+        Self { first, end, run, stride, origin: 0, within: None }
+    }
+
+    /// The same, counted from block `origin`; after the last block of `within` comes its first.
+    ///
+    /// # Panics
+    /// When `origin` is not in `within`, or when they go around more than once.
+    #[must_use]
+    pub fn from_start(self, origin: usize, within: Range<usize>) -> Self {
+        assert!(within.contains(&origin), "block {origin} is not in {within:?}");
+        assert!(self.end <= within.len(), "{} blocks do not fit {within:?}", self.end);
+        Self { origin, within: Some((within.start, within.end)), ..self }
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let span = self.end.saturating_sub(self.first);
+        span / self.stride * self.run + (span % self.stride).min(self.run)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Their numbers, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = usize> + Clone + use<> {
+        Numbers { runs: self.walk(), run: 0..0, left: self.len() }
+    }
+
+    /// Their numbers as contiguous ranges, in order, none of them empty.
+    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> + Clone + use<> {
+        self.walk()
+    }
+
+    /// The range, if they are one.
+    #[must_use]
+    pub fn as_range(&self) -> Option<Range<usize>> {
+        let mut runs = self.runs();
+        let first = runs.next().unwrap_or(0..0);
+        let mut end = first.end;
+        for run in runs {
+            if run.start != end {
+                return None;
+            }
+            end = run.end;
+        }
+        Some(first.start..end)
+    }
+
+    /// Whether a block is among them.
+    #[must_use]
+    pub fn contains(&self, block: usize) -> bool {
+        self.runs().any(|run| run.contains(&block))
+    }
+
+    fn walk(&self) -> Runs {
+        Runs { blocks: self.clone(), around: 0..0 }
+    }
+}
+
+/// See [`Blocks::runs`]. By hand, because executor and checker spend their time here.
+#[derive(Clone)]
+struct Runs {
+    /// Those to come.
+    blocks: Blocks,
+    /// The second part of a run that wraps around.
+    around: Range<usize>,
+}
+
+impl Iterator for Runs {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        if !self.around.is_empty() {
+            return Some(mem::replace(&mut self.around, 0..0));
+        }
+        let Blocks { first, end, run, stride, origin, within } = self.blocks;
+        if first >= end {
+            return None;
+        }
+        self.blocks.first = first.saturating_add(stride);
+        let (start, stop) = (origin + first, origin + first.saturating_add(run).min(end));
+        let Some((low, high)) = within.filter(|(_, high)| stop > *high) else {
+            return Some(start..stop);
+        };
+        let turned = low + (stop - high);
+        if start >= high {
+            return Some(low + (start - high)..turned);
+        }
+        self.around = low..turned;
+        Some(start..high)
+    }
+}
+
+/// See [`Blocks::iter`].
+#[derive(Clone)]
+struct Numbers {
+    runs: Runs,
+    run: Range<usize>,
+    left: usize,
+}
+
+impl Iterator for Numbers {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.run.is_empty() {
+            self.run = self.runs.next()?;
+        }
+        self.left -= 1;
+        self.run.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Numbers {}
+
+impl From<Range<usize>> for Blocks {
+    fn from(range: Range<usize>) -> Self {
+        Self::range(range.start, range.end)
+    }
+}
+
+impl From<usize> for Blocks {
+    fn from(block: usize) -> Self {
+        Self::range(block, block + 1)
+    }
+}
+
+/// As ranges: `[0..4]`, or `[3..5, 0..1]`.
+impl fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.runs()).finish()
+    }
+}
+
+impl fmt::Display for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("none");
+        }
+        for (index, run) in self.runs().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            match run.len() {
+                1 => write!(f, "{comma}{}", run.start)?,
+                _ => write!(f, "{comma}{}–{}", run.start, run.end - 1)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(blocks: &Blocks) -> Vec<usize> {
+        let list: Vec<usize> = blocks.iter().collect();
+        assert_eq!(list.len(), blocks.len());
+        assert!(list.iter().all(|block| blocks.contains(*block)));
+        list
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(list(&(2..5).into()), [2, 3, 4]);
+        assert_eq!(list(&7.into()), [7]);
+        assert_eq!(list(&Blocks::NONE), []);
+        assert_eq!(Blocks::from(2..5).as_range(), Some(2..5));
+    }
+
+    #[test]
+    fn around_the_end() {
+        let blocks = Blocks::wrapping(6, 3, 4..8);
+        assert_eq!(list(&blocks), [6, 7, 4]);
+        assert_eq!((blocks.as_range(), blocks.to_string().as_str()), (None, "6–7, 4"));
+        assert_eq!(Blocks::wrapping(4, 4, 4..8), (4..8).into());
+        assert_eq!(list(&Blocks::wrapping(1, 4, 0..4)), [1, 2, 3, 0]);
+        assert_eq!(list(&Blocks::all_but(1, 4)), [2, 3, 0]);
+        assert_eq!(list(&Blocks::all_but(3, 4)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn bits_of_the_distance() {
+        for size in 1..20_usize {
+            for bit in (0..5).map(|k| 1 << k) {
+                let plain: Vec<usize> = (0..size).filter(|block| block & bit != 0).collect();
+                assert_eq!(list(&Blocks::strided(bit, bit, 2 * bit, size)), plain);
+                let turned: Vec<usize> = plain.iter().map(|block| (block + 3) % size).collect();
+                if size > 3 {
+                    let blocks = Blocks::strided(bit, bit, 2 * bit, size).from_start(3, 0..size);
+                    assert_eq!(list(&blocks), turned);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Reduce-scatter: every rank has n values and gets the combination of all ranks' values for it.
+//! Block `i` is for rank `i`; the others end as intermediate results.
+
+pub mod chain;
+pub mod distance_doubling;
+pub mod pairwise;
+pub mod recursive_halving;
+pub mod ring;
+pub mod shared;
+
+use crate::plan::Algorithm;
+
+/// All for a reduce_scatter.
+pub const ALGORITHMS: &[&Algorithm] = &[
+    &recursive_halving::ALGORITHM,
+    &ring::ALGORITHM,
+    &distance_doubling::ALGORITHM,
+    &pairwise::ALGORITHM,
+    &chain::ALGORITHM,
+    &shared::ALGORITHM,
+];

@@ -1,0 +1,365 @@
+//! A rank's workspace in a collective: its blocks, and how they become messages.
+//!
+//! Small blocks of one known length lie *flat* in one buffer: what is sent is copied out, what
+//! comes is copied or combined in place. Others have a *slot* each, and are handed over: a send
+//! shares or gives away the block's memory, and an operation writes into whichever operand
+//! nobody else reads.
+
+use crate::plan::{Blocks, Side};
+use fmi_actors::{AlignedBuf, Error, Payload, Result};
+use std::ops::Range;
+
+/// A reduce operation on content whose type is known where it was made.
+pub(crate) trait Combiner: Send + Sync {
+    /// Combines; the left one comes from the lower ranks.
+    fn combine(&self, left: Payload, right: Payload) -> Result<Payload>;
+
+    /// Combines elements into those `here`; `side` is where `other` stands. False if the
+    /// operation cannot do that.
+    fn combine_into(&self, here: &mut [u8], other: &[u8], side: Side) -> bool;
+}
+
+/// How long the blocks are, if all ranks know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lengths {
+    /// So many bytes each.
+    Even(usize),
+    /// The blocks are one vector, cut: elements, bytes of one, pieces.
+    Cut(usize, usize, usize),
+    /// Each message says it.
+    Unknown,
+}
+
+impl Lengths {
+    /// Where a run of blocks lies if all lie one after the other.
+    fn bytes(self, blocks: Range<usize>) -> Range<usize> {
+        match self {
+            Self::Even(bytes) => blocks.start * bytes..blocks.end * bytes,
+            Self::Cut(elements, size, pieces) => {
+                let at = |block: usize| {
+                    (elements as u128 * block as u128 / pieces as u128) as usize * size
+                };
+                at(blocks.start)..at(blocks.end)
+            }
+            Self::Unknown => 0..0,
+        }
+    }
+
+    fn total(self, blocks: &Blocks) -> usize {
+        blocks.runs().map(|run| self.bytes(run).len()).sum()
+    }
+}
+
+/// The blocks of one rank.
+pub(crate) enum Store {
+    Flat { buf: AlignedBuf, blocks: usize, lengths: Lengths },
+    Slots { slots: Vec<Option<Payload>>, lengths: Lengths },
+}
+
+/// Workspaces up to this many bytes lie flat.
+const FLAT_WORKSPACE: usize = 16 << 10;
+/// Blocks up to this many bytes lie flat, whatever their number.
+const FLAT_BLOCK: usize = 1 << 10;
+
+impl Store {
+    /// Empty, with so many blocks for elements of this alignment. `flat` if the operation, if
+    /// there is one, can combine in place.
+    pub(crate) fn new(blocks: usize, lengths: Lengths, align: usize, flat: bool) -> Result<Self> {
+        let bytes = lengths.bytes(0..blocks).len();
+        let small = bytes <= FLAT_WORKSPACE || bytes / blocks.max(1) <= FLAT_BLOCK;
+        if !flat || blocks < 2 && bytes > FLAT_BLOCK || !small || lengths == Lengths::Unknown {
+            let slots = (0..blocks).map(|_| None).collect();
+            return Ok(Self::Slots { slots, lengths });
+        }
+        Ok(Self::Flat { buf: AlignedBuf::zeroed(bytes, align)?, blocks, lengths })
+    }
+
+    /// How many blocks there are.
+    pub(crate) fn blocks(&self) -> usize {
+        match self {
+            Self::Flat { blocks, .. } => *blocks,
+            Self::Slots { slots, .. } => slots.len(),
+        }
+    }
+
+    /// Whether blocks that are given away save something.
+    pub(crate) fn gives_away(&self) -> bool {
+        matches!(self, Self::Slots { .. })
+    }
+
+    /// The content of blocks as one message. `last` if nobody needs them here any more.
+    pub(crate) fn read(&mut self, blocks: &Blocks, last: bool) -> Result<Payload> {
+        match self {
+            Self::Flat { buf, lengths, .. } => gather(buf, blocks, *lengths),
+            Self::Slots { slots, lengths } => {
+                let mut part = |block: usize| {
+                    let slot = slots.get_mut(block).ok_or_else(|| empty(block))?;
+                    let part = if last { slot.take() } else { share(slot)? };
+                    part.ok_or_else(|| empty(block))
+                };
+                if blocks.len() == 1 {
+                    return part(blocks.iter().next().unwrap_or(0));
+                }
+                let parts = blocks.iter().map(part).collect::<Result<Vec<_>>>()?;
+                match lengths {
+                    Lengths::Unknown if parts.is_empty() => Ok(Payload::empty()),
+                    Lengths::Unknown => Ok(Payload::bundle(parts)),
+                    _ => Payload::join(parts),
+                }
+            }
+        }
+    }
+
+    /// Puts a message into blocks.
+    pub(crate) fn write(&mut self, blocks: &Blocks, message: Payload) -> Result<()> {
+        match self {
+            Self::Flat { buf, lengths, .. } => scatter(buf, blocks, *lengths, message, copy),
+            Self::Slots { slots, lengths } => {
+                for (block, part) in blocks.iter().zip(split(blocks, *lengths, message)?) {
+                    *slots.get_mut(block).ok_or_else(|| empty(block))? = Some(part);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Combines a message with blocks; `side` is where it stands.
+    pub(crate) fn combine(
+        &mut self,
+        blocks: &Blocks,
+        message: Payload,
+        side: Side,
+        operation: &dyn Combiner,
+    ) -> Result<()> {
+        match self {
+            Self::Flat { buf, lengths, .. } => {
+                scatter(buf, blocks, *lengths, message, |here, other| {
+                    if operation.combine_into(here, other, side) { Ok(()) } else { Err(refused()) }
+                })
+            }
+            Self::Slots { slots, lengths } => {
+                for (block, part) in blocks.iter().zip(split(blocks, *lengths, message)?) {
+                    let slot = slots.get_mut(block).ok_or_else(|| empty(block))?;
+                    let here = slot.take().ok_or_else(|| empty(block))?;
+                    *slot = Some(match side {
+                        Side::Left => operation.combine(part, here)?,
+                        Side::Right => operation.combine(here, part)?,
+                    });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Copies blocks to others.
+    pub(crate) fn copy(&mut self, from: &Blocks, to: &Blocks) -> Result<()> {
+        match self {
+            Self::Flat { buf, lengths, .. }
+                if from.as_range().is_some() && to.as_range().is_some() =>
+            {
+                let place = |blocks: &Blocks| lengths.bytes(blocks.as_range().unwrap_or(0..0));
+                let (from, to) = (place(from), place(to));
+                if from.len() != to.len() {
+                    return Err(broken("a copy between blocks of different lengths"));
+                }
+                buf.as_mut_slice().copy_within(from, to.start);
+                Ok(())
+            }
+            Self::Flat { .. } => {
+                let message = self.read(from, false)?;
+                self.write(to, message)
+            }
+            Self::Slots { slots, .. } => {
+                for (from, to) in from.iter().zip(to.iter()) {
+                    let slot = slots.get_mut(from).ok_or_else(|| empty(from))?;
+                    let value = share(slot)?;
+                    *slots.get_mut(to).ok_or_else(|| empty(to))? = value;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The blocks of a range as one value, or as the bytes of several, one after the other.
+    pub(crate) fn into_one(self, blocks: Range<usize>) -> Result<Payload> {
+        match self {
+            Self::Flat { mut buf, lengths, .. } => {
+                let bytes = lengths.bytes(blocks);
+                if bytes.start == 0 {
+                    buf.truncate(bytes.end);
+                    return Ok(buf.into());
+                }
+                Ok(Payload::from(buf).slice(bytes))
+            }
+            Self::Slots { mut slots, .. } => {
+                let parts = blocks.map(|block| slots[block].take().ok_or_else(|| empty(block)));
+                Payload::join(parts.collect::<Result<Vec<_>>>()?)
+            }
+        }
+    }
+
+    /// The blocks of a range, each by itself.
+    pub(crate) fn into_each(self, blocks: Range<usize>) -> Result<Vec<Payload>> {
+        match self {
+            Self::Flat { buf, lengths, .. } => {
+                let whole = Payload::from(buf);
+                Ok(blocks.map(|block| whole.slice(lengths.bytes(block..block + 1))).collect())
+            }
+            Self::Slots { mut slots, .. } => {
+                blocks.map(|block| slots[block].take().ok_or_else(|| empty(block))).collect()
+            }
+        }
+    }
+}
+
+fn gather(buf: &AlignedBuf, blocks: &Blocks, lengths: Lengths) -> Result<Payload> {
+    if let Some(range) = blocks.as_range() {
+        return Payload::copy_from(&buf.as_slice()[lengths.bytes(range)], 16);
+    }
+    let mut message = AlignedBuf::with_capacity(lengths.total(blocks), 16)?;
+    for run in blocks.runs() {
+        message.extend(&buf.as_slice()[lengths.bytes(run)]);
+    }
+    Ok(message.into())
+}
+
+/// Gives each run of blocks its part of a message.
+fn scatter(
+    buf: &mut AlignedBuf,
+    blocks: &Blocks,
+    lengths: Lengths,
+    message: Payload,
+    put: impl Fn(&mut [u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    let expected = lengths.total(blocks);
+    let found = message.size_hint();
+    let message = message.into_wire()?;
+    let mut bytes = message.bytes().unwrap_or_default();
+    if bytes.len() != expected {
+        return Err(broken(&format!("{found} bytes instead of {expected}")));
+    }
+    for run in blocks.runs() {
+        let place = lengths.bytes(run);
+        let (part, rest) = bytes.split_at(place.len());
+        put(&mut buf.as_mut_slice()[place], part)?;
+        bytes = rest;
+    }
+    Ok(())
+}
+
+fn copy(here: &mut [u8], other: &[u8]) -> Result<()> {
+    here.copy_from_slice(other);
+    Ok(())
+}
+
+/// A message as its blocks.
+fn split(blocks: &Blocks, lengths: Lengths, message: Payload) -> Result<Vec<Payload>> {
+    match (blocks.len(), lengths) {
+        (0, _) => Ok(Vec::new()),
+        (1, _) => Ok(vec![message]),
+        (count, Lengths::Unknown) => {
+            let parts = message.into_bundle()?;
+            if parts.len() == count {
+                return Ok(parts);
+            }
+            Err(broken(&format!("{} blocks in a message of {count}", parts.len())))
+        }
+        _ => message.cut(blocks.iter().map(|block| lengths.bytes(block..block + 1).len())),
+    }
+}
+
+fn share(slot: &mut Option<Payload>) -> Result<Option<Payload>> {
+    slot.as_mut().map(Payload::share).transpose()
+}
+
+fn empty(block: usize) -> Error {
+    broken(&format!("block {block} is empty"))
+}
+
+fn refused() -> Error {
+    broken("the operation does not work on these bytes")
+}
+
+/// A plan that the checker would refuse, or bytes that no rank of ours sends.
+pub(crate) fn broken(reason: &str) -> Error {
+    Error::Codec { what: "a collective's message".to_owned(), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Plus;
+
+    impl Combiner for Plus {
+        fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
+            let (left, right) = (left.into_vec::<u32>()?, right.into_vec::<u32>()?);
+            Ok(Payload::from_vec(left.iter().zip(&right).map(|(a, b)| a + b).collect()))
+        }
+        fn combine_into(&self, here: &mut [u8], other: &[u8], _side: Side) -> bool {
+            let here: &mut [u32] = bytemuck::cast_slice_mut(here);
+            let other = other.chunks_exact(4).map(|c| u32::from_le_bytes(c.try_into().unwrap()));
+            here.iter_mut().zip(other).for_each(|(a, b)| *a += b);
+            true
+        }
+    }
+
+    fn numbers(range: Range<u32>) -> Payload {
+        Payload::from_vec(range.collect())
+    }
+
+    fn both(lengths: Lengths, blocks: usize) -> [Store; 2] {
+        let store = |flat| Store::new(blocks, lengths, 4, flat).unwrap();
+        assert!(matches!(store(true), Store::Flat { .. }));
+        [store(true), store(false)]
+    }
+
+    #[test]
+    fn flat_and_slots_do_the_same() {
+        for mut store in both(Lengths::Even(12), 6) {
+            store.write(&(0..6).into(), numbers(0..18)).unwrap();
+            let odd = Blocks::strided(1, 1, 2, 6);
+            let message = store.read(&odd, false).unwrap();
+            assert_eq!(message.into_vec::<u32>().unwrap(), [3, 4, 5, 9, 10, 11, 15, 16, 17]);
+            store.combine(&2.into(), numbers(100..103), Side::Right, &Plus).unwrap();
+            store.copy(&(2..3).into(), &(0..1).into()).unwrap();
+            store.write(&Blocks::wrapping(5, 2, 4..6), numbers(0..6)).unwrap();
+            let all = store.into_one(0..6).unwrap().into_vec::<u32>().unwrap();
+            let after = [106, 108, 110, 3, 4, 5, 106, 108, 110, 9, 10, 11, 3, 4, 5, 0, 1, 2];
+            assert_eq!(all, after);
+        }
+    }
+
+    #[test]
+    fn uneven_pieces_of_a_vector() {
+        for mut store in both(Lengths::Cut(7, 4, 3), 3) {
+            for (block, part) in [(0, 0..2), (1, 2..4), (2, 4..7)] {
+                store.write(&block.into(), numbers(part)).unwrap();
+            }
+            let all = store.read(&(0..3).into(), false).unwrap();
+            assert_eq!(all.into_vec::<u32>().unwrap(), (0..7).collect::<Vec<_>>());
+            let each = store.into_each(1..3).unwrap();
+            assert_eq!(each.iter().map(Payload::size_hint).collect::<Vec<_>>(), [8, 12]);
+        }
+    }
+
+    #[test]
+    fn values_of_unknown_length_travel_in_bundles() {
+        let mut store = Store::new(3, Lengths::Unknown, 1, true).unwrap();
+        store.write(&0.into(), Payload::value("first".to_owned())).unwrap();
+        store.write(&1.into(), Payload::empty()).unwrap();
+        let message = store.read(&(0..2).into(), true).unwrap().into_wire().unwrap();
+        assert!(store.read(&0.into(), false).is_err(), "given away");
+        store.write(&(1..3).into(), message).unwrap();
+        let mut each = store.into_each(1..3).unwrap();
+        assert_eq!(each.pop().unwrap().size_hint(), 0);
+        assert_eq!(each.pop().unwrap().into_value::<String>().unwrap(), "first");
+    }
+
+    #[test]
+    fn a_message_of_another_length_is_an_error() {
+        for mut store in both(Lengths::Even(12), 2) {
+            assert!(store.write(&(0..2).into(), numbers(0..5)).is_err());
+        }
+    }
+}

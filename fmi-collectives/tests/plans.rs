@@ -1,0 +1,155 @@
+//! Proves every algorithm of the library: each size to 64 with each root, some large sizes, some
+//! numbers of chunks. One test a collective, so that they run side by side.
+
+use fmi_collectives::plan::check::{Check, CheckError};
+use fmi_collectives::plan::{Action, Algorithm, Collective, Demand, Shape, Side, Step, Tier};
+
+macro_rules! proofs {
+    ($($name:ident: $collective:ident,)*) => {
+        $(#[test]
+        fn $name() {
+            let algorithms = Collective::$collective.algorithms();
+            assert!(!algorithms.is_empty());
+            for algorithm in algorithms {
+                small_sizes(algorithm);
+                large_sizes(algorithm);
+            }
+        })*
+    };
+}
+
+proofs! {
+    barrier: Barrier,
+    bcast: Bcast,
+    gather: Gather,
+    scatter: Scatter,
+    allgather: Allgather,
+    alltoall: Alltoall,
+    reduce: Reduce,
+    allreduce: Allreduce,
+    reduce_scatter: ReduceScatter,
+    scan: Scan,
+    exscan: Exscan,
+}
+
+fn small_sizes(algorithm: &Algorithm) {
+    for size in 1..=64 {
+        for chunks in chunks(algorithm, size) {
+            for root in 0..if algorithm.collective.is_rooted() { size } else { 1 } {
+                prove(algorithm, Shape::of(size).rooted(root).chunked(chunks));
+            }
+        }
+    }
+}
+
+fn large_sizes(algorithm: &Algorithm) {
+    for size in [100, 127, 128, 255, 256, 1000] {
+        let roots = [0, 1, size / 2 - 1, size / 2, size - 2, size - 1];
+        for chunks in chunks(algorithm, size) {
+            for root in roots.into_iter().take(if algorithm.collective.is_rooted() { 6 } else { 1 })
+            {
+                prove(algorithm, Shape::of(size).rooted(root).chunked(chunks));
+            }
+        }
+    }
+}
+
+/// Only one chunk if it makes no difference.
+fn chunks(algorithm: &Algorithm, size: usize) -> impl Iterator<Item = usize> + use<> {
+    let pieces = |chunks| algorithm.pieces(Shape::of(size).chunked(chunks));
+    let count = if pieces(1) == pieces(2) { 1 } else { 4 };
+    [1, 2, 3, 5].into_iter().take(count)
+}
+
+fn prove(algorithm: &Algorithm, shape: Shape) {
+    if let Err(error) = algorithm.check(shape) {
+        panic!("{algorithm} on {shape:?}: {error}");
+    }
+}
+
+#[test]
+fn no_step_can_be_left_out() {
+    for_each_step(|algorithm, shape, plans, rank, index| {
+        let mut plans = plans.to_vec();
+        let step = plans[rank].remove(index);
+        let result = without_claims(algorithm, shape).run(|rank| plans[rank].clone());
+        assert!(result.is_err(), "{algorithm} on {shape:?}: rank {rank} without {step}");
+    });
+}
+
+#[test]
+fn no_combination_can_be_turned_around() {
+    for_each_step(|algorithm, shape, plans, rank, index| {
+        if algorithm.demand == Demand::Commutative {
+            return;
+        }
+        let mut plans = plans.to_vec();
+        let (Action::Combine { side, .. } | Action::CombineShared { side, .. }) =
+            &mut plans[rank][index].action
+        else {
+            return;
+        };
+        *side = if *side == Side::Left { Side::Right } else { Side::Left };
+        let result = without_claims(algorithm, shape).run(|rank| plans[rank].clone());
+        assert!(
+            matches!(result, Err(CheckError::WrongResult { .. })),
+            "{algorithm} on {shape:?}: step {index} of rank {rank} gives {result:?}"
+        );
+    });
+}
+
+#[test]
+fn names_and_codes_lead_back() {
+    for algorithm in Algorithm::all() {
+        assert_eq!(Algorithm::find(&algorithm.to_string()), Some(algorithm));
+        assert_eq!(Algorithm::from_code(algorithm.code()), Some(algorithm));
+    }
+    assert_eq!(Algorithm::find("allreduce/magic"), None);
+    assert_eq!(Algorithm::from_code(0), None);
+}
+
+#[test]
+fn only_shared_plans_publish_and_only_in_a_pack() {
+    for_each_step(|algorithm, _, plans, rank, index| {
+        let step = &plans[rank][index];
+        let shared = matches!(
+            step.action,
+            Action::Publish { .. } | Action::Fetch { .. } | Action::CombineShared { .. }
+        );
+        let sends = !shared && !matches!(step.action, Action::Copy { .. });
+        assert!(if algorithm.shared { !sends } else { !shared }, "{algorithm}: {step}");
+        assert_eq!(step.tier, shared.then_some(Tier::Pack), "{algorithm}: {step}");
+    });
+}
+
+#[test]
+fn every_demand_is_met() {
+    for collective in Collective::ALL.iter().filter(|collective| collective.combines()) {
+        let mut algorithms = collective.algorithms().iter();
+        let met = algorithms.any(|it| it.demand == Demand::Ordered && !it.shared);
+        assert!(met, "{collective} has nothing for ordered operations");
+    }
+}
+
+/// Calls `each(algorithm, shape, plans, rank, index)` for every step of small plans.
+fn for_each_step(mut each: impl FnMut(&Algorithm, Shape, &[Vec<Step>], usize, usize)) {
+    for algorithm in Algorithm::all() {
+        for size in 2..=9 {
+            let shape = Shape::of(size).rooted(1).chunked(2);
+            let plans: Vec<Vec<Step>> =
+                (0..size).map(|rank| (algorithm.steps)(rank, shape).collect()).collect();
+            for rank in 0..size {
+                for index in 0..plans[rank].len() {
+                    each(algorithm, shape, &plans, rank, index);
+                }
+            }
+        }
+    }
+}
+
+fn without_claims(algorithm: &Algorithm, shape: Shape) -> Check {
+    Check::new(algorithm.collective, shape.size)
+        .demand(algorithm.demand)
+        .root(shape.root)
+        .pieces(algorithm.pieces(shape))
+}

@@ -1,0 +1,171 @@
+//! How processes meet at the rendezvous: at first, and again after a loss.
+
+use crate::{
+    config::{ChannelSpec, Config},
+    join::{Joined, begin, cores_suffice, settings},
+};
+use fmi_actors::{
+    Error, Member, NoRejoin, Node, Place, Reason, Result, Successor,
+    channel::Channel,
+    home::{self, HomeHandle},
+    service::Service,
+};
+use fmi_channels::{
+    handshake::Token,
+    rendezvous::{After, Client, Event, Ranks, Registration, Terms},
+    tcp::Tcp,
+};
+use futures::{channel::oneshot, future::BoxFuture};
+use std::{fs, sync::Arc, time::Duration};
+
+/// Registers and waits for the others; after a loss, with the place that this process had.
+pub(crate) async fn meet(
+    config: &Config,
+    homes: &[HomeHandle],
+    after: Option<After>,
+) -> Result<Joined> {
+    let rendezvous = config.rendezvous.as_ref().map(ToString::to_string).unwrap_or_default();
+    let token = config.token.as_ref().ok_or_else(|| Error::Config {
+        origin: "FMI_TOKEN".to_owned(),
+        message: "is not set: set the token that the rendezvous was started with".to_owned(),
+    })?;
+    let token = Token::new(token.expose());
+    let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
+    let wanted = |spec: &ChannelSpec| config.channels.is_empty() || config.channels.contains(spec);
+    if wanted(&ChannelSpec::Tcp) {
+        channels.push(Arc::new(bind(config, &token, after.is_some()).await?));
+    }
+    let machine = machine();
+    let register = |own: std::net::SocketAddr| Registration {
+        job: config.job.clone(),
+        size: config.size.map(|size| size as u32),
+        ranks: match &config.ranks {
+            Some(ranks) => Ranks::Given(ranks.iter().map(|rank| *rank as u32).collect()),
+            None => Ranks::Any(1),
+        },
+        addresses: channels
+            .iter()
+            .filter_map(|channel| Some((channel.name().to_owned(), channel.address(own.ip())?)))
+            .collect(),
+        machine: machine.clone(),
+        threads: homes.len().max(1) as u32,
+        after: after.clone(),
+        terms: terms(config),
+    };
+    let client = Client::connect_with(&rendezvous, &token, register, config.deadlines.join).await?;
+    let members = client.complete().await?;
+    let here = members.iter().filter(|member| member.machine == machine);
+    let busy: u32 = here.map(|member| member.threads).sum();
+    home::set_keep_awake(config.keep_awake && cores_suffice(busy as usize));
+    let (process, epoch) = (client.registered().process, client.registered().epoch);
+    let place = Place {
+        process,
+        epoch,
+        members: members
+            .iter()
+            .map(|member| Member {
+                process: member.process,
+                ranks: member.ranks.clone(),
+                addresses: member.addresses.clone(),
+                incarnation: member.incarnation,
+            })
+            .collect(),
+    };
+    // Not those of the registration: who forms anew may have got others since.
+    let own = members.iter().find(|member| member.process == process);
+    let ranks = own.map(|member| member.ranks.clone()).ok_or_else(|| Error::Rendezvous {
+        address: rendezvous,
+        reason: "it lists all processes but this one".to_owned(),
+    })?;
+    let node = Node::new(place, channels, homes, settings(config));
+    let client = Arc::new(client);
+    listen(&node, &client);
+    let again = (config.clone(), homes.to_vec(), ranks.clone());
+    node.on_rejoin(Box::new(move |old| meet_again(old, again.clone())));
+    let abort = move |rank: u32, reason: &Reason| client.abort(rank, reason.clone());
+    Ok(Joined { node, ranks, abort: Box::new(abort) })
+}
+
+/// The same process in the job's next epoch. Boxed, as it is a part of its own type.
+fn meet_again(
+    old: Arc<Node>,
+    (config, homes, ranks): (Config, Vec<HomeHandle>, Vec<u32>),
+) -> BoxFuture<'static, Result<Successor>> {
+    Box::pin(async move {
+        let after = After::new(old.epoch(), old.process(), old.loss());
+        let joined = meet(&config, &homes, Some(after)).await?;
+        if joined.ranks.len() != ranks.len() {
+            return Err(Error::Rejoin { job: config.job, reason: NoRejoin::Late });
+        }
+        begin(&joined.node);
+        // Only now: until the next epoch has begun, this place is what an attempt is made from.
+        Service::get().spawn(async move { old.leave().await });
+        let ranks = ranks.into_iter().zip(joined.ranks).collect();
+        Ok(Successor { node: joined.node, ranks })
+    })
+}
+
+/// Listens for links. A fixed port may be held for a moment by the node that was.
+async fn bind(config: &Config, token: &Token, again: bool) -> Result<Tcp> {
+    let mut tries = if again { REBINDS } else { 0 };
+    loop {
+        let bound = Tcp::bind(config.listen.as_deref(), config.advertise.clone(), token.clone());
+        if bound.is_ok() || tries == 0 {
+            return bound;
+        }
+        tries -= 1;
+        tokio::time::sleep(REBIND).await;
+    }
+}
+
+const REBINDS: u32 = 100;
+const REBIND: Duration = Duration::from_millis(10);
+
+/// What this process asks for should its group form anew. All waits there end within half the
+/// time that it has for joining, so that the answer comes in time.
+fn terms(config: &Config) -> Terms {
+    let patience = config.deadlines.join / 2;
+    Terms {
+        grace: config.deadlines.grace.min(patience),
+        patience,
+        min_size: config.min_size.try_into().unwrap_or(u32::MAX),
+    }
+}
+
+/// Tells the node what the rendezvous says, until either ends.
+fn listen(node: &Arc<Node>, client: &Arc<Client>) {
+    let (alive, mut ended) = oneshot::channel::<()>();
+    let leaving = Arc::clone(client);
+    node.on_leave(Box::new(move || {
+        Box::pin(async move {
+            leaving.leave().await;
+            drop(alive);
+        })
+    }));
+    let (listener, watched) = (Arc::clone(client), Arc::downgrade(node));
+    tokio::spawn(async move {
+        loop {
+            let event = tokio::select! {
+                event = listener.event() => event,
+                _ = &mut ended => return,
+            };
+            let (Some(event), Some(node)) = (event, watched.upgrade()) else { return };
+            match event {
+                Event::Gone { ranks, reason, .. } => node.lose(&ranks, &reason),
+                Event::Left { process, .. } => {
+                    if let Some(peer) = node.peer(process) {
+                        peer.leave();
+                    }
+                }
+                Event::Abort { rank, reason } => node.lose(&[rank], &reason),
+                Event::RendezvousLost => tracing::warn!("the rendezvous is gone; the job goes on"),
+            }
+        }
+    });
+}
+
+/// What processes on one machine have in common.
+fn machine() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    boot.trim().to_owned()
+}

@@ -1,0 +1,6 @@
+#[derive(fmi::Protocol)]
+struct Mean {
+    x: f64,
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[fmi::test]
+async fn meets(_: fmi::Context) {}
+
+fn main() {}
