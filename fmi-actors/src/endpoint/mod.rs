@@ -131,7 +131,7 @@ impl Endpoint {
 
     /// Waits until everything sent has arrived.
     ///
-    /// Fails with the first rank that is gone before it had everything.
+    /// Fails with a rank that is gone before it had everything, once all others have.
     pub fn flush(&self) -> FlushFuture {
         FlushFuture::new(&self.rank)
     }
