@@ -227,10 +227,11 @@ impl Communicator {
             };
             let refuse = |reason| Err(Error::Rejoin { job: job.to_string(), reason });
             let successor = attempt.await?;
+            let table = Arc::clone(&comm.table);
             let mut next = next.lock();
             if let Some(next) = &*next {
                 return match next.upgrade() {
-                    Some(inner) => Ok(Self { inner, table: comm.table }),
+                    Some(inner) => Ok(Self { inner, table }),
                     None => refuse(NoRejoin::Twice),
                 };
             }
@@ -240,7 +241,7 @@ impl Communicator {
             };
             let new = Self::world(&successor.node, *rank, job);
             *next = Some(Arc::downgrade(&new.inner));
-            Ok(Self { table: comm.table.clone(), ..new })
+            Ok(Self { table, ..new })
         }
     }
 
@@ -390,10 +391,7 @@ impl Communicator {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
-        let process = node.process();
-        let together = group
-            .iter()
-            .all(|rank| node.route(*rank).is_some_and(|peer| peer.member().process == process));
+        let together = group.iter().all(|rank| node.has(*rank));
         let inner =
             Inner { endpoint, node, scope, group, rank, deadline, membership, together, lineage };
         // Made once: a table is a list of rules.

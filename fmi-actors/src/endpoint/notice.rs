@@ -71,6 +71,14 @@ impl Collective {
         self.end();
     }
 
+    /// It ends unheard: what it was a part of has failed, and the group learns that.
+    pub fn forsake(mut self) {
+        if let Some(node) = self.rank.node() {
+            node.board().clear(self.space);
+        }
+        self.end();
+    }
+
     /// It failed here; the group learns why, unless it was the group that said so.
     pub fn fail(mut self, failure: &Failure) {
         self.tell(failure);
