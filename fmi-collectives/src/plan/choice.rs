@@ -214,7 +214,7 @@ impl Default for Table {
     }
 }
 
-/// For which ranks and bytes, and whom the algorithm suits: `ranks ≥ 3, bytes ≥ 1048576`.
+/// For which ranks and bytes, and whom the algorithm suits: `ranks ≥ 3, bytes ≥ 1 MiB`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ranks, bytes) = self.limits();
@@ -238,18 +238,27 @@ impl Rule {
     /// Ranks and bytes in words.
     fn limits(&self) -> (String, String) {
         let Self { size, bytes, .. } = self;
-        let ranks = limits("ranks", size.start as u64, size.end as u64, usize::MAX as u64);
-        (ranks, limits("bytes", bytes.start, bytes.end, u64::MAX))
+        let end = |end, most| (end != most).then_some(end);
+        let ranks = (size.start as u64, end(size.end as u64, usize::MAX as u64));
+        let ranks = limits("ranks", ranks, |ranks| ranks.to_string());
+        (ranks, limits("bytes", (bytes.start, end(bytes.end, u64::MAX)), rounded))
     }
 }
 
-fn limits(unit: &str, low: u64, high: u64, most: u64) -> String {
-    match (low, high) {
-        (0, high) if high == most => format!("any {unit}"),
-        (low, high) if high == most => format!("{unit} ≥ {low}"),
-        (0, high) => format!("{unit} < {high}"),
-        (low, high) => format!("{low} ≤ {unit} < {high}"),
+fn limits(what: &str, bounds: (u64, Option<u64>), text: fn(u64) -> String) -> String {
+    match (bounds.0, bounds.1.map(text)) {
+        (0, None) => format!("any {what}"),
+        (low, None) => format!("{what} ≥ {}", text(low)),
+        (0, Some(high)) => format!("{what} < {high}"),
+        (low, Some(high)) => format!("{} ≤ {what} < {high}", text(low)),
     }
+}
+
+/// Bytes in the largest unit of which they are a multiple.
+fn rounded(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
+    unit.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{} {unit}", bytes >> bits))
 }
 
 #[cfg(test)]
