@@ -27,6 +27,7 @@ mod logging;
 #[cfg(feature = "tcp")]
 mod meet;
 mod run;
+pub mod sim;
 pub mod testing;
 
 pub use config::Config;

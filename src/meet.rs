@@ -157,6 +157,7 @@ fn listen(node: &Arc<Node>, client: &Arc<Client>) {
                         peer.leave();
                     }
                 }
+                Event::Moved { ranks, .. } => node.lose(&ranks, &Reason::Moved),
                 Event::Abort { rank, reason } => node.lose(&[rank], &reason),
                 Event::RendezvousLost => tracing::warn!("the rendezvous is gone; the job goes on"),
             }

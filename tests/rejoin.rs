@@ -3,7 +3,7 @@
 mod common;
 
 use common::{
-    Rendezvous, bounded, child,
+    Rendezvous, bounded,
     child::{Process, entry, say},
     each, until,
 };
@@ -294,11 +294,11 @@ async fn nothing_of_the_old_epoch_reaches_the_new_one() {
     let new = rejoin(std::slice::from_ref(&zero)).await.remove(0);
     assert_eq!((new.rank(), new.size()), (0, 1));
     loop {
-        // Its link is broken; it dials the port, and is refused, until it hears that zero left.
+        // Its link is broken; it dials the port, and is refused, until it hears that zero moved.
         match one.send("stale".to_owned(), 0, 7).await {
             Ok(()) => tokio::task::yield_now().await,
             Err(error) => {
-                assert_eq!(error, Error::RankLost { rank: 0, reason: Reason::Left });
+                assert_eq!(error, Error::RankLost { rank: 0, reason: Reason::Moved });
                 break;
             }
         }
@@ -340,5 +340,4 @@ async fn twenty_rejoins_leave_nothing_behind() {
         now.0 <= threads && now.1 <= files
     });
     close(&ranks).await;
-    let _ = child::resident();
 }

@@ -75,7 +75,8 @@ struct Pinned {
 pub(crate) struct Unread {
     notes: AtomicUsize,
     bytes: AtomicUsize,
-    waiting: Mutex<Option<Waker>>,
+    /// Collectives of one rank overlap: several may wait.
+    waiting: Mutex<SmallVec<[Waker; 2]>>,
 }
 
 /// What a fetch finds.
@@ -123,8 +124,10 @@ impl Board {
     /// Reads a note, or leaves word whom to wake when it is there.
     pub(crate) fn read(&self, key: Key, waker: Option<&Waker>) -> Result<Found> {
         let mut shelf = self.shelf(key.space);
+        let failed = shelf.failed.contains(&key.space);
         let Some(note) = shelf.notes.get_mut(&key) else {
-            if let Some(waker) = waker {
+            // Of a failure the mailbox tells; here nobody would remove the word.
+            if let (Some(waker), false) = (waker, failed) {
                 let waiting = SmallVec::from_iter([waker.clone()]);
                 shelf.notes.insert(key, Note { pinned: None, waiting });
             }
@@ -184,6 +187,17 @@ impl Board {
         }
     }
 
+    /// How many notes, and calls that are still compared, are on it.
+    pub(crate) fn len(&self) -> usize {
+        self.shelves
+            .iter()
+            .map(|shelf| {
+                let shelf = shelf.lock();
+                shelf.notes.len() + shelf.signed.len()
+            })
+            .sum()
+    }
+
     fn shelf(&self, space: Space) -> parking_lot::MutexGuard<'_, Shelf> {
         let mut hasher = FxHasher::default();
         space.hash(&mut hasher);
@@ -197,7 +211,12 @@ impl Unread {
         if self.is_low() {
             return true;
         }
-        *self.waiting.lock() = Some(waker.clone());
+        {
+            let mut waiting = self.waiting.lock();
+            if !waiting.iter().any(|other| other.will_wake(waker)) {
+                waiting.push(waker.clone());
+            }
+        }
         // It may have become low before the waker was there to be seen.
         self.is_low()
     }
@@ -215,10 +234,9 @@ impl Unread {
     fn subtract(&self, bytes: usize) {
         let notes = self.notes.fetch_sub(1, Ordering::AcqRel);
         let bytes = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-        if (notes >= UNREAD_NOTES || bytes >= UNREAD_BYTES)
-            && let Some(waker) = self.waiting.lock().take()
-        {
-            waker.wake();
+        if notes >= UNREAD_NOTES || bytes >= UNREAD_BYTES {
+            let waiting = std::mem::take(&mut *self.waiting.lock());
+            waiting.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -268,6 +286,6 @@ mod tests {
         board.pin(KEY, Payload::from_vec(vec![0u8; UNREAD_BYTES]), 1, &account).unwrap();
         assert!(!account.has_room(&waker));
         read(&board);
-        assert!(account.has_room(&waker) && account.waiting.lock().is_none());
+        assert!(account.has_room(&waker) && account.waiting.lock().is_empty());
     }
 }

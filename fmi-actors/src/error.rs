@@ -301,6 +301,9 @@ pub enum Reason {
     /// It left the job in good order; nothing more will come from it.
     #[error("it has left the job")]
     Left,
+    /// It has gone on to its job's next epoch; [rejoin](Error::RankLost) to meet it there.
+    #[error("it has gone on to the job's next epoch: call rejoin() to meet it there")]
+    Moved,
     /// Its `main` panicked.
     #[error("it panicked: {0}")]
     Panicked(String),

@@ -58,6 +58,8 @@ thread_local! {
     /// asking for the time would cost more than all else here.
     static TOUCHED: Cell<bool> = const { Cell::new(false) };
     static STIRRING: Cell<bool> = const { Cell::new(false) };
+    /// See [`aside`].
+    static ASIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether keep-awake makes sense here: not when threads that want to stay awake outnumber the
@@ -72,6 +74,19 @@ pub fn set_keep_awake(on: bool) {
 /// Whether it is on.
 pub fn keep_awake() -> bool {
     KEEP_AWAKE.load(Ordering::Relaxed)
+}
+
+/// Runs what has a clock of its own, such as a simulation, on a thread that may be a home: no
+/// receive in it spins and nothing keeps the thread awake.
+pub fn aside<T>(run: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ASIDE.set(self.0);
+        }
+    }
+    let _restore = Restore(ASIDE.replace(true));
+    run()
 }
 
 impl Home {
@@ -231,7 +246,7 @@ impl fmt::Debug for Home {
 /// Something was sent or has arrived: the current home, if this is one, stays awake.
 pub(crate) fn stir() {
     HERE.with(|here| {
-        if let Some(home) = here.get() {
+        if let Some(home) = here.get().filter(|_| !ASIDE.get()) {
             TOUCHED.set(true);
             if !STIRRING.replace(true) {
                 home.stirred.notify_one();
@@ -247,7 +262,7 @@ pub(crate) fn spin(ready: impl Fn() -> bool) {
         if home.ranks.load(Ordering::Relaxed) != 1 || !keep_awake() {
             return;
         }
-        if !STIRRING.get() {
+        if !STIRRING.get() || ASIDE.get() {
             return;
         }
         let start = now();

@@ -11,12 +11,14 @@ pub mod endpoint;
 mod error;
 pub mod frame;
 pub mod home;
+pub mod keeper;
 pub mod mailbox;
 mod node;
 pub mod pair;
 mod payload;
 mod peer;
 mod rejoin;
+mod roster;
 pub mod service;
 
 pub use board::SIGNAL;
@@ -26,6 +28,7 @@ pub use node::{Goodbye, Node, Place, Settings};
 pub use payload::{AlignedBuf, Payload};
 pub use peer::{LinkRank, Member, Peer};
 pub use rejoin::{Regroup, Successor};
+pub use roster::Roster;
 
 use clock::{Clock, SystemClock, Time};
 

@@ -4,23 +4,25 @@ use crate::{
     AlignedBuf, Endpoint, Reason,
     board::Board,
     channel::Channel,
-    clock::{Clock, SystemClock, Time},
+    clock::Time,
     endpoint::Ranked,
     frame::{Frame, Header},
     home::HomeHandle,
+    keeper::Keeper,
     mailbox::Group,
     pair::{Path, Violation},
     peer::{Member, Peer},
     rejoin::{Loss, RejoinCell},
-    service::Service,
+    roster::Roster,
+    service::{ByService, Service},
 };
 use futures::{channel::oneshot, future::BoxFuture};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -63,13 +65,14 @@ pub struct Node {
     process: u32,
     epoch: u32,
     settings: Settings,
-    clock: Arc<dyn Clock>,
-    world: Group,
+    keeper: Arc<dyn Keeper>,
+    roster: Arc<Roster>,
     channels: Vec<Arc<dyn Channel>>,
-    /// By process.
-    peers: FxHashMap<u32, Arc<Peer>>,
-    /// By world rank.
-    routes: Vec<Arc<Peer>>,
+    /// Where links live.
+    homes: Vec<HomeHandle>,
+    /// By process; those that this one has to do with.
+    peers: RwLock<FxHashMap<u32, Arc<Peer>>>,
+    itself: Weak<Self>,
     ranks: FxHashMap<u32, Arc<Ranked>>,
     board: Board,
     /// Pairs (local, remote) with a timer.
@@ -100,53 +103,51 @@ impl Node {
         settings: Settings,
     ) -> Arc<Self> {
         let service = Service::get();
-        let size: usize = place.members.iter().map(|member| member.ranks.len()).sum();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let node = Arc::new_cyclic(|weak| {
-            let home_of = |index: usize| match homes.len() {
-                0 => Arc::clone(service.home()),
-                count => Arc::clone(&homes[index % count]),
-            };
-            let peers: FxHashMap<u32, Arc<Peer>> = place
-                .members
-                .iter()
-                .enumerate()
-                .map(|(index, member)| {
-                    let peer = Peer::new(member.clone(), weak.clone(), home_of(index));
-                    (member.process, Arc::new(peer))
-                })
-                .collect();
-            let mut routes = vec![None; size];
-            for member in &place.members {
-                for rank in &member.ranks {
-                    routes[*rank as usize] = Some(Arc::clone(&peers[&member.process]));
-                }
-            }
-            let routes: Vec<_> =
-                routes.into_iter().map(|route| route.expect("every rank has a process")).collect();
-            let world: Group = (0..size as u32).collect();
-            let own = &peers[&place.process].member().ranks;
+        let roster = Arc::new(Roster::new(place.members));
+        let keeper = Arc::new(ByService);
+        let own = (place.process, place.epoch);
+        let node = Self::kept(own, roster, channels, homes, settings, keeper);
+        service.register(&node);
+        node
+    }
+
+    /// As [`new`](Self::new) for process and epoch `own`, but looked after by any keeper, and
+    /// with a roster that others may share.
+    ///
+    /// # Panics
+    /// When the process is not in the roster.
+    #[must_use]
+    pub fn kept(
+        own: (u32, u32),
+        roster: Arc<Roster>,
+        channels: Vec<Arc<dyn Channel>>,
+        homes: &[HomeHandle],
+        settings: Settings,
+        keeper: Arc<dyn Keeper>,
+    ) -> Arc<Self> {
+        let (process, epoch) = own;
+        Arc::new_cyclic(|weak| {
+            let own = &roster.member(process).expect("a member of its own job").ranks;
             let ranks = own
                 .iter()
                 .enumerate()
                 .map(|(index, rank)| {
                     let home = (!homes.is_empty())
                         .then(|| Arc::clone(&homes[index * homes.len() / own.len()]));
-                    (*rank, {
-                        let clock = Arc::clone(&clock);
-                        Arc::new(Ranked::new(*rank, weak.clone(), home, clock))
-                    })
+                    let keeper = Arc::clone(&keeper);
+                    (*rank, Arc::new(Ranked::new(*rank, weak.clone(), home, keeper)))
                 })
                 .collect();
             Self {
-                process: place.process,
-                epoch: place.epoch,
+                process,
+                epoch,
                 settings,
-                clock,
-                world,
+                keeper,
+                roster,
                 channels,
-                peers,
-                routes,
+                homes: homes.to_vec(),
+                peers: RwLock::default(),
+                itself: weak.clone(),
                 ranks,
                 board: Board::default(),
                 timed: Mutex::default(),
@@ -156,9 +157,7 @@ impl Node {
                 loss: Loss::default(),
                 rejoining: RejoinCell::default(),
             }
-        });
-        service.register(&node);
-        node
+        })
     }
 
     /// Begins to accept links.
@@ -189,13 +188,13 @@ impl Node {
     /// All ranks of the job.
     #[must_use]
     pub fn world(&self) -> &Group {
-        &self.world
+        self.roster.world()
     }
 
     /// The clock of everything here.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.clock.now()
+        self.keeper.now()
     }
 
     /// The endpoint of a rank that lives here.
@@ -204,21 +203,55 @@ impl Node {
         self.ranks.get(&rank).map(|rank| Endpoint::new(Arc::clone(rank)))
     }
 
+    /// Whether a rank lives here.
+    #[must_use]
+    pub fn has(&self, rank: u32) -> bool {
+        self.ranks.contains_key(&rank)
+    }
+
     /// Ranks that live here.
     pub fn local_ranks(&self) -> impl Iterator<Item = u32> + '_ {
         self.ranks.keys().copied()
     }
 
+    /// Who is in the job.
+    #[must_use]
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    /// Who keeps the time here.
+    #[must_use]
+    pub fn keeper(&self) -> &Arc<dyn Keeper> {
+        &self.keeper
+    }
+
     /// The process that hosts a world rank.
     #[must_use]
-    pub fn route(&self, rank: u32) -> Option<&Arc<Peer>> {
-        self.routes.get(rank as usize)
+    pub fn route(&self, rank: u32) -> Option<Arc<Peer>> {
+        self.peer(self.roster.host(rank)?)
     }
 
     /// A process by its number.
     #[must_use]
-    pub fn peer(&self, process: u32) -> Option<&Arc<Peer>> {
-        self.peers.get(&process)
+    pub fn peer(&self, process: u32) -> Option<Arc<Peer>> {
+        if let Some(peer) = self.peers.read().get(&process) {
+            return Some(Arc::clone(peer));
+        }
+        let member = Arc::clone(self.roster.member(process)?);
+        let home = match self.homes.len() {
+            0 => self.keeper.home(),
+            count => self.homes.get(self.roster.place(process)? % count),
+        };
+        let mut peers = self.peers.write();
+        let peer = peers.entry(process).or_insert_with(|| {
+            let peer = Peer::new(member, self.itself.clone(), home.cloned());
+            if self.is_closing() && process != self.process {
+                peer.end();
+            }
+            Arc::new(peer)
+        });
+        Some(Arc::clone(peer))
     }
 
     /// Takes a frame from a link to process `from`. `in_place` is the buffer that
@@ -295,7 +328,8 @@ impl Node {
         for channel in &self.channels {
             channel.stop();
         }
-        for peer in self.peers.values().filter(|peer| peer.member().process != self.process) {
+        let peers: Vec<_> = self.peers.read().values().map(Arc::clone).collect();
+        for peer in peers.iter().filter(|peer| peer.member().process != self.process) {
             peer.hang_up();
         }
     }
@@ -312,17 +346,17 @@ impl Node {
         if let Some(goodbye) = goodbye {
             // Whoever awaits this may be on another runtime, or on none.
             let (done, said) = oneshot::channel();
-            Service::get().spawn(async move {
+            self.keeper.spawn(Box::pin(async move {
                 goodbye().await;
                 let _ = done.send(());
-            });
+            }));
             let _ = said.await;
         }
     }
 
     /// Whether a rank lives in a process: nobody speaks for others.
     fn hosts(&self, process: u32, rank: u32) -> bool {
-        self.route(rank).is_some_and(|peer| peer.member().process == process)
+        self.roster.host(rank) == Some(process)
     }
 
     /// What its ranks publish for each other.
@@ -357,14 +391,14 @@ impl Node {
 
     pub(crate) fn timed(&self, local: u32, remote: u32) {
         self.timed.lock().push((local, remote));
-        Service::get().kick();
+        self.keeper.kick();
     }
 
     /// A rank of this process has left. The others learn it with the next tick, all that left
     /// by then at once: when a thousand ranks end together, few are left to be told.
     pub(crate) fn left(&self, rank: u32) {
         self.left.lock().push(rank);
-        Service::get().kick();
+        self.keeper.kick();
     }
 
     /// Tells the ranks of this process that still run of some that do not.
@@ -376,7 +410,9 @@ impl Node {
         }
     }
 
-    pub(crate) fn tick(&self, now: Time) -> bool {
+    /// Time has passed: does what pairs with a timer want done. True if the next tick may have
+    /// work too. Called by the [`Keeper`].
+    pub fn tick(&self, now: Time) -> bool {
         let left = std::mem::take(&mut *self.left.lock());
         self.tell_local(&left, &Reason::Left);
         let timed = std::mem::take(&mut *self.timed.lock());
@@ -388,14 +424,15 @@ impl Node {
         !timed.is_empty() || !left.is_empty()
     }
 
-    pub(crate) fn expire(&self, now: Time) -> Option<Time> {
+    /// Ends the waits whose deadline has come; when to look again. Called by the [`Keeper`].
+    pub fn expire(&self, now: Time) -> Option<Time> {
         self.ranks.values().filter_map(|rank| rank.expire(now)).min()
     }
 }
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Node({} of {}, epoch {})", self.process, self.peers.len(), self.epoch)
+        write!(f, "Node({} of {}, epoch {})", self.process, self.roster.members().len(), self.epoch)
     }
 }
 

@@ -4,8 +4,7 @@ use crate::{
     Node, Reason,
     channel::{Link, Room},
     home::HomeHandle,
-    now,
-    service::Service,
+    keeper::within,
 };
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashSet;
@@ -33,9 +32,10 @@ pub struct Member {
 /// A process of the job and the link to it.
 #[derive(Debug)]
 pub struct Peer {
-    member: Member,
+    member: Arc<Member>,
     node: Weak<Node>,
-    home: HomeHandle,
+    /// Who drives its links, if anybody has to.
+    home: Option<HomeHandle>,
     link: RwLock<Option<Held>>,
     /// Pairs (local rank, remote rank) that found no room on the link.
     blocked: Mutex<FxHashSet<(u32, u32)>>,
@@ -68,7 +68,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(5);
 const LAST_RETRY: Duration = Duration::from_millis(500);
 
 impl Peer {
-    pub(crate) fn new(member: Member, node: Weak<Node>, home: HomeHandle) -> Self {
+    pub(crate) fn new(member: Arc<Member>, node: Weak<Node>, home: Option<HomeHandle>) -> Self {
         Self {
             member,
             node,
@@ -126,8 +126,8 @@ impl Peer {
         }
         self.generation.fetch_max(rank.generation, Ordering::AcqRel);
         tracing::debug!(process = self.member.process, channel = link.channel(), "linked");
-        if !link.path().direct {
-            self.home.adopt(link);
+        if let Some(home) = self.home.as_ref().filter(|_| !link.path().direct) {
+            home.adopt(link);
         }
         if let Some(node) = self.node.upgrade() {
             node.resume(&self.member.ranks);
@@ -199,23 +199,25 @@ impl Peer {
         if self.gone.load(Ordering::Acquire) {
             return;
         }
+        let Some(node) = self.node.upgrade() else { return };
         if !self.dialling.swap(true, Ordering::AcqRel) {
             let peer = Arc::clone(self);
-            Service::get().spawn(async move {
+            node.keeper().spawn(Box::pin(async move {
                 peer.dial().await;
                 peer.dialling.store(false, Ordering::Release);
                 // A frame may have come between the last look and the flag.
                 if let Some(node) = peer.node.upgrade() {
                     node.resume(&peer.member.ranks);
                 }
-            });
+            }));
         }
     }
 
     async fn dial(self: &Arc<Self>) {
         let Some(node) = self.node.upgrade() else { return };
         let patience = node.settings().silent;
-        let start = now();
+        let keeper = Arc::clone(node.keeper());
+        let start = keeper.now();
         let mut pause = FIRST_RETRY;
         loop {
             let mut tried = Vec::new();
@@ -225,15 +227,15 @@ impl Peer {
                     return;
                 }
                 let name = channel.name();
-                let left = patience.saturating_sub(now().since(start));
+                let left = patience.saturating_sub(keeper.now().since(start));
                 let dial = channel.dial(Arc::clone(&node), self.member.process, address.clone());
-                match tokio::time::timeout(left, dial).await {
-                    Ok(Ok(())) => return,
-                    Ok(Err(error)) => {
+                match within(&*keeper, left, dial).await {
+                    Some(Ok(())) => return,
+                    Some(Err(error)) => {
                         fatal &= error.fatal;
                         tried.push(format!("{name} {address}: {}", error.reason));
                     }
-                    Err(_) => {
+                    None => {
                         fatal = false;
                         tried.push(format!("{name} {address}: no answer"));
                     }
@@ -246,14 +248,14 @@ impl Peer {
             if tried.is_empty() {
                 tried.push("no channel of ours is among its addresses".to_owned());
             }
-            if fatal || now().since(start) >= patience {
+            if fatal || keeper.now().since(start) >= patience {
                 let reason = Reason::Unreachable(tried.join("; "));
                 let reason =
                     if self.leaving.load(Ordering::Acquire) { Reason::Left } else { reason };
                 node.lose(&self.member.ranks, &reason);
                 return;
             }
-            tokio::time::sleep(pause).await;
+            keeper.sleep(pause).await;
             pause = (pause * 2).min(LAST_RETRY);
         }
     }

@@ -7,10 +7,12 @@
 
 use crate::{
     Node,
-    clock::Time,
+    clock::{Clock, SystemClock, Time},
     home::{Home, HomeHandle},
+    keeper::Keeper,
 };
 use actix_rt::{Arbiter, ArbiterHandle, System};
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::{
     future::Future,
@@ -179,5 +181,37 @@ impl Service {
             busy |= home.check();
         }
         busy
+    }
+}
+
+/// The service thread as the keeper of a node.
+#[derive(Debug)]
+pub(crate) struct ByService;
+
+impl Clock for ByService {
+    fn now(&self) -> Time {
+        SystemClock.now()
+    }
+}
+
+impl Keeper for ByService {
+    fn kick(&self) {
+        Service::get().kick();
+    }
+
+    fn deadline(&self, at: Time) {
+        Service::get().deadline(at);
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        Service::get().spawn(future);
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move { tokio::time::sleep(span).await })
+    }
+
+    fn home(&self) -> Option<&HomeHandle> {
+        Some(Service::get().home())
     }
 }

@@ -8,5 +8,6 @@ pub mod handshake;
 pub mod local;
 #[cfg(feature = "tcp")]
 pub mod rendezvous;
+pub mod sim;
 #[cfg(feature = "tcp")]
 pub mod tcp;

@@ -78,7 +78,11 @@ impl Input {
     }
 
     pub(crate) fn reduced_by<T: Message, R: Reduction<T>>(self, op: R) -> Self {
+        // A vector as a whole is a value like any other: it is not cut, and may grow.
+        let whole = self.element.is_some() && !op.is_by_element();
         Self {
+            length: self.length.filter(|_| !whole),
+            element: self.element.filter(|_| !whole),
             demand: op.demand(),
             reduction: op.code(),
             in_place: op.is_in_place(),
@@ -108,14 +112,18 @@ impl Input {
         Draft { algorithm: choice.algorithm, shape, lengths }
     }
 
+    /// What runs if only the root knows the length: the same on all ranks.
+    fn unbound(&self, comm: &Communicator) -> Option<Choice> {
+        self.collective.is_late_bound().then(|| comm.choose(&self.question(comm, None)))
+    }
+
     /// `None` if this rank learns it from the first frame.
-    fn decide(&self, comm: &Communicator) -> Option<Draft> {
+    fn decide(&self, comm: &Communicator, unbound: Option<Choice>) -> Option<Draft> {
         let choose = |length| comm.choose(&self.question(comm, length));
-        if !self.collective.is_late_bound() {
+        let Some(unbound) = unbound else {
             return Some(self.draft(comm, choose(self.length)));
-        }
+        };
         // What is published is found without a first frame.
-        let unbound = choose(None);
         if unbound.algorithm.shared || comm.size() == 1 {
             return Some(self.draft(comm, Choice { chunks: 1, ..unbound }));
         }
@@ -149,12 +157,14 @@ impl Communicator {
         L: FnOnce(&mut Store) -> Result<()> + Send,
         F: FnOnce(Store) -> Result<T> + Send + 'static,
     {
-        let draft = if input.refused.is_some() { None } else { input.decide(self) };
+        let unbound = input.unbound(self);
+        let draft = if input.refused.is_some() { None } else { input.decide(self, unbound) };
         let signature = Call {
             what: What::Collective(input.collective),
             root: input.root,
             datatype: input.datatype,
             reduction: input.reduction,
+            published: unbound.is_some_and(|choice| choice.algorithm.shared),
             terms: draft.as_ref().map(|draft| input.terms(draft)),
         }
         .encode();

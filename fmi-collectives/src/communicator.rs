@@ -125,6 +125,7 @@ impl Communicator {
             root: None,
             datatype: Datatype::BYTES,
             reduction: 0,
+            published: false,
             terms: None,
         };
         let number = self.take_number(Some(call.encode()));
@@ -226,10 +227,11 @@ impl Communicator {
             };
             let refuse = |reason| Err(Error::Rejoin { job: job.to_string(), reason });
             let successor = attempt.await?;
+            let table = Arc::clone(&comm.table);
             let mut next = next.lock();
             if let Some(next) = &*next {
                 return match next.upgrade() {
-                    Some(inner) => Ok(Self { inner, table: comm.table }),
+                    Some(inner) => Ok(Self { inner, table }),
                     None => refuse(NoRejoin::Twice),
                 };
             }
@@ -239,7 +241,7 @@ impl Communicator {
             };
             let new = Self::world(&successor.node, *rank, job);
             *next = Some(Arc::downgrade(&new.inner));
-            Ok(Self { table: comm.table.clone(), ..new })
+            Ok(Self { table, ..new })
         }
     }
 
@@ -252,6 +254,13 @@ impl Communicator {
         let peer = self.inner.node.route(self.world_rank(rank));
         let channel = peer.and_then(|peer| peer.link()).map(|link| link.channel());
         Ok(PeerInfo { rank, channel })
+    }
+
+    /// See [`Endpoint::notes_on_board`].
+    #[doc(hidden)]
+    #[must_use]
+    pub fn notes_on_board(&self) -> usize {
+        self.endpoint().notes_on_board()
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -382,10 +391,7 @@ impl Communicator {
         endpoint.open(scope, Arc::clone(&group));
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
-        let process = node.process();
-        let together = group
-            .iter()
-            .all(|rank| node.route(*rank).is_some_and(|peer| peer.member().process == process));
+        let together = group.iter().all(|rank| node.has(*rank));
         let inner =
             Inner { endpoint, node, scope, group, rank, deadline, membership, together, lineage };
         // Made once: a table is a list of rules.

@@ -13,7 +13,7 @@ use crate::{
 };
 use fmi_actors::{
     Payload, Result, SIGNAL,
-    endpoint::{RecvFuture, SendFuture},
+    endpoint::{Alarm, RecvFuture, SendFuture},
     frame::{Datatype, Signature, Space},
     mailbox::{Envelope, Filter},
     pair::Body,
@@ -21,10 +21,13 @@ use fmi_actors::{
 use smallvec::SmallVec;
 use std::{
     collections::VecDeque,
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    task::Poll,
 };
 
 /// Receives that are posted before their turn.
@@ -86,14 +89,16 @@ struct Run {
     wire: Wire,
     store: Store,
     combine: Option<Box<dyn Combiner>>,
-    steps: SmallVec<[Step; 8]>,
+    steps: Vec<Step>,
     /// Of each step: its blocks are not needed afterwards.
-    last: SmallVec<[bool; 8]>,
+    last: Vec<bool>,
     /// Posted receives, in the order of their steps, and the first step that may have none.
     receives: VecDeque<RecvFuture>,
     posted: usize,
     sends: VecDeque<SendFuture>,
     has_published: bool,
+    /// Rings when the collective fails; fetches do not learn it by themselves.
+    alarm: Option<Alarm>,
 }
 
 impl Run {
@@ -104,10 +109,20 @@ impl Run {
         steps: Steps,
         result: &Blocks,
     ) -> Self {
-        let steps: SmallVec<[Step; 8]> = steps.collect();
-        let last = if store.gives_away() { last_uses(&steps, result) } else { SmallVec::new() };
-        let (receives, sends) = (VecDeque::new(), VecDeque::new());
-        Self { wire, store, combine, steps, last, receives, posted: 0, sends, has_published: false }
+        let steps: Vec<Step> = steps.collect();
+        let last = if store.gives_away() { last_uses(&steps, result) } else { Vec::new() };
+        Self {
+            wire,
+            store,
+            combine,
+            steps,
+            last,
+            receives: VecDeque::new(),
+            posted: 0,
+            sends: VecDeque::new(),
+            has_published: false,
+            alarm: None,
+        }
     }
 
     async fn run(mut self) -> Result<Store, Trouble> {
@@ -206,10 +221,11 @@ impl Run {
         readers: usize,
         index: usize,
     ) -> Result<(), Trouble> {
-        let endpoint = self.wire.communicator.endpoint();
         if !std::mem::replace(&mut self.has_published, true) {
-            endpoint.may_publish(self.wire.space).await?;
+            let room = self.wire.communicator.endpoint().may_publish();
+            self.unless_it_fails(room).await?;
         }
+        let endpoint = self.wire.communicator.endpoint();
         let last = self.last.get(index).copied().unwrap_or_default();
         for block in numbers(blocks) {
             let content = match block {
@@ -225,7 +241,25 @@ impl Run {
         self.wire.waits_for.store(from as u32, Ordering::Relaxed);
         let communicator = &self.wire.communicator;
         let from = communicator.world_rank(from);
-        Ok(communicator.endpoint().fetch(self.wire.space, from, block).await?)
+        let fetch = communicator.endpoint().fetch(self.wire.space, from, block);
+        Ok(self.unless_it_fails(fetch).await??)
+    }
+
+    /// Awaits something that does not learn of the collective's failure.
+    async fn unless_it_fails<F: Future + Unpin>(
+        &mut self,
+        mut future: F,
+    ) -> Result<F::Output, Trouble> {
+        let Self { wire, alarm, .. } = self;
+        poll_fn(|context| {
+            if let Poll::Ready(output) = Pin::new(&mut future).poll(context) {
+                return Poll::Ready(Ok(output));
+            }
+            let set = || wire.communicator.endpoint().alarm(wire.space);
+            let alarm = Pin::new(alarm.get_or_insert_with(set));
+            alarm.poll(context).map(|failure| Err(Trouble::Failure(failure)))
+        })
+        .await
     }
 }
 
@@ -259,7 +293,7 @@ fn numbers(blocks: &Blocks) -> impl Iterator<Item = usize> + use<> {
 }
 
 /// Which steps are the last to need all the blocks that they read.
-fn last_uses(steps: &[Step], result: &Blocks) -> SmallVec<[bool; 8]> {
+fn last_uses(steps: &[Step], result: &Blocks) -> Vec<bool> {
     let blocks_of = |step: &Step| match &step.action {
         Action::Send { blocks, .. }
         | Action::Recv { blocks, .. }
@@ -279,7 +313,7 @@ fn last_uses(steps: &[Step], result: &Blocks) -> SmallVec<[bool; 8]> {
     for block in result.iter() {
         mark(block, true);
     }
-    let mut last: SmallVec<[bool; 8]> = steps
+    let mut last: Vec<bool> = steps
         .iter()
         .rev()
         .map(|step| {
@@ -313,7 +347,7 @@ mod tests {
             Step::send(3, 0..2),
             Step::send(3, 1),
         ];
-        let uses = |result: Blocks| last_uses(&steps, &result).to_vec();
+        let uses = |result: Blocks| last_uses(&steps, &result);
         assert_eq!(uses(Blocks::NONE), [false, false, true, false, false, false, true]);
         assert!(!uses(1.into())[6]);
     }

@@ -40,6 +40,13 @@ pub trait Reduction<T>: Send + Sync + 'static {
     #[doc(hidden)]
     fn combine(&self, left: Payload, right: Payload) -> Result<Payload>;
 
+    /// Whether it combines vectors element by element, so that they can be cut. Other operations
+    /// take values as they are, of any length, and make values of any length.
+    #[doc(hidden)]
+    fn is_by_element(&self) -> bool {
+        false
+    }
+
     /// Whether [`combine_into`](Self::combine_into) works.
     #[doc(hidden)]
     fn is_in_place(&self) -> bool {
@@ -242,6 +249,9 @@ impl<T: Arithmetic> Reduction<Vec<T>> for Builtin {
             Self::Max => numbers(left, right, |a, b| T::apply(Self::Max, a, b)),
         }
     }
+    fn is_by_element(&self) -> bool {
+        true
+    }
     fn is_in_place(&self) -> bool {
         true
     }
@@ -280,6 +290,9 @@ impl<T: Message, F: Fn(T, T) -> T + Send + Sync + 'static> Reduction<Vec<T>> for
         same_length(left.len(), right.len())?;
         let each = left.into_iter().zip(right).map(|(a, b)| (self.function)(a, b));
         Ok(T::vec_into_payload(each.collect()))
+    }
+    fn is_by_element(&self) -> bool {
+        true
     }
 }
 

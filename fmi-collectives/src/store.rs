@@ -7,6 +7,7 @@
 
 use crate::plan::{Blocks, Side};
 use fmi_actors::{AlignedBuf, Error, Payload, Result};
+use rustc_hash::FxHashMap;
 use std::ops::Range;
 
 /// A reduce operation on content whose type is known where it was made.
@@ -53,7 +54,7 @@ impl Lengths {
 /// The blocks of one rank.
 pub(crate) enum Store {
     Flat { buf: AlignedBuf, blocks: usize, lengths: Lengths },
-    Slots { slots: Vec<Option<Payload>>, lengths: Lengths },
+    Slots { slots: FxHashMap<usize, Payload>, blocks: usize, lengths: Lengths },
 }
 
 /// Workspaces up to this many bytes lie flat.
@@ -68,8 +69,8 @@ impl Store {
         let bytes = lengths.bytes(0..blocks).len();
         let small = bytes <= FLAT_WORKSPACE || bytes / blocks.max(1) <= FLAT_BLOCK;
         if !flat || blocks < 2 && bytes > FLAT_BLOCK || !small || lengths == Lengths::Unknown {
-            let slots = (0..blocks).map(|_| None).collect();
-            return Ok(Self::Slots { slots, lengths });
+            // By number: of very many ranks' blocks most ranks see few.
+            return Ok(Self::Slots { slots: FxHashMap::default(), blocks, lengths });
         }
         Ok(Self::Flat { buf: AlignedBuf::zeroed(bytes, align)?, blocks, lengths })
     }
@@ -77,8 +78,7 @@ impl Store {
     /// How many blocks there are.
     pub(crate) fn blocks(&self) -> usize {
         match self {
-            Self::Flat { blocks, .. } => *blocks,
-            Self::Slots { slots, .. } => slots.len(),
+            Self::Flat { blocks, .. } | Self::Slots { blocks, .. } => *blocks,
         }
     }
 
@@ -91,11 +91,9 @@ impl Store {
     pub(crate) fn read(&mut self, blocks: &Blocks, last: bool) -> Result<Payload> {
         match self {
             Self::Flat { buf, lengths, .. } => gather(buf, blocks, *lengths),
-            Self::Slots { slots, lengths } => {
+            Self::Slots { slots, lengths, .. } => {
                 let mut part = |block: usize| {
-                    let slot = slots.get_mut(block).ok_or_else(|| empty(block))?;
-                    let part = if last { slot.take() } else { share(slot)? };
-                    part.ok_or_else(|| empty(block))
+                    if last { take(slots, block) } else { share(slots, block) }
                 };
                 if blocks.len() == 1 {
                     return part(blocks.iter().next().unwrap_or(0));
@@ -114,10 +112,8 @@ impl Store {
     pub(crate) fn write(&mut self, blocks: &Blocks, message: Payload) -> Result<()> {
         match self {
             Self::Flat { buf, lengths, .. } => scatter(buf, blocks, *lengths, message, copy),
-            Self::Slots { slots, lengths } => {
-                for (block, part) in blocks.iter().zip(split(blocks, *lengths, message)?) {
-                    *slots.get_mut(block).ok_or_else(|| empty(block))? = Some(part);
-                }
+            Self::Slots { slots, lengths, .. } => {
+                slots.extend(blocks.iter().zip(split(blocks, *lengths, message)?));
                 Ok(())
             }
         }
@@ -137,14 +133,14 @@ impl Store {
                     if operation.combine_into(here, other, side) { Ok(()) } else { Err(refused()) }
                 })
             }
-            Self::Slots { slots, lengths } => {
+            Self::Slots { slots, lengths, .. } => {
                 for (block, part) in blocks.iter().zip(split(blocks, *lengths, message)?) {
-                    let slot = slots.get_mut(block).ok_or_else(|| empty(block))?;
-                    let here = slot.take().ok_or_else(|| empty(block))?;
-                    *slot = Some(match side {
+                    let slot = slots.get_mut(&block).ok_or_else(|| empty(block))?;
+                    let here = std::mem::replace(slot, Payload::empty());
+                    *slot = match side {
                         Side::Left => operation.combine(part, here)?,
                         Side::Right => operation.combine(here, part)?,
-                    });
+                    };
                 }
                 Ok(())
             }
@@ -171,9 +167,8 @@ impl Store {
             }
             Self::Slots { slots, .. } => {
                 for (from, to) in from.iter().zip(to.iter()) {
-                    let slot = slots.get_mut(from).ok_or_else(|| empty(from))?;
-                    let value = share(slot)?;
-                    *slots.get_mut(to).ok_or_else(|| empty(to))? = value;
+                    let value = share(slots, from)?;
+                    slots.insert(to, value);
                 }
                 Ok(())
             }
@@ -192,7 +187,7 @@ impl Store {
                 Ok(Payload::from(buf).slice(bytes))
             }
             Self::Slots { mut slots, .. } => {
-                let parts = blocks.map(|block| slots[block].take().ok_or_else(|| empty(block)));
+                let parts = blocks.map(|block| take(&mut slots, block));
                 Payload::join(parts.collect::<Result<Vec<_>>>()?)
             }
         }
@@ -205,9 +200,7 @@ impl Store {
                 let whole = Payload::from(buf);
                 Ok(blocks.map(|block| whole.slice(lengths.bytes(block..block + 1))).collect())
             }
-            Self::Slots { mut slots, .. } => {
-                blocks.map(|block| slots[block].take().ok_or_else(|| empty(block))).collect()
-            }
+            Self::Slots { mut slots, .. } => blocks.map(|block| take(&mut slots, block)).collect(),
         }
     }
 }
@@ -268,8 +261,12 @@ fn split(blocks: &Blocks, lengths: Lengths, message: Payload) -> Result<Vec<Payl
     }
 }
 
-fn share(slot: &mut Option<Payload>) -> Result<Option<Payload>> {
-    slot.as_mut().map(Payload::share).transpose()
+fn take(slots: &mut FxHashMap<usize, Payload>, block: usize) -> Result<Payload> {
+    slots.remove(&block).ok_or_else(|| empty(block))
+}
+
+fn share(slots: &mut FxHashMap<usize, Payload>, block: usize) -> Result<Payload> {
+    slots.get_mut(&block).ok_or_else(|| empty(block))?.share()
 }
 
 fn empty(block: usize) -> Error {

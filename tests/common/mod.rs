@@ -32,10 +32,10 @@ pub const SECRET: &str = "correct horse battery staple";
 macro_rules! on_both {
     ($($test:ident),* $(,)?) => {
         mod local {
-            $(#[tokio::test] async fn $test() { super::$test(super::common::Wire::Local).await })*
+            $(#[tokio::test] async fn $test() { super::$test($crate::common::Wire::Local).await })*
         }
         mod tcp {
-            $(#[tokio::test] async fn $test() { super::$test(super::common::Wire::Tcp).await })*
+            $(#[tokio::test] async fn $test() { super::$test($crate::common::Wire::Tcp).await })*
         }
     };
 }

@@ -4,13 +4,12 @@ use crate::{
     group::again,
     work::{Nearest, Shard},
 };
-use fmi::{Communicator, Config, Error, Reason, Worker};
-use futures::FutureExt;
+use fmi::{Config, Error, Worker};
 
 /// Serves until the driver stops or `stop` ends, in one group after the other.
 ///
 /// # Errors
-/// As [`Config::join`] and [`Communicator::rejoin`].
+/// As [`Config::join`] and [`Communicator::rejoin`](fmi::Communicator::rejoin).
 pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> fmi::Result<()> {
     let mut stop = std::pin::pin!(stop);
     let mut comm = config.clone().join().await?;
@@ -21,35 +20,25 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> fmi::Resul
             comm = config.clone().join().await?;
             continue;
         }
+        let worker = Worker::new(Shard::of(&comm)).on::<Nearest>();
         let end = tokio::select! {
-            end = group(&comm) => end,
+            end = worker.serve(&comm) => end,
             () = &mut stop => return comm.close().await,
         };
         match end {
-            Ok(()) | Err(Error::RankLost { rank: 0, reason: Reason::Left }) => {
-                return comm.close().await;
-            }
-            Err(lost @ Error::RankLost { .. }) => {
-                tracing::warn!("{lost}");
-                comm = again(&comm, &config).await?;
+            Ok(()) => return comm.close().await,
+            // A worker died, the driver did, or it has gone on without one that left.
+            Err(lost @ Error::RankLost { .. }) => tracing::warn!("{lost}"),
+            // A worker has stopped to serve, and is about to leave.
+            Err(stopped @ Error::Abandoned { .. }) => {
+                tracing::warn!("{stopped}");
+                comm.lost().await;
             }
             Err(other) => return Err(other),
         }
-    }
-}
-
-/// Serves in one group; ends with its first loss, or well when the driver stops.
-async fn group(comm: &Communicator) -> fmi::Result<()> {
-    let worker = Worker::new(Shard::of(comm)).on::<Nearest>();
-    let end = tokio::select! {
-        biased;
-        end = worker.serve(comm) => end,
-        lost = comm.lost() => return Err(lost),
-    };
-    match end {
-        // Another has stopped to serve, and is about to leave.
-        Err(Error::Abandoned { .. }) => Err(comm.lost().await),
-        // A driver that goes on with the others after a loss leaves this group, too.
-        end => comm.lost().now_or_never().map_or(end, Err),
+        comm = tokio::select! {
+            next = again(&comm, &config) => next?,
+            () = &mut stop => return Ok(()),
+        };
     }
 }

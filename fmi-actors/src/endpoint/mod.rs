@@ -13,7 +13,7 @@ mod watch;
 
 pub use alarm::Alarm;
 pub use notice::Collective;
-pub use publish::{FetchFailure, FetchFuture, MayPublish};
+pub use publish::{FetchFuture, MayPublish};
 pub use recv::{ProbeFuture, RecvFuture};
 pub use send::{FlushFuture, SendFailure, SendFuture};
 pub use watch::Watch;
@@ -123,32 +123,6 @@ impl Endpoint {
         self.rank.mailbox.peek(space, filter)
     }
 
-    /// Puts a block of a collective where ranks of this process can fetch it, so many times.
-    /// [`SIGNAL`](crate::SIGNAL) is no block, only news.
-    ///
-    /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) when a value refuses to be encoded.
-    pub fn publish(
-        &self,
-        space: Space,
-        block: usize,
-        content: Payload,
-        readers: usize,
-    ) -> crate::Result<()> {
-        self.rank.publish(space, block, content, readers)
-    }
-
-    /// Waits until little of what this rank has published is unread; to be awaited before the
-    /// first [`publish`](Self::publish) of a collective.
-    pub fn may_publish(&self, space: Space) -> MayPublish {
-        MayPublish::new(&self.rank, space)
-    }
-
-    /// Waits for a block that rank `from` of this process publishes.
-    pub fn fetch(&self, space: Space, from: u32, block: usize) -> FetchFuture {
-        FetchFuture::new(&self.rank, space, from, block)
-    }
-
     /// Begins a collective: takes its number. `signature` says what this rank calls.
     #[must_use]
     pub fn enter(&self, scope: u64, signature: Option<Signature>) -> Collective {
@@ -157,7 +131,7 @@ impl Endpoint {
 
     /// Waits until everything sent has arrived.
     ///
-    /// Fails with the first rank that is gone before it had everything.
+    /// Fails with a rank that is gone before it had everything, once all others have.
     pub fn flush(&self) -> FlushFuture {
         FlushFuture::new(&self.rank)
     }
@@ -187,7 +161,7 @@ impl Endpoint {
         self.rank.mailbox.lost_reason(rank)
     }
 
-    /// A deadline: registers the task that polls it with the service thread.
+    /// A deadline: registers the task that polls it with the keeper of the process.
     #[must_use]
     pub fn watch(&self, after: std::time::Duration) -> Watch {
         Watch::new(&self.rank, after)

@@ -47,11 +47,13 @@ impl Collective {
 
     /// Compares signatures with the other `members`, who must all live in this process.
     pub fn compare(&mut self, signature: Signature, members: usize) {
+        // The others know already, and nobody waits to be compared.
+        if self.failure.is_some() {
+            return;
+        }
         let Some(node) = self.rank.node() else { return };
         let own = (self.rank.number(), signature);
-        if let Some(other) = node.board().sign(self.space, own, members)
-            && self.failure.is_none()
-        {
+        if let Some(other) = node.board().sign(self.space, own, members) {
             self.failure = Some(Failure::Mismatch { left: own, right: other });
         }
     }
@@ -66,6 +68,14 @@ impl Collective {
 
     /// This rank has its result.
     pub fn finish(mut self) {
+        self.end();
+    }
+
+    /// It ends unheard: what it was a part of has failed, and the group learns that.
+    pub fn forsake(mut self) {
+        if let Some(node) = self.rank.node() {
+            node.board().clear(self.space);
+        }
         self.end();
     }
 

@@ -9,9 +9,10 @@ use crate::{
     AlignedBuf, Node, Payload, Reason,
     board::Unread,
     channel::{Link, Room},
-    clock::{Clock, Time},
+    clock::Time,
     frame::{Frame, Header},
     home::{self, HomeHandle},
+    keeper::Keeper,
     mailbox::{Delivery, Failure, Freed, Mailbox, Slot, Taken, Wakers},
     pair::{Ends, Event, Lane, Pair, Path, Violation},
     peer::Peer,
@@ -29,7 +30,7 @@ pub(crate) struct Ranked {
     number: u32,
     node: Weak<Node>,
     home: Option<HomeHandle>,
-    clock: Arc<dyn Clock>,
+    pub(super) keeper: Arc<dyn Keeper>,
     pub(super) mailbox: Mailbox,
     pub(super) pairs: Mutex<Pairs>,
     pub(super) watches: Mutex<Watches>,
@@ -79,13 +80,13 @@ impl Ranked {
         number: u32,
         node: Weak<Node>,
         home: Option<HomeHandle>,
-        clock: Arc<dyn Clock>,
+        keeper: Arc<dyn Keeper>,
     ) -> Self {
         Self {
             number,
             node,
             home,
-            clock,
+            keeper,
             mailbox: Mailbox::new(number),
             pairs: Mutex::default(),
             watches: Mutex::default(),
@@ -124,7 +125,7 @@ impl Ranked {
 
     pub(crate) fn give_back(&self, path: Path, header: &Header, buf: AlignedBuf) {
         let result = self.process(header.source, |pair, events| {
-            pair.return_assembly(self.clock.now(), path, header, buf, events)
+            pair.return_assembly(self.keeper.now(), path, header, buf, events)
         });
         if let Err(violation) = result {
             tracing::warn!(%violation, source = header.source, "dropped frames");
@@ -313,7 +314,7 @@ impl Ranked {
 
     /// Inside a process no timer runs, so that nobody need ask for the time.
     fn time_for(&self, path: Path) -> Time {
-        if path.direct { Time::default() } else { self.clock.now() }
+        if path.direct { Time::default() } else { self.keeper.now() }
     }
 
     /// The link to these ranks is a new one.
@@ -436,12 +437,12 @@ impl Ranked {
             Slot::Occupied(entry) => Some(entry.into_mut()),
             Slot::Vacant(vacant) => {
                 let node = self.node.upgrade()?;
-                let peer = Arc::clone(node.route(remote)?);
+                let peer = node.route(remote)?;
                 let ends = Ends {
                     epoch: node.epoch(),
                     local: self.number,
                     remote,
-                    local_incarnation: node.route(self.number)?.member().incarnation,
+                    local_incarnation: node.roster().member(node.process())?.incarnation,
                     remote_incarnation: peer.member().incarnation,
                 };
                 Some(vacant.insert(Entry {

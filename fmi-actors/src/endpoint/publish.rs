@@ -1,12 +1,14 @@
 //! Publishing and fetching among the ranks of a process.
+//!
+//! These futures know nothing of the collective's failure: whoever awaits them looks at its
+//! [`Alarm`](super::Alarm) too.
 
-use super::{pairs::Ranked, recv::RecvFuture};
+use super::{Endpoint, pairs::Ranked};
 use crate::{
-    Node, Payload, Result as FmiResult,
+    Node, Payload, Result,
     board::{Found, Key},
     frame::Space,
     home,
-    mailbox::{Failure, Filter},
 };
 use std::{
     future::Future,
@@ -15,24 +17,41 @@ use std::{
     task::{Context, Poll},
 };
 
-/// A tag that no message has: a receive of it waits for nothing but the collective's failure.
-const NEVER: u32 = u32::MAX;
-
-/// Why a fetch failed.
-pub type FetchFailure = super::SendFailure;
-
-impl Ranked {
-    pub(super) fn publish(
+impl Endpoint {
+    /// Puts a block of a collective where ranks of this process can fetch it, so many times.
+    /// [`SIGNAL`](crate::SIGNAL) is no block, only news.
+    ///
+    /// # Errors
+    /// [`Error::Codec`](crate::Error::Codec) when a value refuses to be encoded.
+    pub fn publish(
         &self,
         space: Space,
         block: usize,
         content: Payload,
         readers: usize,
-    ) -> FmiResult<()> {
+    ) -> Result<()> {
         home::stir();
         let Some(node) = self.node() else { return Ok(()) };
-        let key = Key { space, from: self.number(), block };
-        node.board().pin(key, content, readers, &self.unread)
+        let key = Key { space, from: self.rank(), block };
+        node.board().pin(key, content, readers, &self.rank.unread)
+    }
+
+    /// Waits until little of what this rank has published is unread; to be awaited before the
+    /// first [`publish`](Self::publish) of a collective.
+    pub fn may_publish(&self) -> MayPublish {
+        MayPublish { rank: Arc::clone(&self.rank) }
+    }
+
+    /// Waits for a block that rank `from` of this process publishes.
+    pub fn fetch(&self, space: Space, from: u32, block: usize) -> FetchFuture {
+        FetchFuture { node: self.node(), key: Key { space, from, block } }
+    }
+
+    /// How much lies on the board of its process: what is published and unread, whom somebody
+    /// waits for, calls that not all have made. For tests.
+    #[must_use]
+    pub fn notes_on_board(&self) -> usize {
+        self.node().map_or(0, |node| node.board().len())
     }
 }
 
@@ -40,39 +59,30 @@ impl Ranked {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct FetchFuture {
-    rank: Arc<Ranked>,
     node: Option<Arc<Node>>,
     key: Key,
-    failure: Option<RecvFuture>,
-}
-
-impl FetchFuture {
-    pub(super) fn new(rank: &Arc<Ranked>, space: Space, from: u32, block: usize) -> Self {
-        let key = Key { space, from, block };
-        Self { rank: Arc::clone(rank), node: rank.node(), key, failure: None }
-    }
 }
 
 impl Future for FetchFuture {
-    type Output = Result<Payload, FetchFailure>;
+    type Output = Result<Payload>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let Some(node) = &this.node else {
-            return Poll::Ready(Err(FetchFailure::Failure(Failure::Closed)));
-        };
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Without a process the rank is closed, and the alarm says so.
+        let Some(node) = &self.node else { return Poll::Pending };
         let board = node.board();
-        if !board.has(this.key) {
-            home::stir();
-            home::spin(|| board.has(this.key));
+        let found = match board.read(self.key, None) {
+            Ok(Found::NotYet) => {
+                home::stir();
+                home::spin(|| board.has(self.key));
+                board.read(self.key, Some(context.waker()))
+            }
+            found => found,
+        };
+        match found {
+            Ok(Found::Here(content)) => Poll::Ready(Ok(content)),
+            Ok(Found::NotYet) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
         }
-        match board.read(this.key, Some(context.waker())) {
-            Ok(Found::Here(content)) => return Poll::Ready(Ok(content)),
-            Ok(Found::NotYet) => {}
-            Err(error) => return Poll::Ready(Err(FetchFailure::Value(error))),
-        }
-        poll_failure(&this.rank, this.key.space, &mut this.failure, context)
-            .map(|failure| Err(FetchFailure::Failure(failure)))
     }
 }
 
@@ -81,38 +91,12 @@ impl Future for FetchFuture {
 #[must_use = "futures do nothing unless awaited"]
 pub struct MayPublish {
     rank: Arc<Ranked>,
-    space: Space,
-    failure: Option<RecvFuture>,
-}
-
-impl MayPublish {
-    pub(super) fn new(rank: &Arc<Ranked>, space: Space) -> Self {
-        Self { rank: Arc::clone(rank), space, failure: None }
-    }
 }
 
 impl Future for MayPublish {
-    type Output = Result<(), Failure>;
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if this.rank.unread.has_room(context.waker()) {
-            return Poll::Ready(Ok(()));
-        }
-        poll_failure(&this.rank, this.space, &mut this.failure, context).map(Err)
-    }
-}
-
-/// Ready when the collective has failed.
-fn poll_failure(
-    rank: &Arc<Ranked>,
-    space: Space,
-    failure: &mut Option<RecvFuture>,
-    context: &mut Context<'_>,
-) -> Poll<Failure> {
-    let post = || RecvFuture::post(rank, space, Filter { source: None, tag: Some(NEVER) });
-    match failure.get_or_insert_with(post).poll_calmly(context) {
-        Poll::Ready(Err(failure)) => Poll::Ready(failure),
-        _ => Poll::Pending,
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.rank.unread.has_room(context.waker()) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

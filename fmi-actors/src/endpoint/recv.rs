@@ -34,13 +34,13 @@ impl RecvFuture {
     }
 }
 
-impl RecvFuture {
-    /// As polling, without waiting actively.
-    pub(super) fn poll_calmly(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Arrival, Failure>> {
+impl Future for RecvFuture {
+    type Output = Result<Arrival, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.slot.is_ready() {
+            home::stir();
+            home::spin(|| self.slot.is_ready());
             self.slot.register(context.waker());
         }
         match self.slot.take() {
@@ -50,18 +50,6 @@ impl RecvFuture {
             }
             None => Poll::Pending,
         }
-    }
-}
-
-impl Future for RecvFuture {
-    type Output = Result<Arrival, Failure>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.slot.is_ready() {
-            home::stir();
-            home::spin(|| self.slot.is_ready());
-        }
-        self.poll_calmly(context)
     }
 }
 

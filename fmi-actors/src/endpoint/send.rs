@@ -225,6 +225,8 @@ impl Future for FlushFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut behind = Vec::new();
+        // Who is gone does not keep the others from having everything.
+        let mut gone = None;
         {
             let mut pairs = self.rank.pairs.lock();
             for (rank, entry) in &mut pairs.by_rank {
@@ -233,13 +235,14 @@ impl Future for FlushFuture {
                     continue;
                 }
                 if let Some(reason) = &entry.lost {
-                    return Poll::Ready(Err((*rank, reason.clone())));
+                    gone.get_or_insert_with(|| (*rank, reason.clone()));
+                    continue;
                 }
                 entry.pair.request_ack();
                 behind.push(*rank);
             }
             if behind.is_empty() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(gone.map_or(Ok(()), Err));
             }
             pairs.flushing.retain(|waker| !waker.will_wake(context.waker()));
             pairs.flushing.push(context.waker().clone());

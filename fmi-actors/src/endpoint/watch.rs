@@ -1,7 +1,7 @@
-//! Deadlines without a timer of their own: a list a rank, looked through by the service thread.
+//! Deadlines without a timer of their own: a list a rank, looked through by the keeper of the process.
 
 use super::pairs::Ranked;
-use crate::{clock::Time, now, service::Service};
+use crate::clock::Time;
 use slab::Slab;
 use std::{
     sync::Arc,
@@ -24,12 +24,12 @@ pub struct Watch {
 
 impl Watch {
     pub(super) fn new(rank: &Arc<Ranked>, after: Duration) -> Self {
-        Self { rank: Arc::clone(rank), at: now() + after, key: None }
+        Self { at: rank.keeper.now() + after, rank: Arc::clone(rank), key: None }
     }
 
     /// Whether the deadline has passed; if not, the task is woken then.
     pub fn poll_expired(&mut self, context: &mut Context<'_>) -> bool {
-        if now() >= self.at {
+        if self.rank.keeper.now() >= self.at {
             return true;
         }
         let mut watches = self.rank.watches.lock();
@@ -39,7 +39,7 @@ impl Watch {
             None => {
                 self.key = Some(watches.0.insert((self.at, context.waker().clone())));
                 drop(watches);
-                Service::get().deadline(self.at);
+                self.rank.keeper.deadline(self.at);
             }
         }
         false

@@ -101,9 +101,10 @@ pub(crate) struct Mailbox {
 struct Inner {
     spaces: FxHashMap<Space, Queue>,
     scopes: FxHashMap<u64, Scope>,
-    /// Scopes that were closed here, the latest last: their late messages are dropped, but
-    /// notices are passed on.
-    closed_scopes: VecDeque<(u64, Scope)>,
+    /// Scopes that were closed here: their late messages are dropped, but notices are passed on.
+    closed_scopes: FxHashMap<u64, Scope>,
+    /// Of these, the latest last.
+    closed_in_order: VecDeque<u64>,
     lost: FxHashMap<u32, Reason>,
     closed: bool,
 }
@@ -156,10 +157,15 @@ impl Mailbox {
     pub(crate) fn close(&self, scope: u64) -> (Freed, bool) {
         let mut inner = self.inner.lock();
         if let Some(state) = inner.scopes.remove(&scope) {
-            inner.closed_scopes.push_back((scope, state));
+            // Every call of a protocol leaves one: only what notices need.
+            let state = Scope { calls: Calls::default(), ..state };
+            inner.closed_scopes.insert(scope, state);
+            inner.closed_in_order.push_back(scope);
         }
-        if inner.closed_scopes.len() > CLOSED_SCOPES {
-            inner.closed_scopes.pop_front();
+        if inner.closed_in_order.len() > CLOSED_SCOPES
+            && let Some(oldest) = inner.closed_in_order.pop_front()
+        {
+            inner.closed_scopes.remove(&oldest);
         }
         let spaces: Vec<_> =
             inner.spaces.keys().copied().filter(|space| space.scope == scope).collect();
@@ -263,7 +269,9 @@ impl Mailbox {
         let mut inner = self.inner.lock();
         let refused = inner.refusal(space, filter);
         let queue = inner.spaces.entry(space).or_default();
-        if let Some(envelope) = queue.find(filter) {
+        if let Some(failure) = &queue.failure {
+            slot.fail(failure.clone());
+        } else if let Some(envelope) = queue.find(filter) {
             slot.peek(envelope);
         } else if let Some(failure) = refused {
             slot.fail(failure);
@@ -336,10 +344,7 @@ impl Mailbox {
     pub(crate) fn tell(&self, space: Space) -> Option<Group> {
         let mut inner = self.inner.lock();
         let Inner { scopes, closed_scopes, .. } = &mut *inner;
-        let scope = scopes.get_mut(&space.scope).or_else(|| {
-            let mut closed = closed_scopes.iter_mut().rev();
-            closed.find(|(scope, _)| *scope == space.scope).map(|(_, scope)| scope)
-        })?;
+        let scope = scopes.get_mut(&space.scope).or_else(|| closed_scopes.get_mut(&space.scope))?;
         if scope.told.contains(&space.number) {
             return None;
         }
@@ -452,7 +457,7 @@ impl Inner {
                     && space.number <= scope.entered
                     && !self.spaces.contains_key(&space)
             }
-            None => self.closed_scopes.iter().any(|(scope, _)| *scope == space.scope),
+            None => self.closed_scopes.contains_key(&space.scope),
         }
     }
 

@@ -383,9 +383,11 @@ impl Pair {
         self.out.replay();
     }
 
-    /// Asks the peer for an acknowledgement of everything sent so far.
+    /// Asks the peer for an acknowledgement of everything sent so far, unless it has been asked
+    /// since: whoever asks again for each answer would never end, and over a link that repeats
+    /// frames there would be ever more of both.
     pub fn request_ack(&mut self) {
-        self.out.probe = true;
+        self.out.ask();
     }
 
     /// Whether there is anything to send, link and credit permitting.

@@ -39,6 +39,8 @@ pub(super) struct Outbound {
     pub(super) sync: FxHashSet<u32>,
     /// The peer is asked for an acknowledgement.
     pub(super) probe: bool,
+    /// Number of the next frame when the peer was last asked.
+    asked: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl Outbound {
             replay_at: None,
             sync: FxHashSet::default(),
             probe: false,
+            asked: None,
         }
     }
 
@@ -175,7 +178,9 @@ impl Outbound {
 
     pub(super) fn ack_frame(&mut self) -> Frame {
         let flags = Flags::default().with(Flags::ACK_NOW, self.probe);
-        self.probe = false;
+        if std::mem::take(&mut self.probe) {
+            self.asked = Some(self.next_sequence);
+        }
         Frame {
             header: Header {
                 flags,
@@ -220,6 +225,10 @@ impl Outbound {
                 lane.returned = returned;
             }
         }
+    }
+
+    pub(super) fn ask(&mut self) {
+        self.probe |= self.asked != Some(self.next_sequence);
     }
 
     pub(super) fn replay(&mut self) {

@@ -50,7 +50,7 @@ async fn flood(wire: &dyn Wire, count: usize, len: usize) -> usize {
     let watch = async {
         let mut before = 0;
         let stuck = loop {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            bed.runtime.sleep(Duration::from_millis(100)).await;
             let now = sent.load(Ordering::Relaxed);
             if now == before && now > 0 {
                 break now;
@@ -304,7 +304,7 @@ pub async fn a_big_message_gets_through_a_stream_of_small_ones(wire: &dyn Wire) 
     let bed = Bed::with(wire, &[1, 1], &Settings { outbox: 316 << 20, ..Settings::default() });
     let done = Arc::new(AtomicBool::new(false));
     bed.each(|rank: Rank| {
-        let done = Arc::clone(&done);
+        let (done, runtime) = (Arc::clone(&done), Arc::clone(&bed.runtime));
         async move {
             if rank.rank() == 0 {
                 let big = rank.post(1, 1, letter(1, 16 << 20));
@@ -313,7 +313,7 @@ pub async fn a_big_message_gets_through_a_stream_of_small_ones(wire: &dyn Wire) 
                     rank.put(1, 2, letter(2, 100)).await;
                     count += 1;
                     // Others have their turn.
-                    tokio::task::yield_now().await;
+                    runtime.pause().await;
                 }
                 big.await.unwrap();
                 rank.put(1, 2, count.to_le_bytes().to_vec()).await;

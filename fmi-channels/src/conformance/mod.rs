@@ -13,13 +13,16 @@
 //! | [`links`] | first sends that cross, links that die and are replaced |
 //!
 //! Nothing here waits for time to pass in the hope that something has happened: each wait is for
-//! an event, and all of them end after [`PATIENCE`] with a report of what hangs.
+//! an event, and all of them end after [`Runtime::patience`] with a report of what hangs.
 
 pub mod content;
 pub mod ending;
 pub mod flow;
 pub mod links;
 pub mod order;
+mod runtime;
+
+pub use runtime::{Runtime, Simulated, Tokio};
 
 use fmi_actors::{
     Endpoint, Node, Payload, Settings,
@@ -28,12 +31,19 @@ use fmi_actors::{
     mailbox::{Failure, Filter},
     pair::{Arrival, Body},
 };
-use futures::future::join_all;
-use std::{fmt::Debug, future::Future, ops::Deref, sync::Arc, time::Duration};
-use tokio::time::timeout;
-
-/// After this a test counts as hanging.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+use futures::{FutureExt, channel::oneshot, future::try_join_all};
+use runtime::patient;
+use std::{
+    fmt::Debug,
+    future::Future,
+    ops::Deref,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// The communicator of all tests.
 const SCOPE: u64 = 0x5c0_9e5;
@@ -47,13 +57,19 @@ pub trait Wire: Debug + Send + Sync + 'static {
     /// Destroys the link between two processes, with what is in it; both live. False if this
     /// channel's links cannot be destroyed.
     fn cut(&self, one: &Arc<Node>, other: &Arc<Node>) -> bool;
+
+    /// What the tests over it run on.
+    fn runtime(&self) -> Arc<dyn Runtime> {
+        Arc::new(Tokio)
+    }
 }
 
-/// One test for each demand on a channel. `$wire` makes a [`Wire`].
+/// One test for each demand on a channel. `$wire` makes a [`Wire`]; `on run` names a function
+/// that runs a test's future to its end, where that is not tokio.
 #[macro_export]
 macro_rules! conformance_suite {
-    ($wire:expr) => {
-        $crate::conformance_suite! { @ $wire;
+    ($wire:expr $(, on $run:ident)?) => {
+        $crate::conformance_suite! { @ [$($run)?] $wire;
             order: one_source, two_sources_and_many_tags, any_source_and_any_tag,
                 tags_are_found_behind_others, all_to_all_in_packs, many_messages_both_ways,
                 probes_show_what_is_next, to_oneself;
@@ -72,17 +88,25 @@ macro_rules! conformance_suite {
                 both_sides_idle_when_it_dies;
         }
     };
-    (@ $wire:expr; $($part:ident: $($test:ident),*;)*) => {
+    (@ $run:tt $wire:expr; $($part:ident: $($test:ident),*;)*) => {
         $(mod $part {
             #[allow(unused_imports, reason = "the wire may be made of anything in scope")]
             use super::*;
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    $crate::conformance::$part::$test(&$wire).await;
-                }
-            )*
+            $($crate::conformance_suite! { @ test $run $wire, $part, $test })*
         })*
+    };
+    (@ test [] $wire:expr, $part:ident, $test:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            $crate::conformance::$part::$test(&$wire).await;
+        }
+    };
+    (@ test [$run:ident] $wire:expr, $part:ident, $test:ident) => {
+        #[test]
+        fn $test() {
+            let wire = $wire;
+            $run(&wire, $crate::conformance::$part::$test(&wire));
+        }
     };
 }
 
@@ -91,6 +115,7 @@ macro_rules! conformance_suite {
 pub struct Bed {
     nodes: Vec<Arc<Node>>,
     ranks: Vec<Rank>,
+    runtime: Arc<dyn Runtime>,
 }
 
 impl Bed {
@@ -114,7 +139,7 @@ impl Bed {
         for rank in &ranks {
             rank.open(SCOPE, Arc::clone(&group));
         }
-        Self { nodes, ranks }
+        Self { nodes, ranks, runtime: wire.runtime() }
     }
 
     /// A rank.
@@ -136,27 +161,32 @@ impl Bed {
     /// Runs a future for each rank, each on a task of its own, and returns what they return.
     ///
     /// # Panics
-    /// When one panics, or has not ended after [`PATIENCE`].
+    /// When one panics, or has not ended when patience has.
     pub async fn each<F, Fut>(&self, life: F) -> Vec<Fut::Output>
     where
         F: Fn(Rank) -> Fut,
         Fut: Future<Output: Send> + Send + 'static,
     {
-        let tasks: Vec<_> =
-            self.ranks.iter().map(|rank| tokio::spawn(life(rank.clone()))).collect();
-        let aborts: Vec<_> = tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect();
-        match timeout(PATIENCE, join_all(tasks)).await {
-            Ok(results) => results
-                .into_iter()
-                .map(|result| match result {
-                    Ok(value) => value,
-                    Err(error) => std::panic::resume_unwind(error.into_panic()),
-                })
-                .collect(),
-            Err(_) => {
-                let hang: Vec<_> =
-                    (0..aborts.len()).filter(|i| !aborts[*i].is_finished()).collect();
-                panic!("ranks {hang:?} hang\n{}", self.state());
+        let hang: Vec<_> = self.ranks.iter().map(|_| Arc::new(AtomicBool::new(true))).collect();
+        let ends = self.ranks.iter().map(|rank| {
+            let (send, end) = oneshot::channel();
+            let life = AssertUnwindSafe(life(rank.clone())).catch_unwind();
+            self.runtime.spawn(Box::pin(async move {
+                let _ = send.send(life.await);
+            }));
+            let hangs = Arc::clone(&hang[rank.rank() as usize]);
+            async move {
+                let end = end.await.expect("the runtime runs all tasks");
+                hangs.store(false, Ordering::Relaxed);
+                end
+            }
+        });
+        match patient(&*self.runtime, try_join_all(ends)).await {
+            Some(Ok(values)) => values,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => {
+                let hang = (0..hang.len()).filter(|rank| hang[*rank].load(Ordering::Relaxed));
+                panic!("ranks {:?} hang\n{}", hang.collect::<Vec<_>>(), self.state());
             }
         }
     }
@@ -164,22 +194,22 @@ impl Bed {
     /// Waits for a future that needs no task of its own.
     ///
     /// # Panics
-    /// When it has not ended after [`PATIENCE`].
+    /// When it has not ended when patience has.
     pub async fn bounded<T>(&self, what: &str, future: impl Future<Output = T>) -> T {
-        match timeout(PATIENCE, future).await {
-            Ok(value) => value,
-            Err(_) => panic!("{what} hangs\n{}", self.state()),
+        match patient(&*self.runtime, future).await {
+            Some(value) => value,
+            None => panic!("{what} hangs\n{}", self.state()),
         }
     }
 
     /// Waits until `done`, which the test cannot be told of otherwise.
     ///
     /// # Panics
-    /// When it is not after [`PATIENCE`].
+    /// When it is not when patience ends.
     pub async fn until(&self, what: &str, done: impl Fn() -> bool) {
         self.bounded(what, async {
             while !done() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                self.runtime.sleep(Duration::from_millis(1)).await;
             }
         })
         .await;
@@ -307,12 +337,8 @@ fn opened(arrival: Arrival) -> Got {
 
 /// Bytes that can be told from those of every other seed and from themselves moved.
 fn letter(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len + 8);
-    for index in 0..len.div_ceil(8) as u64 {
-        bytes.extend(word(seed, index).to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
+    let words: Vec<u64> = (0..len.div_ceil(8) as u64).map(|index| word(seed, index)).collect();
+    bytemuck::cast_slice(&words)[..len].to_vec()
 }
 
 /// Compares with [`letter`], and says where it differs instead of printing megabytes.
@@ -320,8 +346,9 @@ fn check(payload: &Payload, seed: u64, len: usize) {
     let bytes = payload.bytes().expect("bytes were sent");
     assert_eq!(bytes.len(), len, "length of message {seed}");
     let expected = letter(seed, len);
-    if let Some(at) = (0..len).find(|at| bytes[*at] != expected[*at]) {
-        panic!("message {seed} of {len} bytes differs from byte {at} on");
+    if bytes != expected {
+        let at = bytes.iter().zip(&expected).position(|(got, sent)| got != sent);
+        panic!("message {seed} of {len} bytes differs from byte {at:?} on");
     }
 }
 

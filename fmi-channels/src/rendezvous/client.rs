@@ -39,6 +39,13 @@ pub enum Event {
         /// Its ranks.
         ranks: Vec<u32>,
     },
+    /// A process went on to the job's next epoch.
+    Moved {
+        /// Its number.
+        process: u32,
+        /// Its ranks.
+        ranks: Vec<u32>,
+    },
     /// A rank of another process failed. Comes once a job, with the first cause.
     Abort {
         /// The rank.

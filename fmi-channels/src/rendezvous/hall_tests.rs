@@ -164,8 +164,8 @@ fn next_epoch_is_whole_as_soon_as_all_are_there() {
     assert_eq!(members(&hall, next[2]), expected);
     // Those who were waited for in the old epoch learn that nobody is left there.
     let told = decode(&hall.news(old[2], &mut 0));
-    let left = [3, 0].map(|process| Answer::Left { process });
-    assert_eq!(told[1..], [&[Answer::Gone { process: 1 }], &left[..]].concat());
+    let moved = [3, 0].map(|process| Answer::Moved { process });
+    assert_eq!(told[1..], [&[Answer::Gone { process: 1 }], &moved[..]].concat());
     // Their departure there is no news.
     for ticket in [old[0], old[2], old[3]] {
         assert!(!hall.depart(ticket, Departure::Left));
@@ -247,7 +247,7 @@ fn unreachable_rank_breaks_a_job_that_seems_whole() {
     assert!(hall.stirred().contains(&old[0].epoch));
     let told = decode(&hall.news(old[1], &mut 0));
     let abort = Answer::Abort { rank: 2, reason: cause };
-    assert_eq!(told[1..], [abort, Answer::Left { process: 0 }]);
+    assert_eq!(told[1..], [abort, Answer::Moved { process: 0 }]);
     // Who cannot be reached may well come, too.
     hall.come(again(3, old[2])).unwrap();
 }

@@ -264,7 +264,7 @@ impl Job {
         entry.moved = true;
         let news = !std::mem::replace(&mut entry.told, true);
         if news {
-            self.tell(Some(process), &Answer::Left { process });
+            self.tell(Some(process), &Answer::Moved { process });
         }
         news
     }

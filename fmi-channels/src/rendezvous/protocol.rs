@@ -148,7 +148,7 @@ pub(super) enum Request {
 }
 
 /// Server to client. After `Registered` a process gets the job's log, entry by entry: `Abort`,
-/// `Complete`, `Gone` and `Left` reach every process in the same order.
+/// `Complete`, `Gone`, `Left` and `Moved` reach every process in the same order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Answer {
     Registered(Registered),
@@ -164,6 +164,10 @@ pub(super) enum Answer {
     },
     /// Only after `Complete`.
     Left {
+        process: u32,
+    },
+    /// To the next epoch. Only after `Complete`.
+    Moved {
         process: u32,
     },
     /// The first failure of the job; later ones are not relayed.
@@ -258,6 +262,7 @@ impl fmt::Display for Limit {
 pub(super) enum Cause {
     Died,
     Left,
+    Moved,
     Panicked(#[serde(deserialize_with = "text")] String),
     Failed(#[serde(deserialize_with = "text")] String),
     Dropped,
@@ -271,6 +276,7 @@ impl From<Reason> for Cause {
         match reason {
             Reason::Died => Self::Died,
             Reason::Left => Self::Left,
+            Reason::Moved => Self::Moved,
             Reason::Panicked(text) => Self::Panicked(short(text)),
             Reason::Failed(text) => Self::Failed(short(text)),
             Reason::Dropped => Self::Dropped,
@@ -287,6 +293,7 @@ impl From<Cause> for Reason {
         match cause {
             Cause::Died => Self::Died,
             Cause::Left => Self::Left,
+            Cause::Moved => Self::Moved,
             Cause::Panicked(text) => Self::Panicked(text),
             Cause::Failed(text) => Self::Failed(text),
             Cause::Dropped => Self::Dropped,
@@ -381,6 +388,7 @@ mod tests {
         for reason in [
             Reason::Died,
             Reason::Left,
+            Reason::Moved,
             Reason::Panicked("a".to_owned()),
             Reason::Failed("b".to_owned()),
             Reason::Dropped,
@@ -405,7 +413,7 @@ mod tests {
         bytes.extend(b"job");
         assert!(codec::decode::<Request>(&bytes).is_err());
         // Abort by rank 1 that panicked with u64::MAX / 2 bytes of text.
-        let mut bytes = vec![3, 1, 2, 0xfd];
+        let mut bytes = vec![3, 1, 3, 0xfd];
         bytes.extend((u64::MAX / 2).to_le_bytes());
         assert!(codec::decode::<Request>(&bytes).is_err());
     }

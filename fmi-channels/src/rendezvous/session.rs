@@ -203,6 +203,10 @@ impl Session {
                 let ranks = self.present.remove(&process).ok_or(STRANGER)?;
                 self.tell(Event::Left { process, ranks });
             }
+            Answer::Moved { process } => {
+                let ranks = self.present.remove(&process).ok_or(STRANGER)?;
+                self.tell(Event::Moved { process, ranks });
+            }
             Answer::Abort { rank, reason } => {
                 if std::mem::replace(&mut self.aborted, true) {
                     return Err("it relayed two aborts of one job");

@@ -60,7 +60,7 @@ impl TcpLink {
 
     fn peer(&self) -> Option<(Arc<Node>, Arc<Peer>)> {
         let node = self.node.upgrade()?;
-        let peer = Arc::clone(node.peer(self.process)?);
+        let peer = node.peer(self.process)?;
         Some((node, peer))
     }
 

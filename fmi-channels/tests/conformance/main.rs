@@ -29,5 +29,6 @@ mod local {
 
 #[cfg(feature = "tcp")]
 mod proxy;
+mod sim;
 #[cfg(feature = "tcp")]
 mod tcp;

@@ -5,6 +5,7 @@
 mod bad_input;
 mod endings;
 mod joining;
+mod rejoining;
 
 use std::time::Duration;
 

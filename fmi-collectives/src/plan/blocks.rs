@@ -14,21 +14,26 @@ use std::{fmt, mem, ops::Range};
 /// assert!(Blocks::from(2..5).iter().eq([2, 3, 4]));
 /// // Five ranks, from rank 3 on.
 /// assert!(Blocks::wrapping(3, 4, 0..5).iter().eq([3, 4, 0, 1]));
+/// assert!(Blocks::from(2..5).reversed().iter().eq([4, 3, 2]));
 /// // Those whose second bit is set, counted from block 1.
 /// let odd = Blocks::strided(2, 2, 4, 7).from_start(1, 0..7);
 /// assert!(odd.iter().eq([3, 4, 0]));
 /// ```
+///
+/// Numbers above `u32::MAX` count as `u32::MAX`; plans have many steps, so steps are small.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Blocks {
     /// Counted from `origin`: the first, and the end that no run passes.
-    first: usize,
-    end: usize,
+    first: u32,
+    end: u32,
     /// Blocks in a run, and from the start of one to the start of the next.
-    run: usize,
-    stride: usize,
+    run: u32,
+    stride: u32,
     /// Where counting begins, and in which part of the workspace it wraps around.
-    origin: usize,
-    within: Option<(usize, usize)>,
+    origin: u32,
+    within: Option<(u32, u32)>,
+    /// Whether the last comes first.
+    reversed: bool,
 }
 
 impl Blocks {
@@ -36,8 +41,14 @@ impl Blocks {
     pub const NONE: Self = Self::range(0, 0);
 
     const fn range(first: usize, end: usize) -> Self {
-        let run = end.saturating_sub(first);
-        Self { first, end, run, stride: if run == 0 { 1 } else { run }, origin: 0, within: None }
+        // Never 0: lengths divide by it.
+        let run = if first < end { end - first } else { 1 };
+        Self::new(first, run, run, end)
+    }
+
+    const fn new(first: usize, run: usize, stride: usize, end: usize) -> Self {
+        let (first, end, run, stride) = (narrow(first), narrow(end), narrow(run), narrow(stride));
+        Self { first, end, run, stride, origin: 0, within: None, reversed: false }
     }
 
     /// `count` blocks from `first` on; after the last block of `within` comes its first.
@@ -63,7 +74,7 @@ impl Blocks {
     #[must_use]
     pub fn strided(first: usize, run: usize, stride: usize, end: usize) -> Self {
         assert!(run > 0 && run <= stride, "runs of {run} blocks every {stride}");
-        Self { first, end, run, stride, origin: 0, within: None }
+        Self::new(first, run, stride, end)
     }
 
     /// The same, counted from block `origin`; after the last block of `within` comes its first.
@@ -73,21 +84,28 @@ impl Blocks {
     #[must_use]
     pub fn from_start(self, origin: usize, within: Range<usize>) -> Self {
         assert!(within.contains(&origin), "block {origin} is not in {within:?}");
-        assert!(self.end <= within.len(), "{} blocks do not fit {within:?}", self.end);
-        Self { origin, within: Some((within.start, within.end)), ..self }
+        assert!(self.end as usize <= within.len(), "{} blocks do not fit {within:?}", self.end);
+        let within = Some((narrow(within.start), narrow(within.end)));
+        Self { origin: narrow(origin), within, ..self }
+    }
+
+    /// The same, the last first.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { reversed: !self.reversed, ..self }
     }
 
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
         let span = self.end.saturating_sub(self.first);
-        span / self.stride * self.run + (span % self.stride).min(self.run)
+        (span / self.stride * self.run + (span % self.stride).min(self.run)) as usize
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.first >= self.end
     }
 
     /// Their numbers, in order.
@@ -118,12 +136,26 @@ impl Blocks {
     /// Whether a block is among them.
     #[must_use]
     pub fn contains(&self, block: usize) -> bool {
-        self.runs().any(|run| run.contains(&block))
+        let forwards = Self { reversed: false, ..self.clone() };
+        forwards.walk().any(|run| run.contains(&block))
     }
 
     fn walk(&self) -> Runs {
-        Runs { blocks: self.clone(), around: 0..0 }
+        Runs { blocks: self.clone(), around: 0..0, left: self.len() }
     }
+
+    /// Where a block lies that is counted from `origin`.
+    fn place(&self, block: u32) -> usize {
+        let place = self.origin as usize + block as usize;
+        match self.within {
+            Some((low, high)) if place >= high as usize => low as usize + (place - high as usize),
+            _ => place,
+        }
+    }
+}
+
+const fn narrow(block: usize) -> u32 {
+    if block > u32::MAX as usize { u32::MAX } else { block as u32 }
 }
 
 /// See [`Blocks::runs`]. By hand, because executor and checker spend their time here.
@@ -133,6 +165,8 @@ struct Runs {
     blocks: Blocks,
     /// The second part of a run that wraps around.
     around: Range<usize>,
+    /// How many blocks are to come, if they are reversed.
+    left: usize,
 }
 
 impl Iterator for Runs {
@@ -142,21 +176,26 @@ impl Iterator for Runs {
         if !self.around.is_empty() {
             return Some(mem::replace(&mut self.around, 0..0));
         }
-        let Blocks { first, end, run, stride, origin, within } = self.blocks;
+        let Blocks { first, end, run, stride, within, reversed, .. } = self.blocks;
+        if reversed {
+            self.left = self.left.checked_sub(1)?;
+            let (before, inside) = (narrow(self.left) / run, narrow(self.left) % run);
+            let place = self.blocks.place(first + before * stride + inside);
+            return Some(place..place + 1);
+        }
         if first >= end {
             return None;
         }
         self.blocks.first = first.saturating_add(stride);
-        let (start, stop) = (origin + first, origin + first.saturating_add(run).min(end));
-        let Some((low, high)) = within.filter(|(_, high)| stop > *high) else {
-            return Some(start..stop);
-        };
-        let turned = low + (stop - high);
-        if start >= high {
-            return Some(low + (start - high)..turned);
+        let length = run.min(end - first) as usize;
+        let start = self.blocks.place(first);
+        match within {
+            Some((low, high)) if start + length > high as usize => {
+                self.around = low as usize..low as usize + (start + length - high as usize);
+                Some(start..high as usize)
+            }
+            _ => Some(start..start + length),
         }
-        self.around = low..turned;
-        Some(start..high)
     }
 }
 
@@ -194,6 +233,7 @@ impl From<Range<usize>> for Blocks {
 
 impl From<usize> for Blocks {
     fn from(block: usize) -> Self {
+        let block = block.min(u32::MAX as usize - 1);
         Self::range(block, block + 1)
     }
 }
@@ -241,6 +281,12 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_no_workspace_has() {
+        assert_eq!(Blocks::from(usize::MAX).len(), 1);
+        assert_eq!(Blocks::from(1..usize::MAX).as_range(), Some(1..u32::MAX as usize));
+    }
+
+    #[test]
     fn around_the_end() {
         let blocks = Blocks::wrapping(6, 3, 4..8);
         assert_eq!(list(&blocks), [6, 7, 4]);
@@ -261,6 +307,8 @@ mod tests {
                 if size > 3 {
                     let blocks = Blocks::strided(bit, bit, 2 * bit, size).from_start(3, 0..size);
                     assert_eq!(list(&blocks), turned);
+                    let backwards: Vec<usize> = turned.iter().rev().copied().collect();
+                    assert_eq!(list(&blocks.reversed()), backwards);
                 }
             }
         }

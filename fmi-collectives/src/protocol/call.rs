@@ -5,7 +5,7 @@ use crate::{
     Communicator,
     operation::{Operation, Trouble, WaitsFor},
 };
-use fmi_actors::{Result, endpoint::Alarm};
+use fmi_actors::{Result, endpoint::Alarm, mailbox::Failure};
 use pin_project_lite::pin_project;
 use std::{
     any::type_name,
@@ -62,12 +62,12 @@ pub(super) fn perform<'a, P: Protocol<S>, S: ?Sized + Sync>(
     protocol: P,
     state: &'a S,
 ) -> Operation<impl Future<Output = Result<P::Output, Trouble>> + Send + use<'a, P, S>> {
-    let Stage { collective, alarm, inside, lineage, greetings } = stage;
+    let Stage { collective, failed, alarm, inside, lineage, greetings } = stage;
     let run = async move {
         let _greetings = greetings;
         protocol.enact(state, &inside).await
     };
-    let running = Running { run, alarm, lineage, ended: false };
+    let running = Running { run, failed, alarm, lineage, ended: false };
     Operation::new(comm, name, WaitsFor::Nobody, running).collective(collective)
 }
 
@@ -76,6 +76,7 @@ pin_project! {
     struct Running<F> {
         #[pin]
         run: F,
+        failed: Option<Failure>,
         alarm: Alarm,
         lineage: Arc<Lineage>,
         ended: bool,
@@ -97,7 +98,11 @@ impl<T, F: Future<Output = Result<T>>> Future for Running<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // First: the failure of the call is the cause of what fails inside.
-        if let Poll::Ready(failure) = Pin::new(this.alarm).poll(context) {
+        let failed = match this.failed.take() {
+            Some(failure) => Poll::Ready(failure),
+            None => Pin::new(this.alarm).poll(context),
+        };
+        if let Poll::Ready(failure) = failed {
             this.lineage.fail();
             return Poll::Ready(Err(Trouble::Failure(failure)));
         }

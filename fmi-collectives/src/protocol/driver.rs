@@ -71,7 +71,8 @@ impl<S: Send + Sync + 'static> Driver<S> {
     /// others' [`serve`](super::Worker::serve): it takes a number, and waits for nobody.
     ///
     /// # Errors
-    /// [`Error::Argument`] on another rank.
+    /// [`Error::Argument`] on another rank; [`Error::Mismatch`] when another calls something
+    /// else, [`Error::RankLost`] when one is gone already.
     pub fn new(comm: &Communicator, state: S) -> Result<Self> {
         Self::with_limit(comm, state, Self::LIMIT)
     }
@@ -79,7 +80,7 @@ impl<S: Send + Sync + 'static> Driver<S> {
     /// As [`new`](Self::new), with at most `limit` asks in progress; more wait for their turn.
     ///
     /// # Errors
-    /// [`Error::Argument`] on another rank, or when the limit is 0.
+    /// As [`new`](Self::new); [`Error::Argument`] when the limit is 0.
     pub fn with_limit(comm: &Communicator, state: S, limit: usize) -> Result<Self> {
         let refuse = |message: String| Err(Error::Argument { operation: "Driver::new", message });
         if comm.rank() != 0 {
@@ -88,7 +89,11 @@ impl<S: Send + Sync + 'static> Driver<S> {
         if limit == 0 || limit > Semaphore::MAX_PERMITS.min(u32::MAX as usize) {
             return refuse(format!("a limit of {limit} asks in progress"));
         }
-        let Stage { collective, inside: service, .. } = Stage::enter(comm, SERVICE);
+        let Stage { collective, failed, inside: service, .. } = Stage::enter(comm, SERVICE);
+        if let Some(failure) = failed {
+            collective.fail(&failure);
+            return Err(comm.error(SERVICE, &failure));
+        }
         Ok(Self {
             shared: Arc::new(Shared {
                 state,

@@ -93,7 +93,7 @@ impl Lineage {
 
 fn end(phase: Phase, collective: Collective) {
     match phase {
-        Phase::Failed => collective.finish(),
+        Phase::Failed => collective.forsake(),
         // Dropping it tells the group.
         Phase::Idle | Phase::Polled => drop(collective),
     }

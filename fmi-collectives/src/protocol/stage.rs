@@ -5,7 +5,8 @@ use crate::{Communicator, signature::signature_of};
 use fmi_actors::{
     Payload,
     endpoint::{Alarm, Collective, SendFuture},
-    frame::Datatype,
+    frame::{Datatype, Signature},
+    mailbox::Failure,
 };
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) collective: Collective,
+    /// It had failed before it began.
+    pub(super) failed: Option<Failure>,
     /// Ready when it failed anywhere.
     pub(super) alarm: Alarm,
     /// The group, with messages and collectives that live inside.
@@ -26,22 +29,27 @@ impl Stage {
     /// Takes the number, and tells the neighbours what this rank calls under it: of two ranks
     /// that call different things some two are neighbours. A message to each, that nobody awaits.
     pub(super) fn enter(comm: &Communicator, name: &str) -> Self {
-        let mut stage = Self::open(comm, Some(name));
-        stage.greetings = greet(comm, &stage.collective, name);
+        let signature = signature_of(name);
+        let mut stage = Self::of(comm, comm.enter(signature));
+        // Within a process that has compared them already.
+        if !comm.is_together() {
+            stage.greetings = greet(comm, &stage.collective, signature);
+        }
         stage
     }
 
     /// Takes the number; what is done under it is known to agree. Without a name if it is only
     /// to be refused.
     pub(super) fn open(comm: &Communicator, name: Option<&str>) -> Self {
-        let endpoint = comm.endpoint();
-        let collective = match name {
-            Some(name) => comm.enter(signature_of(name)),
-            None => endpoint.enter(comm.scope(), None),
-        };
+        let signature = name.map(signature_of);
+        Self::of(comm, comm.endpoint().enter(comm.scope(), signature))
+    }
+
+    fn of(comm: &Communicator, collective: Collective) -> Self {
         let lineage = Arc::<Lineage>::default();
         Self {
-            alarm: endpoint.alarm(collective.space()),
+            failed: collective.failure().cloned(),
+            alarm: comm.endpoint().alarm(collective.space()),
             inside: comm.inside(collective.space().number, Arc::clone(&lineage)),
             lineage,
             collective,
@@ -50,12 +58,11 @@ impl Stage {
     }
 }
 
-fn greet(comm: &Communicator, collective: &Collective, name: &str) -> Vec<SendFuture> {
+fn greet(comm: &Communicator, collective: &Collective, signature: Signature) -> Vec<SendFuture> {
     let (rank, size) = (comm.rank(), comm.size());
     let (after, before) = ((rank + 1) % size, (rank + size - 1) % size);
     let send = |to| {
-        let (space, signature) = (collective.space(), signature_of(name));
-        let to = comm.world_rank(to);
+        let (space, to) = (collective.space(), comm.world_rank(to));
         comm.endpoint().send_signed(space, to, Datatype::BYTES, Payload::empty(), signature)
     };
     let neighbours = (after != rank).then_some(after).into_iter();

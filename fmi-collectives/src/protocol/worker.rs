@@ -15,7 +15,7 @@ use fmi_actors::{
 };
 use futures::{
     FutureExt, StreamExt,
-    future::{BoxFuture, OptionFuture},
+    future::{BoxFuture, OptionFuture, ready},
     stream::FuturesUnordered,
 };
 use rustc_hash::FxHashMap;
@@ -91,13 +91,14 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let stage = (comm.rank() != 0).then(|| Stage::enter(comm, SERVICE));
         let comm = comm.clone();
         async move {
-            let Some(Stage { collective, alarm, inside, greetings, .. }) = stage else {
+            let Some(Stage { collective, failed, alarm, inside, greetings, .. }) = stage else {
                 let message = "rank 0 drives, the others serve: Driver::new".to_owned();
                 return Err(Error::Argument { operation: SERVICE, message });
             };
             let _greetings = greetings;
             let end = tokio::select! {
                 biased;
+                Some(failure) = ready(failed) => failure,
                 failure = alarm => failure,
                 failure = self.answer(&inside) => failure,
             };

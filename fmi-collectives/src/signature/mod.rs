@@ -19,6 +19,8 @@ pub(crate) struct Call {
     pub(crate) datatype: Datatype,
     /// Code of the reduce operation, 0 where there is none.
     pub(crate) reduction: u32,
+    /// Ranks that would learn the terms from the first frame find what is published instead.
+    pub(crate) published: bool,
     /// `None` on ranks that learn it from the first frame.
     pub(crate) terms: Option<Terms>,
 }
@@ -66,6 +68,7 @@ impl Call {
             What::Collective(collective) => collective as u8,
             What::Dup => DUP,
         };
+        bytes[1] = self.published.into();
         let root = self.root.map_or(u32::MAX, |root| root as u32);
         bytes[4..8].copy_from_slice(&root.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.datatype.0.to_le_bytes());
@@ -86,13 +89,28 @@ impl Call {
 /// How errors call a signature that differs from another.
 pub(crate) fn describe(signature: &Signature, other: &Signature) -> String {
     let text = plainly(signature);
-    let algorithm = Terms::decode(signature)
-        .filter(|_| text == plainly(other))
-        .and_then(|terms| Algorithm::from_code(terms.algorithm));
-    match algorithm {
-        Some(algorithm) => format!("{text} by {}", algorithm.name),
-        None => text,
+    if !is_same_call(signature, other) {
+        return text;
     }
+    match Terms::decode(signature) {
+        None => format!("{text} by messages"),
+        Some(terms) => match Algorithm::from_code(terms.algorithm) {
+            Some(algorithm) => format!("{text} by {}", algorithm.name),
+            None => format!("{text} by an algorithm of its own"),
+        },
+    }
+}
+
+/// Whether they differ in nothing but how they are carried out.
+fn is_same_call(one: &Signature, other: &Signature) -> bool {
+    let call = |signature: &Signature| {
+        let words = [4, 8, 12].map(|at| word(signature, at));
+        (signature.0[0], words)
+    };
+    let length = |signature| Terms::decode(signature).map(|terms| terms.length);
+    let known = |length: &u64| *length != Terms::ANY_LENGTH;
+    let lengths = length(one).filter(known).zip(length(other).filter(known));
+    one.0[0] < PROTOCOL && call(one) == call(other) && lengths.is_none_or(|(a, b)| a == b)
 }
 
 /// What the user wrote.

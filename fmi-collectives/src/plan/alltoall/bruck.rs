@@ -25,14 +25,15 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// rank where it began.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     let size = shape.size;
-    let turned = (0..size)
-        .map(move |down| Step::copy((rank + size - down) % size, size + (rank + down) % size));
+    let own_last = Blocks::wrapping((rank + 1) % size, size, 0..size);
+    let turned =
+        Step::copy(own_last.reversed(), Blocks::wrapping(size + rank, size, size..2 * size));
     let rounds = (0..log2_ceil(size)).map(|level| 1 << level).flat_map(move |distance| {
         let above = (rank + distance) % size;
         let below = (rank + size - distance) % size;
         [Step::send(below, far(rank, distance, size)), Step::recv(above, far(rank, distance, size))]
     });
-    turned.chain(rounds)
+    std::iter::once(turned).chain(rounds)
 }
 
 /// Where values lie at `rank` that have a way with this bit set before them.
@@ -50,9 +51,7 @@ mod tests {
         assert_eq!(
             steps,
             [
-                Step::copy(1, 4),
-                Step::copy(0, 5),
-                Step::copy(2, 3),
+                Step::copy(Blocks::wrapping(2, 3, 0..3).reversed(), Blocks::wrapping(4, 3, 3..6)),
                 Step::send(0, far(1, 1, 3)),
                 Step::recv(2, far(1, 1, 3)),
                 Step::send(2, far(1, 2, 3)),

@@ -1,6 +1,12 @@
-//! The rules of the core, a test each. (ARCHITECTURE.md has the invariants that serve them.)
+//! The rules of the core, a test each; those of collectives in files of their own.
+//! (ARCHITECTURE.md has the invariants that serve them.)
 
+#[path = "../job/mod.rs"]
 mod job;
+
+mod rule_3_overlap;
+mod rule_5_agreement;
+mod rule_6_failure;
 
 use fmi::{Buf, Error, Reason, op};
 use futures::FutureExt;

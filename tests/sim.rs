@@ -1,0 +1,366 @@
+//! The simulator: the same seed gives the same run, lossy wires lose nothing, and a rank that
+//! dies at any step leaves nobody waiting.
+
+use fmi::{
+    Communicator, Error, Reason, op,
+    sim::{self, Death, End, Report, Sim},
+};
+use futures::{FutureExt, future::LocalBoxFuture};
+use std::time::Duration;
+
+/// A collective with the right result for each rank.
+struct Case {
+    name: &'static str,
+    /// Calls it; whether the result is right.
+    call: fn(Communicator) -> LocalBoxFuture<'static, fmi::Result<bool>>,
+}
+
+/// New collectives go here.
+const CASES: &[Case] = &[
+    Case {
+        name: "barrier",
+        call: |comm| async move { comm.barrier().await.map(|()| true) }.boxed_local(),
+    },
+    Case {
+        name: "bcast",
+        call: |comm| {
+            async move {
+                let root = comm.size() / 2;
+                comm.bcast((comm.rank() == root).then_some(77u64), root).await.map(|got| got == 77)
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "gather",
+        call: |comm| {
+            async move {
+                let root = comm.size() - 1;
+                let all = comm.gather(format!("<{}>", comm.rank()), root).await?;
+                let right: Vec<_> = (0..comm.size()).map(|rank| format!("<{rank}>")).collect();
+                Ok(all == (comm.rank() == root).then_some(right))
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "scatter",
+        call: |comm| {
+            async move {
+                let values = (comm.rank() == 0).then(|| (10..10 + comm.size() as u64).collect());
+                comm.scatter(values, 0).await.map(|got| got == 10 + comm.rank() as u64)
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "reduce",
+        call: |comm| {
+            async move {
+                let root = comm.size() - 1;
+                let sum = comm.reduce(comm.rank() as u64, op::sum(), root).await?;
+                Ok(sum == (comm.rank() == root).then(|| triangle(comm.size())))
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "reduce in order",
+        call: |comm| {
+            async move {
+                let join = op::whole(op::ordered(|left: String, right: String| left + &right));
+                let all = comm.reduce(comm.rank().to_string(), join, 0).await?;
+                let right: String = (0..comm.size()).map(|rank| rank.to_string()).collect();
+                Ok(all == (comm.rank() == 0).then_some(right))
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "allreduce",
+        call: |comm| {
+            async move {
+                let sum = comm.allreduce(vec![comm.rank() as u64; 3], op::sum()).await?;
+                Ok(sum == [triangle(comm.size()); 3])
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "scan",
+        call: |comm| {
+            async move {
+                let sum = comm.scan(comm.rank() as u64, op::sum()).await?;
+                Ok(sum == triangle(comm.rank() + 1))
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "allgather",
+        call: |comm| {
+            async move {
+                let all = comm.allgather(comm.rank() as u64).await?;
+                Ok(all == (0..comm.size() as u64).collect::<Vec<_>>())
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "allgatherv",
+        call: |comm| {
+            async move {
+                let all = comm.allgatherv("x".repeat(comm.rank())).await?;
+                Ok(all == (0..comm.size()).map(|rank| "x".repeat(rank)).collect::<Vec<_>>())
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "alltoall",
+        call: |comm| {
+            async move {
+                let (own, size) = (comm.rank() as u64, comm.size() as u64);
+                let got = comm.alltoall((0..size).map(|to| own * 100 + to).collect()).await?;
+                Ok(got == (0..size).map(|from| from * 100 + own).collect::<Vec<_>>())
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "reduce_scatter",
+        call: |comm| {
+            async move {
+                let (own, size) = (comm.rank() as u64, comm.size() as u64);
+                let sum = comm.reduce_scatter((0..size).collect(), op::sum()).await?;
+                Ok(sum == own * size)
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "exscan",
+        call: |comm| {
+            async move {
+                let sum = comm.exscan(comm.rank() as u64, op::sum()).await?;
+                Ok(sum == (comm.rank() > 0).then(|| triangle(comm.rank())))
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "split",
+        call: |comm| {
+            async move {
+                let half = comm.split(Some(comm.rank() as u64 % 2), 0).await?;
+                Ok(half.is_some_and(|half| half.size() == (comm.size() + 1 - comm.rank() % 2) / 2))
+            }
+            .boxed_local()
+        },
+    },
+];
+
+/// 0 + 1 + … + (n − 1).
+fn triangle(n: usize) -> u64 {
+    (n * (n - 1) / 2) as u64
+}
+
+/// All of them, three times.
+async fn everything(comm: Communicator) -> fmi::Result<Duration> {
+    for _ in 0..3 {
+        for case in CASES {
+            assert!((case.call)(comm.clone()).await?, "{} on rank {}", case.name, comm.rank());
+        }
+    }
+    Ok(sim::now())
+}
+
+fn faulty(ranks: usize, seed: u64) -> Sim {
+    let short = Duration::from_micros(20);
+    let sim = Sim::new(ranks).seed(seed).jitter(short).loss(0.05).duplication(0.05);
+    sim.reordering(0.1).delay(0.01, Duration::from_millis(3)).connect(short)
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed| faulty(7, seed).run(everything);
+    let first = run(1);
+    assert_eq!(first, run(1));
+    assert_ne!(first.trace, run(2).trace);
+    // Also when the run ends badly.
+    let dies = |seed| faulty(7, seed).kill(3, Death::AfterFrames(11)).run(everything);
+    assert_eq!(dies(1), dies(1));
+}
+
+#[test]
+fn nothing_is_lost_on_a_wire_that_loses() {
+    for seed in 0..150 {
+        let report =
+            faulty(2 + seed as usize % 8, seed).pack(1 + seed as usize % 3).run(everything);
+        for (rank, end) in report.ends.iter().enumerate() {
+            assert!(matches!(end, End::Done(Ok(_))), "seed {seed}, rank {rank}: {end:?}");
+        }
+    }
+}
+
+#[test]
+fn ping_pong_with_faults() {
+    for seed in 0..60 {
+        let report = faulty(2, seed).run(|comm| async move {
+            let peer = 1 - comm.rank();
+            for round in 0..50u64 {
+                // Small, and so large that it is asked for.
+                let len = if round % 10 == 9 { 100_000 } else { 3 };
+                if comm.rank() == 0 {
+                    comm.send(vec![round; len], peer, 1).await?;
+                }
+                let got: Vec<u64> = comm.recv(peer, 1).await?;
+                assert_eq!(got, vec![round; len]);
+                if comm.rank() == 1 {
+                    comm.send(got, peer, 1).await?;
+                }
+            }
+            Ok::<_, Error>(())
+        });
+        assert!(report.values().into_iter().all(|end| end.is_ok()), "seed {seed}");
+    }
+}
+
+#[test]
+fn time_is_latency_and_bytes() {
+    let latency = Duration::from_micros(10);
+    let sim = Sim::new(8).latency(latency).overhead(Duration::ZERO).bandwidth(f64::INFINITY);
+    let report = sim.run(|comm| async move { comm.barrier().await.map(|()| sim::now()) });
+    assert_eq!((report.rounds, report.time), (3, 3 * latency));
+    assert!(report.values().into_iter().all(|at| at == Ok(3 * latency)));
+    // A megabyte at a gigabyte a second takes a millisecond, wherever it waits.
+    let sim = Sim::new(2).latency(latency).bandwidth(1e9);
+    let report = sim.run(|comm| async move { comm.bcast(Some(vec![0u8; 1_000_000]), 0).await });
+    assert!((1000..1200).contains(&report.time.as_micros()), "{:?}", report.time);
+}
+
+#[test]
+fn deadlines_are_simulated_too() {
+    let report = Sim::new(2).run(|comm| async move {
+        let hour = Duration::from_secs(3600);
+        if comm.rank() == 1 {
+            sim::sleep(2 * hour).await;
+            return (comm.size() as u64, sim::now());
+        }
+        let error = comm.recv::<u64>(1, 0).deadline(hour).await.unwrap_err();
+        assert!(matches!(error, Error::Timeout { peer: Some(1), .. }), "{error}");
+        (0, sim::now())
+    });
+    let times: Vec<_> = report.values().into_iter().map(|(_, at)| at.as_secs()).collect();
+    assert_eq!(times, [3600, 7200]);
+}
+
+#[test]
+fn who_waits_for_a_rank_that_has_left_is_told() {
+    let report = Sim::new(3).run(|comm| async move {
+        match comm.rank() {
+            0 => comm.recv::<u64>(1, 0).await.map(drop),
+            _ => Ok(()),
+        }
+    });
+    let lost = Error::RankLost { rank: 1, reason: Reason::Left };
+    assert_eq!(report.values(), [Err(lost), Ok(()), Ok(())]);
+}
+
+#[test]
+fn what_cannot_end_is_found() {
+    let sim = Sim::new(1);
+    let report = sim.run(|_| std::future::pending::<()>());
+    assert_eq!(report.ends, [End::Hung]);
+}
+
+/// An error of a survivor: it must name the rank that died.
+fn names(error: &Error, dead: usize) -> bool {
+    match error {
+        Error::RankLost { rank, reason: Reason::Died } => *rank == dead,
+        Error::Abandoned { rank, reason, .. } => {
+            *rank == dead || reason.to_string().contains(&format!("rank {dead} "))
+        }
+        _ => false,
+    }
+}
+
+/// Kills `dead` after each of its frames in turn, until it has no more to send.
+fn kill_at_every_step(case: &Case, size: usize, dead: usize, base: &Sim) -> u64 {
+    let mut frames = 0;
+    loop {
+        let sim = base.clone().kill(dead, Death::AfterFrames(frames));
+        let what = || format!("{} of {size}, rank {dead} dies after {frames} frames", case.name);
+        let Report { ends, time, .. } = sim.run(|comm| (case.call)(comm));
+        // The deadline is 15 minutes away.
+        assert!(time < Duration::from_secs(60), "{}: {time:?}", what());
+        let mut died = false;
+        for (rank, end) in ends.into_iter().enumerate() {
+            match end {
+                End::Done(Ok(right)) => assert!(right, "{}: wrong on {rank}", what()),
+                End::Done(Err(error)) => assert!(names(&error, dead), "{}: {error}", what()),
+                End::Died => {
+                    assert_eq!(rank, dead, "{}", what());
+                    died = true;
+                }
+                End::Hung => panic!("{}: rank {rank} hangs", what()),
+            }
+        }
+        if !died {
+            return frames;
+        }
+        frames += 1;
+    }
+}
+
+#[test]
+fn a_kill_at_every_step_of_every_collective() {
+    let mut runs = 0;
+    for case in CASES {
+        for size in 2..=9 {
+            let sim = Sim::new(size);
+            runs += (0..size).map(|dead| kill_at_every_step(case, size, dead, &sim)).sum::<u64>();
+        }
+    }
+    // Every rank has something to send in every one of these.
+    assert!(runs > 1000, "{runs} deaths only");
+}
+
+#[test]
+fn a_kill_at_every_step_on_a_bad_wire() {
+    for case in CASES {
+        for size in [3, 5, 8] {
+            for dead in 0..size {
+                kill_at_every_step(case, size, dead, &faulty(size, dead as u64));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_death_at_any_time() {
+    for case in CASES {
+        for micros in (0..200).step_by(7) {
+            let at = Duration::from_micros(micros);
+            let report = Sim::new(6).kill(2, Death::At(at)).run(|comm| (case.call)(comm));
+            for end in report.ends {
+                match end {
+                    End::Done(Ok(right)) => assert!(right),
+                    End::Done(Err(error)) => assert!(names(&error, 2), "{}: {error}", case.name),
+                    End::Died => {}
+                    End::Hung => panic!("{} hangs", case.name),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thousand_ranks() {
+    let report = Sim::new(1000).run(|comm| async move {
+        comm.barrier().await?;
+        comm.allreduce(comm.rank() as u64, op::sum()).await
+    });
+    assert!(report.rounds <= 2 * 11, "{} rounds", report.rounds);
+    assert!(report.values().into_iter().all(|sum| sum == Ok(triangle(1000))));
+}
