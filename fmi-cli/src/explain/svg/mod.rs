@@ -111,9 +111,9 @@ fn inks(events: &[&Event]) -> Vec<Ink> {
     inks
 }
 
-/// How many columns the arrows of a round span: the middle one of them.
+/// How many columns the arrows that lie in a round span: the middle one of them.
 fn span(events: &[&Event], round: usize) -> usize {
-    let own = events.iter().filter(|event| event.round == round);
+    let own = events.iter().filter(|event| (event.sent, event.round) == (round, round));
     let mut spans: Vec<usize> = own.filter_map(|e| Some(e.to?.abs_diff(e.from))).collect();
     spans.sort_unstable();
     spans.get(spans.len() / 2).copied().unwrap_or(0)
