@@ -19,6 +19,19 @@ const COLLECTIVES: &[(&str, Body)] = &[
         let values = (comm.rank() == 0).then(|| vec![data; comm.size()]);
         async move { comm.scatter(values, 0).await.map(drop) }.boxed_local()
     }),
+    // Every rank ends with all values: as numbers, so that a rank holds nothing but their bytes.
+    ("allgather", |comm, data| {
+        let value = u64::from(data.first().copied().unwrap_or_default());
+        async move { comm.allgather(value).await.map(drop) }.boxed_local()
+    }),
+    // A byte for each rank, the least that there is.
+    ("alltoall", |comm, _| {
+        async move { comm.alltoall(vec![1_u8; comm.size()]).await.map(drop) }.boxed_local()
+    }),
+    ("reduce_scatter", |comm, _| {
+        let values = vec![1_u8; comm.size()];
+        async move { comm.reduce_scatter(values, op::sum()).await.map(drop) }.boxed_local()
+    }),
     ("reduce", |comm, data| {
         async move { comm.reduce(data, op::max(), 0).await.map(drop) }.boxed_local()
     }),
@@ -26,6 +39,9 @@ const COLLECTIVES: &[(&str, Body)] = &[
         async move { comm.allreduce(data, op::max()).await.map(drop) }.boxed_local()
     }),
     ("scan", |comm, data| async move { comm.scan(data, op::max()).await.map(drop) }.boxed_local()),
+    ("exscan", |comm, data| {
+        async move { comm.exscan(data, op::max()).await.map(drop) }.boxed_local()
+    }),
 ];
 
 fn main() {

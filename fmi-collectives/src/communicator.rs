@@ -340,7 +340,7 @@ impl Communicator {
         let mut entered = self.endpoint().enter(self.scope(), Some(signature));
         if self.inner.together && self.size() > 1 {
             // Where ranks publish and fetch, no frame would tell one from the other.
-            entered.compare(signature, self.size());
+            entered.compare(signature);
         }
         entered
     }

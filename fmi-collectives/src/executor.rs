@@ -13,7 +13,7 @@ use crate::{
 };
 use fmi_actors::{
     Payload, Result, SIGNAL,
-    endpoint::{Alarm, RecvFuture, SendFuture},
+    endpoint::{Alarm, Published, RecvFuture, SendFuture},
     frame::{Datatype, Signature, Space},
     mailbox::{Envelope, Filter},
     pair::Body,
@@ -97,6 +97,8 @@ struct Run {
     posted: usize,
     sends: VecDeque<SendFuture>,
     has_published: bool,
+    /// The fetches before this step were waited for together.
+    run_end: usize,
     /// Rings when the collective fails; fetches do not learn it by themselves.
     alarm: Option<Alarm>,
 }
@@ -121,6 +123,7 @@ impl Run {
             posted: 0,
             sends: VecDeque::new(),
             has_published: false,
+            run_end: 0,
             alarm: None,
         }
     }
@@ -145,6 +148,7 @@ impl Run {
                     self.publish(&blocks, readers, index).await?;
                 }
                 Action::Fetch { from, blocks } => {
+                    self.await_run(index).await?;
                     for block in numbers(&blocks) {
                         let content = self.fetch(from, block).await?;
                         if block != SIGNAL {
@@ -153,6 +157,7 @@ impl Run {
                     }
                 }
                 Action::CombineShared { from, blocks, side } => {
+                    self.await_run(index).await?;
                     for block in numbers(&blocks) {
                         let content = self.fetch(from, block).await?;
                         self.combine(&block.into(), content, side)?;
@@ -237,12 +242,44 @@ impl Run {
         Ok(())
     }
 
+    /// Before the first of several fetches without a break: waits for what the last one needs.
+    /// This rank has no part in what is published in between, and mostly is woken once instead
+    /// of once a fetch.
+    async fn await_run(&mut self, index: usize) -> Result<(), Trouble> {
+        if index < self.run_end {
+            return Ok(());
+        }
+        let fetched = |step: &Step| match &step.action {
+            Action::Fetch { from, blocks } | Action::CombineShared { from, blocks, .. } => {
+                Some((*from, numbers(blocks).last().unwrap_or(SIGNAL)))
+            }
+            _ => None,
+        };
+        self.run_end = index + 1;
+        let mut last = None;
+        for next in self.steps[index + 1..].iter().map_while(fetched) {
+            self.run_end += 1;
+            last = Some(next);
+        }
+        match last {
+            Some((from, block)) => self.await_published(from, block).await,
+            None => Ok(()),
+        }
+    }
+
     async fn fetch(&mut self, from: usize, block: usize) -> Result<Payload, Trouble> {
+        loop {
+            if let Some(content) = self.wire.fetch(from, block)? {
+                return Ok(content);
+            }
+            self.await_published(from, block).await?;
+        }
+    }
+
+    async fn await_published(&mut self, from: usize, block: usize) -> Result<(), Trouble> {
         self.wire.waits_for.store(from as u32, Ordering::Relaxed);
-        let communicator = &self.wire.communicator;
-        let from = communicator.world_rank(from);
-        let fetch = communicator.endpoint().fetch(self.wire.space, from, block);
-        Ok(self.unless_it_fails(fetch).await??)
+        let published = self.wire.published(from, block);
+        self.unless_it_fails(published).await
     }
 
     /// Awaits something that does not learn of the collective's failure.
@@ -273,6 +310,16 @@ impl Wire {
         let to = self.communicator.world_rank(to);
         let endpoint = self.communicator.endpoint();
         endpoint.send_signed(self.space, to, self.datatype, message, self.signature)
+    }
+
+    fn published(&self, from: usize, block: usize) -> Published {
+        let from = self.communicator.world_rank(from);
+        self.communicator.endpoint().published(self.space, from, block)
+    }
+
+    fn fetch(&self, from: usize, block: usize) -> Result<Option<Payload>> {
+        let from = self.communicator.world_rank(from);
+        self.communicator.endpoint().fetch(self.space, from, block)
     }
 
     /// What the first frame from anybody says, without taking it.

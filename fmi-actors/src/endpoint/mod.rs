@@ -13,7 +13,7 @@ mod watch;
 
 pub use alarm::Alarm;
 pub use notice::Collective;
-pub use publish::{FetchFuture, MayPublish};
+pub use publish::{MayPublish, Published};
 pub use recv::{ProbeFuture, RecvFuture};
 pub use send::{FlushFuture, SendFailure, SendFuture};
 pub use watch::Watch;

@@ -45,15 +45,15 @@ impl Collective {
         self.failure.as_ref()
     }
 
-    /// Compares signatures with the other `members`, who must all live in this process.
-    pub fn compare(&mut self, signature: Signature, members: usize) {
+    /// Compares signatures with the other members, who must all live in this process.
+    pub fn compare(&mut self, signature: Signature) {
         // The others know already, and nobody waits to be compared.
         if self.failure.is_some() {
             return;
         }
         let Some(node) = self.rank.node() else { return };
         let own = (self.rank.number(), signature);
-        if let Some(other) = node.board().sign(self.space, own, members) {
+        if let Some(other) = node.board().compare(self.space, own) {
             self.failure = Some(Failure::Mismatch { left: own, right: other });
         }
     }

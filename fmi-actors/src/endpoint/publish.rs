@@ -4,12 +4,7 @@
 //! [`Alarm`](super::Alarm) too.
 
 use super::{Endpoint, pairs::Ranked};
-use crate::{
-    Node, Payload, Result,
-    board::{Found, Key},
-    frame::Space,
-    home,
-};
+use crate::{Node, Payload, Result, board::Key, frame::Space, home};
 use std::{
     future::Future,
     pin::Pin,
@@ -42,47 +37,46 @@ impl Endpoint {
         MayPublish { rank: Arc::clone(&self.rank) }
     }
 
-    /// Waits for a block that rank `from` of this process publishes.
-    pub fn fetch(&self, space: Space, from: u32, block: usize) -> FetchFuture {
-        FetchFuture { node: self.node(), key: Key { space, from, block } }
+    /// Reads a block that rank `from` of this process has published; `None` if it has not.
+    ///
+    /// # Errors
+    /// [`Error::Codec`](crate::Error::Codec) when a value refuses to be encoded.
+    pub fn fetch(&self, space: Space, from: u32, block: usize) -> Result<Option<Payload>> {
+        let Some(node) = self.node() else { return Ok(None) };
+        node.board().read(Key { space, from, block })
     }
 
-    /// How much lies on the board of its process: what is published and unread, whom somebody
-    /// waits for, calls that not all have made. For tests.
+    /// Waits until rank `from` of this process has published a block, without reading it.
+    pub fn published(&self, space: Space, from: u32, block: usize) -> Published {
+        Published { node: self.node(), key: Key { space, from, block } }
+    }
+
+    /// How much lies on the board of its process: what is published and unread, or waited
+    /// for. For tests.
     #[must_use]
     pub fn notes_on_board(&self) -> usize {
         self.node().map_or(0, |node| node.board().len())
     }
 }
 
-/// Waits for what another rank of the process publishes.
+/// Waits until another rank of the process has published something.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct FetchFuture {
+pub struct Published {
     node: Option<Arc<Node>>,
     key: Key,
 }
 
-impl Future for FetchFuture {
-    type Output = Result<Payload>;
+impl Future for Published {
+    type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         // Without a process the rank is closed, and the alarm says so.
         let Some(node) = &self.node else { return Poll::Pending };
         let board = node.board();
-        let found = match board.read(self.key, None) {
-            Ok(Found::NotYet) => {
-                home::stir();
-                home::spin(|| board.has(self.key));
-                board.read(self.key, Some(context.waker()))
-            }
-            found => found,
-        };
-        match found {
-            Ok(Found::Here(content)) => Poll::Ready(Ok(content)),
-            Ok(Found::NotYet) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        home::stir();
+        home::spin(|| board.has(self.key));
+        if board.wait(self.key, context.waker()) { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 

@@ -4,10 +4,10 @@
 //! layer: there is nothing to number, to retain or to copy. How much one rank's unread notes may
 //! hold is bounded when its next collective begins; see [`Unread`].
 
-use crate::{
-    Payload, Result,
-    frame::{Signature, Space},
-};
+mod calls;
+
+use crate::{Payload, Result, frame::Space};
+use calls::{Calls, Signed};
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
@@ -15,7 +15,7 @@ use std::{
     collections::VecDeque,
     hash::{Hash, Hasher},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     task::Waker,
@@ -34,8 +34,9 @@ const UNREAD_BYTES: usize = 16 << 20;
 /// All notes of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
-    /// By collective: contention is among those who wait for each other anyway.
+    /// By collective and publisher: only who publishes and who reads it meet at a shelf.
     shelves: [Mutex<Shelf>; SHELVES],
+    calls: OnceLock<Box<Calls>>,
 }
 
 /// Which note: of a collective, by a rank, about a block.
@@ -49,13 +50,8 @@ pub(crate) struct Key {
 #[derive(Debug, Default)]
 struct Shelf {
     notes: FxHashMap<Key, Note>,
-    /// Who came first to a collective and what it called, and how many are still to come.
-    signed: FxHashMap<Space, (Signed, usize)>,
     failed: VecDeque<Space>,
 }
-
-/// A rank, and what it believes a collective to be.
-type Signed = (u32, Signature);
 
 #[derive(Debug, Default)]
 struct Note {
@@ -79,12 +75,6 @@ pub(crate) struct Unread {
     waiting: Mutex<SmallVec<[Waker; 2]>>,
 }
 
-/// What a fetch finds.
-pub(crate) enum Found {
-    Here(Payload),
-    NotYet,
-}
-
 impl Board {
     /// Pins a note for so many reads.
     pub(crate) fn pin(
@@ -102,7 +92,7 @@ impl Board {
         account.add(content.size_hint());
         let mut waiting = SmallVec::new();
         {
-            let mut shelf = self.shelf(key.space);
+            let mut shelf = self.shelf(key);
             if shelf.failed.contains(&key.space) {
                 drop(shelf);
                 account.subtract(content.size_hint());
@@ -118,89 +108,73 @@ impl Board {
 
     /// Whether a note is there.
     pub(crate) fn has(&self, key: Key) -> bool {
-        self.shelf(key.space).notes.get(&key).is_some_and(|note| note.pinned.is_some())
+        self.shelf(key).notes.get(&key).is_some_and(|note| note.pinned.is_some())
     }
 
-    /// Reads a note, or leaves word whom to wake when it is there.
-    pub(crate) fn read(&self, key: Key, waker: Option<&Waker>) -> Result<Found> {
-        let mut shelf = self.shelf(key.space);
-        let failed = shelf.failed.contains(&key.space);
-        let Some(note) = shelf.notes.get_mut(&key) else {
-            // Of a failure the mailbox tells; here nobody would remove the word.
-            if let (Some(waker), false) = (waker, failed) {
-                let waiting = SmallVec::from_iter([waker.clone()]);
-                shelf.notes.insert(key, Note { pinned: None, waiting });
-            }
-            return Ok(Found::NotYet);
-        };
-        let Some(pinned) = &mut note.pinned else {
-            if let Some(waker) = waker
-                && !note.waiting.iter().any(|other| other.will_wake(waker))
-            {
-                note.waiting.push(waker.clone());
-            }
-            return Ok(Found::NotYet);
-        };
+    /// Leaves word whom to wake when a note is there; false if it is.
+    pub(crate) fn wait(&self, key: Key, waker: &Waker) -> bool {
+        let mut shelf = self.shelf(key);
+        // Of a failure the mailbox tells; here nobody would remove the word.
+        if shelf.failed.contains(&key.space) {
+            return true;
+        }
+        let note = shelf.notes.entry(key).or_default();
+        if note.pinned.is_none() && !note.waiting.iter().any(|other| other.will_wake(waker)) {
+            note.waiting.push(waker.clone());
+        }
+        note.pinned.is_none()
+    }
+
+    /// Reads a note, if it is there.
+    pub(crate) fn read(&self, key: Key) -> Result<Option<Payload>> {
+        let mut shelf = self.shelf(key);
+        let note = shelf.notes.get_mut(&key).and_then(|note| note.pinned.as_mut());
+        let Some(pinned) = note else { return Ok(None) };
         pinned.readers -= 1;
         if pinned.readers > 0 {
-            return Ok(Found::Here(pinned.content.share()?));
+            return pinned.content.share().map(Some);
         }
         let pinned = shelf.notes.remove(&key).and_then(|note| note.pinned);
         drop(shelf);
-        let Some(Pinned { content, account, .. }) = pinned else { return Ok(Found::NotYet) };
-        account.subtract(content.size_hint());
-        Ok(Found::Here(content))
+        Ok(pinned.map(|Pinned { content, account, .. }| {
+            account.subtract(content.size_hint());
+            content
+        }))
     }
 
-    /// Compares what a rank calls with what the first of the `members` called, and returns that
-    /// if it is something else.
-    pub(crate) fn sign(&self, space: Space, own: Signed, members: usize) -> Option<Signed> {
-        let mut shelf = self.shelf(space);
-        if shelf.failed.contains(&space) {
-            return None;
-        }
-        let (first, left) = *shelf.signed.entry(space).or_insert((own, members));
-        if left == 1 {
-            shelf.signed.remove(&space);
-        } else {
-            shelf.signed.insert(space, (first, left - 1));
-        }
-        (!first.1.agrees(&own.1)).then_some(first)
+    /// What another rank of this process called under the same number, if it is something else.
+    pub(crate) fn compare(&self, space: Space, own: Signed) -> Option<Signed> {
+        self.calls.get_or_init(Box::default).compare(space, own)
     }
 
     /// A collective has failed: its notes are of no use.
     pub(crate) fn clear(&self, space: Space) {
-        let mut shelf = self.shelf(space);
-        if shelf.failed.contains(&space) {
-            return;
-        }
-        if shelf.failed.len() == REMEMBERED {
-            shelf.failed.pop_front();
-        }
-        shelf.failed.push_back(space);
-        shelf.signed.remove(&space);
-        let gone: Vec<Note> =
-            shelf.notes.extract_if(|key, _| key.space == space).map(|(_, note)| note).collect();
-        drop(shelf);
-        for Pinned { content, account, .. } in gone.into_iter().filter_map(|note| note.pinned) {
-            account.subtract(content.size_hint());
+        for shelf in &self.shelves {
+            let gone: Vec<Note> = {
+                let mut shelf = shelf.lock();
+                if shelf.failed.contains(&space) {
+                    continue;
+                }
+                if shelf.failed.len() == REMEMBERED {
+                    shelf.failed.pop_front();
+                }
+                shelf.failed.push_back(space);
+                shelf.notes.extract_if(|key, _| key.space == space).map(|(_, note)| note).collect()
+            };
+            for Pinned { content, account, .. } in gone.into_iter().filter_map(|note| note.pinned) {
+                account.subtract(content.size_hint());
+            }
         }
     }
 
-    /// How many notes, and calls that are still compared, are on it.
+    /// How many notes are on it.
     pub(crate) fn len(&self) -> usize {
-        self.shelves
-            .iter()
-            .map(|shelf| {
-                let shelf = shelf.lock();
-                shelf.notes.len() + shelf.signed.len()
-            })
-            .sum()
+        self.shelves.iter().map(|shelf| shelf.lock().notes.len()).sum()
     }
 
-    fn shelf(&self, space: Space) -> parking_lot::MutexGuard<'_, Shelf> {
+    fn shelf(&self, key: Key) -> parking_lot::MutexGuard<'_, Shelf> {
         let mut hasher = FxHasher::default();
-        space.hash(&mut hasher);
+        (key.space.number, key.from).hash(&mut hasher);
         self.shelves[hasher.finish() as usize >> 7 & (SHELVES - 1)].lock()
     }
 }
@@ -250,10 +224,7 @@ mod tests {
     const KEY: Key = Key { space: SPACE, from: 3, block: 0 };
 
     fn read(board: &Board) -> Option<Vec<u8>> {
-        match board.read(KEY, None).unwrap() {
-            Found::Here(content) => Some(content.into_vec().unwrap()),
-            Found::NotYet => None,
-        }
+        board.read(KEY).unwrap().map(|content| content.into_vec().unwrap())
     }
 
     #[test]
