@@ -8,6 +8,7 @@
 use crate::plan::{Blocks, Side};
 use fmi_actors::{AlignedBuf, Error, Payload, Result};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::{ops::Range, sync::Arc};
 
 /// A reduce operation on content whose type is known where it was made.
@@ -264,18 +265,21 @@ fn copy(here: &mut [u8], other: &[u8]) -> Result<()> {
 }
 
 /// A message as its blocks.
-fn split(blocks: &Blocks, lengths: Lengths, message: Payload) -> Result<Vec<Payload>> {
+fn split(blocks: &Blocks, lengths: Lengths, message: Payload) -> Result<SmallVec<[Payload; 1]>> {
     match (blocks.len(), lengths) {
-        (0, _) => Ok(Vec::new()),
-        (1, _) => Ok(vec![message]),
+        (0, _) => Ok(SmallVec::new()),
+        (1, _) => Ok(SmallVec::from_buf([message])),
         (count, Lengths::Unknown) => {
             let parts = message.into_bundle()?;
             if parts.len() == count {
-                return Ok(parts);
+                return Ok(parts.into());
             }
             Err(broken(&format!("{} blocks in a message of {count}", parts.len())))
         }
-        _ => message.cut(blocks.iter().map(|block| lengths.bytes(block..block + 1).len())),
+        _ => {
+            let lengths = blocks.iter().map(|block| lengths.bytes(block..block + 1).len());
+            Ok(message.cut(lengths)?.into())
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::{
     common::{Wire, World},
-    kinds::{self, ON_VECTORS},
-    on_both,
+    kinds::{self, ON_VECTORS, OPERATIONS, TYPES},
+    on_all,
     run::{By, Run, same_everywhere},
     values::Value,
 };
@@ -13,15 +13,11 @@ use fmi::{
 };
 use std::{collections::BTreeSet, sync::Mutex};
 
-on_both!(
+on_all!(
     every_algorithm_gives_the_same,
     pipelines_of_many_chunks,
     only_the_root_of_a_bcast_knows_its_algorithm,
 );
-
-/// Numbers, vectors and strings, by operations of every demand.
-const MOVED: [usize; 3] = [0, 1, 2];
-const COMBINED: [usize; 10] = [0, 5, 6, 7, 11, 14, 15, 16, 18, 19];
 
 /// Sizes around powers of two, several roots, some lengths, on each wire.
 async fn every_algorithm_gives_the_same(wire: Wire) {
@@ -31,7 +27,11 @@ async fn every_algorithm_gives_the_same(wire: Wire) {
         for algorithm in Algorithm::all() {
             let by = By { algorithm, together: wire == Wire::Local, ran: &ran };
             let rooted = algorithm.collective.is_rooted();
-            let roots = BTreeSet::from(if rooted { [0, size / 2, size - 1] } else { [0; 3] });
+            let roots = match size {
+                _ if !rooted => BTreeSet::from([0]),
+                0..=5 => (0..size).collect(),
+                _ => BTreeSet::from([0, size / 2, size - 1]),
+            };
             for root in roots {
                 let ends = world
                     .each(|comm| async move {
@@ -52,11 +52,11 @@ async fn every_algorithm_gives_the_same(wire: Wire) {
 
 async fn everything(run: Run<'_>) -> Vec<crate::run::Outcomes> {
     run.barrier().await;
-    for number in MOVED {
+    for number in 0..TYPES {
         kinds::moves(&run, number).await;
     }
     let mut outcomes = Vec::new();
-    for number in COMBINED {
+    for number in 0..OPERATIONS {
         outcomes.push(kinds::reductions(&run, number).await);
     }
     outcomes

@@ -14,14 +14,15 @@ mod sequences;
 mod values;
 
 use common::{Wire, World, bounded};
-use fmi::{Buf, op};
+use fmi::{Buf, op, plan::Collective};
 use kinds::{OPERATIONS, TYPES, all_reductions, bracket, zip};
 use run::{Run, same_everywhere};
 use values::Value;
 
-on_both!(
+on_all!(
     every_size_and_root,
     vectors_longer_than_any_buffer,
+    vectors_as_a_whole_may_differ_in_length,
     nobody_changes_what_others_hold,
     the_same_bits_on_every_run,
     ranks_of_a_split_count_for_themselves,
@@ -57,11 +58,11 @@ async fn every_size_and_root(wire: Wire) {
     }
 }
 
-/// Longer than flat workspaces, eager limit, chunk, window and outbox.
+/// Longer than flat workspaces, eager limit and chunk; the last also than window and outbox.
 async fn vectors_longer_than_any_buffer(wire: Wire) {
     for size in [2, 3] {
         let world = World::new(wire, size).await;
-        for (root, len) in [(0, 2100), (0, 50_000), (size - 1, 600_001)] {
+        for (root, len) in [(0, 2100), (size - 1, 50_000)] {
             let ends = world.each(|comm| async move {
                 let run = Run::new(&comm, root, 1, len);
                 run.moves::<Vec<f64>>().await;
@@ -69,6 +70,39 @@ async fn vectors_longer_than_any_buffer(wire: Wire) {
             });
             same_everywhere(&ends.await);
         }
+        let ends = world.each(|comm| async move {
+            let run = Run::new(&comm, 1, 1, 600_001);
+            Run { only: Some(Collective::Bcast), ..run }.moves::<Vec<f64>>().await;
+            Run { only: Some(Collective::Gather), ..run }.moves::<Vec<f64>>().await;
+            vec![kinds::reductions(&Run { only: Some(Collective::Allreduce), ..run }, 11).await]
+        });
+        same_everywhere(&ends.await);
+        world.close().await;
+    }
+}
+
+/// What an operation takes as a whole need not be of one length, and is never cut.
+async fn vectors_as_a_whole_may_differ_in_length(wire: Wire) {
+    for (size, long) in [(2, 1), (4, 1), (5, 1), (3, 10_000)] {
+        let world = World::new(wire, size).await;
+        world
+            .each(|comm| async move {
+                let rank = comm.rank();
+                let value = |rank: usize| vec![rank as u32; (rank * 7 % 4) * long];
+                let fold = |ranks: usize| (0..ranks).flat_map(value).collect::<Vec<_>>();
+                let concat = || op::associative(|a: Vec<u32>, b: Vec<u32>| [a, b].concat());
+                let whole = || op::whole(concat());
+                assert_eq!(comm.allreduce(value(rank), whole()).await.unwrap(), fold(size));
+                assert_eq!(comm.allreduce(value(rank), concat()).await.unwrap(), fold(size));
+                let got = comm.reduce(value(rank), whole(), 1).await.unwrap();
+                assert_eq!(got, (rank == 1).then(|| fold(size)));
+                assert_eq!(comm.scan(value(rank), whole()).await.unwrap(), fold(rank + 1));
+                let got = comm.exscan(value(rank), whole()).await.unwrap();
+                assert_eq!(got, (rank > 0).then(|| fold(rank)));
+                let values = vec![value(rank); size];
+                assert_eq!(comm.reduce_scatter(values, whole()).await.unwrap(), fold(size));
+            })
+            .await;
         world.close().await;
     }
 }
@@ -125,7 +159,11 @@ async fn the_same_bits_on_every_run(wire: Wire) {
                 .each(|comm| async move {
                     // Ranks come in another order in each run.
                     for _ in 0..(comm.rank() as u64 * 7 + run * 3) % 5 {
-                        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                        let span = std::time::Duration::from_millis(1);
+                        match wire {
+                            Wire::Sim => fmi::sim::sleep(span).await,
+                            Wire::Local | Wire::Tcp => tokio::time::sleep(span).await,
+                        }
                     }
                     all_reductions(&Run::new(&comm, size / 2, 5, 33)).await
                 })

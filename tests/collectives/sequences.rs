@@ -77,6 +77,11 @@ fn tcp_any_sequence_of_collectives_also_overlapping() {
 }
 
 #[test]
+fn sim_any_sequence_of_collectives_also_overlapping() {
+    any_sequence(Wire::Sim, false);
+}
+
+#[test]
 fn local_any_sequence_of_collectives_on_several_threads() {
     any_sequence(Wire::Local, true);
 }
@@ -91,7 +96,7 @@ fn any_sequence(wire: Wire, spawned: bool) {
     let runtime = builder.worker_threads(2).enable_all().build().unwrap();
     let worlds = RefCell::new(HashMap::new());
     let config =
-        ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
+        ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() };
     let runs = TestRunner::new(config).run(&steps(), |(size, steps)| {
         // After a failure the world is of no use for a smaller case.
         let world = worlds.borrow_mut().remove(&size);

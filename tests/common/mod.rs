@@ -4,7 +4,7 @@
 
 pub mod child;
 
-use fmi::{Communicator, Config, Error};
+use fmi::{Communicator, Config, Error, sim::Sim};
 use fmi_channels::{
     handshake::Token,
     rendezvous::{Options, Server},
@@ -40,6 +40,17 @@ macro_rules! on_both {
     };
 }
 
+/// As [`on_both`], and `sim::name` on simulated ranks, whose wire loses, repeats and reorders.
+#[macro_export]
+macro_rules! on_all {
+    ($($test:ident),* $(,)?) => {
+        $crate::on_both!($($test),*);
+        mod sim {
+            $(#[tokio::test] async fn $test() { super::$test($crate::common::Wire::Sim).await })*
+        }
+    };
+}
+
 /// How the ranks of a test reach each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
@@ -47,13 +58,17 @@ pub enum Wire {
     Local,
     /// Each in a "process" of its own, in fact in this one: TCP on the loopback interface.
     Tcp,
+    /// Simulated, each in a process of its own.
+    Sim,
 }
 
 /// A job and its ranks, for as long as they live.
 #[derive(Debug)]
 pub struct World {
+    /// None of a simulated one: each run of it makes its own.
     pub ranks: Vec<Communicator>,
     rendezvous: Option<Rendezvous>,
+    sim: Option<Sim>,
 }
 
 impl World {
@@ -63,16 +78,22 @@ impl World {
 
     /// With a configuration changed by `adapt`.
     pub async fn with(wire: Wire, size: usize, adapt: impl Fn(Config) -> Config) -> Self {
+        if wire == Wire::Sim {
+            let (few, span) = (0.01, Duration::from_micros(20));
+            let sim = Sim::new(size).seed(u64::from(unique())).jitter(span);
+            let sim = sim.loss(few).duplication(few).reordering(few);
+            return Self { ranks: Vec::new(), rendezvous: None, sim: Some(sim) };
+        }
         let config = adapt(Config::default().job("test").size(size));
         if wire == Wire::Local {
             let ranks = config.join_all().await.unwrap();
-            return Self { ranks, rendezvous: None };
+            return Self { ranks, rendezvous: None, sim: None };
         }
         let rendezvous = Rendezvous::start();
         let joins = (0..size).map(|rank| rendezvous.reach(config.clone()).rank(rank).join());
         let ranks = bounded("joining", join_all(joins)).await;
         let ranks = ranks.into_iter().map(Result::unwrap).collect();
-        Self { ranks, rendezvous: Some(rendezvous) }
+        Self { ranks, rendezvous: Some(rendezvous), sim: None }
     }
 
     /// Runs a future for each rank, side by side, and returns what they return.
@@ -83,7 +104,10 @@ impl World {
         F: Fn(Communicator) -> Fut,
         Fut: Future,
     {
-        each(&self.ranks, life).await
+        match &self.sim {
+            Some(sim) => sim.run(life).values(),
+            None => each(&self.ranks, life).await,
+        }
     }
 
     /// Lets all ranks leave in good order.

@@ -259,4 +259,36 @@ mod tests {
         read(&board);
         assert!(account.has_room(&waker) && account.waiting.lock().is_empty());
     }
+
+    #[test]
+    fn all_that_wait_for_room_are_woken() {
+        struct Count(AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (board, account) = (Board::default(), Arc::new(Unread::default()));
+        board.pin(KEY, Payload::from_vec(vec![0u8; UNREAD_BYTES]), 1, &account).unwrap();
+        let tasks = [(); 3].map(|()| Arc::new(Count(AtomicUsize::new(0))));
+        for task in &tasks {
+            // Each looks twice.
+            assert!(!account.has_room(&Arc::clone(task).into()));
+            assert!(!account.has_room(&Arc::clone(task).into()));
+        }
+        read(&board);
+        assert!(tasks.iter().all(|task| task.0.load(Ordering::Relaxed) == 1));
+    }
+
+    #[test]
+    fn nothing_stays_on_the_board_of_a_collective_that_failed() {
+        let (board, account) = (Board::default(), Arc::new(Unread::default()));
+        let waker = noop_waker();
+        assert!(matches!(board.read(KEY, Some(&waker)).unwrap(), Found::NotYet));
+        board.clear(SPACE);
+        // Who was not told yet looks again, and publishes.
+        assert!(matches!(board.read(KEY, Some(&waker)).unwrap(), Found::NotYet));
+        board.pin(KEY, Payload::empty(), 5, &account).unwrap();
+        assert_eq!(board.len(), 0);
+    }
 }

@@ -548,7 +548,8 @@ impl Entry {
                     wakers.extend(slot.fail(Failure::Lost { rank: taken.source, reason }));
                     return;
                 }
-                match self.pair.pull(space, message, total, datatype) {
+                let direct = self.link.as_ref().is_some_and(|link| link.path().direct);
+                match self.pair.pull(space, message, total, datatype, direct) {
                     Ok(()) => drop(self.pulls.insert(message, Pull::For(Arc::clone(slot)))),
                     Err(_) => {
                         self.pair.discard(space, message);

@@ -148,6 +148,11 @@ impl SendSlot {
     pub(super) fn submit(&self, pair: &mut Pair) -> Option<Result<(u32, Option<Sleeper>), ()>> {
         let mut stage = self.stage.lock();
         match std::mem::replace(&mut *stage, Stage::Cancelled) {
+            // Asked again and again: it stays in its box until there is room.
+            Stage::Waiting(message, waker) if !pair.takes(&message) => {
+                *stage = Stage::Waiting(message, waker);
+                Some(Err(()))
+            }
             Stage::Waiting(message, waker) => match pair.submit(*message) {
                 Ok(number) if self.sync => {
                     *stage = Stage::Submitted(waker);

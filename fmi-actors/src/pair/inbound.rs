@@ -76,12 +76,20 @@ impl Inbound {
     }
 
     /// Prepares for a payload; true if it has to be asked for.
-    pub(super) fn expect(&mut self, message: u32, total: u64, datatype: Datatype) -> Result<bool> {
+    pub(super) fn expect(
+        &mut self,
+        message: u32,
+        total: u64,
+        datatype: Datatype,
+        direct: bool,
+    ) -> Result<bool> {
         if self.assemblies.contains_key(&message) {
             return Ok(false);
         }
         let too_large = crate::Error::TooLarge { bytes: total };
         let capacity = usize::try_from(total).map_err(|_| too_large)?;
+        // What is handed over needs no memory here.
+        let capacity = if direct { 0 } else { capacity };
         let buf = AlignedBuf::with_capacity(capacity, datatype.align())?;
         self.assemblies.insert(message, Assembly { buf: Some(buf), total });
         Ok(true)

@@ -254,13 +254,19 @@ impl Pair {
     /// room.
     ///
     /// # Errors
-    /// The message, when the outbox is full.
+    /// The message, when the outbox [has no room](Self::takes) for it.
     #[allow(clippy::result_large_err, reason = "giving the message back is the point")]
     pub fn submit(&mut self, message: Outgoing) -> Result<u32, Outgoing> {
-        if !self.has_room(message.lane(), message.cost()) {
+        if !self.takes(&message) {
             return Err(message);
         }
         Ok(self.out.submit(message))
+    }
+
+    /// Whether the outbox has room for a message.
+    #[must_use]
+    pub fn takes(&self, message: &Outgoing) -> bool {
+        self.has_room(message.lane(), message.cost())
     }
 
     /// Tells the peer's ranks that a collective failed.
@@ -356,7 +362,8 @@ impl Pair {
         self.out.control(Kind::Matched, space, message, Payload::empty());
     }
 
-    /// Asks for the payload of an envelope; [`Event::Pulled`] brings it.
+    /// Asks for the payload of an envelope; [`Event::Pulled`] brings it: on a `direct` path as
+    /// it is, else in pieces, for which there has to be memory.
     ///
     /// # Errors
     /// [`crate::Error::TooLarge`] when there is no memory for it.
@@ -366,8 +373,9 @@ impl Pair {
         message: u32,
         total: u64,
         datatype: Datatype,
+        direct: bool,
     ) -> crate::Result<()> {
-        if self.inn.expect(message, total, datatype)? {
+        if self.inn.expect(message, total, datatype, direct)? {
             self.out.control(Kind::Pull, space, message, Payload::empty());
         }
         Ok(())

@@ -96,7 +96,7 @@ impl Side {
             }
             Body::There => {
                 let (space, number) = (arrival.space, arrival.message);
-                self.pair.pull(space, number, arrival.total, arrival.datatype).unwrap();
+                self.pair.pull(space, number, arrival.total, arrival.datatype, false).unwrap();
                 self.pulling.push((arrival.message, lane));
             }
         }
