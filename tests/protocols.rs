@@ -83,18 +83,43 @@ impl Do {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn protocols_nest_and_are_generic_and_have_states() {
     for size in [1, 2, 5] {
-        for results in both(size, |comm| async move {
-            let mean = comm.call(Mean { x: comm.rank() as f64 }).await?;
-            let own = [comm.rank() as u32, 1];
-            let variance = comm.call(Variance(&own)).await?;
-            let names = comm.call_with(Names, &["a", "b", "c", "d", "e"]).await?;
-            Ok::<_, Error>((mean, variance, names))
-        })
-        .await
-        {
+        for results in both(size, program).await {
             let n = size as f64;
             let expected = ((n - 1.0) / 2.0, (n * n - 1.0) / 12.0, "abcde"[..size].to_owned());
             assert_eq!(results, vec![Ok(expected); size]);
+        }
+    }
+}
+
+/// What a user has written once: with nested calls, a state and collectives of all kinds.
+async fn program(comm: Communicator) -> Result<(f64, f64, String)> {
+    let mean = comm.call(Mean { x: comm.rank() as f64 }).await?;
+    let variance = comm.call(Variance(&[comm.rank() as u32, 1])).await?;
+    let names = comm.call_with(Names, &["a", "b", "c", "d", "e"]).await?;
+    Ok((mean, variance, names))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_protocol_runs_unchanged_on_local_and_tcp_and_in_the_simulator() {
+    let expected = vec![Ok((2.0, 2.0, "abcde".to_owned())); 5];
+    for results in both(5, program).await {
+        assert_eq!(results, expected);
+    }
+    let lossy = fmi::sim::Sim::new(5).seed(3).loss(0.05).duplication(0.05).reordering(0.1);
+    assert_eq!(lossy.run(program).values(), expected);
+    // In packs of two, and with a rank that dies within it: the others name it.
+    assert_eq!(fmi::sim::Sim::new(5).pack(2).run(program).values(), expected);
+    for frames in 1..12 {
+        let death = fmi::sim::Death::AfterFrames(frames);
+        let report = fmi::sim::Sim::new(5).kill(3, death).run(program);
+        for (rank, end) in report.ends.into_iter().enumerate().filter(|(rank, _)| *rank != 3) {
+            match end {
+                fmi::sim::End::Done(Ok(value)) => assert_eq!(Ok(value), expected[rank]),
+                fmi::sim::End::Done(Err(error)) => {
+                    assert!(error.to_string().contains("rank 3"), "after {frames}: {error}");
+                }
+                other => panic!("after {frames}, rank {rank}: {other:?}"),
+            }
         }
     }
 }
