@@ -284,10 +284,10 @@ mod tests {
     fn nothing_stays_on_the_board_of_a_collective_that_failed() {
         let (board, account) = (Board::default(), Arc::new(Unread::default()));
         let waker = noop_waker();
-        assert!(matches!(board.read(KEY, Some(&waker)).unwrap(), Found::NotYet));
+        assert!(board.wait(KEY, &waker));
         board.clear(SPACE);
         // Who was not told yet looks again, and publishes.
-        assert!(matches!(board.read(KEY, Some(&waker)).unwrap(), Found::NotYet));
+        assert!(board.wait(KEY, &waker));
         board.pin(KEY, Payload::empty(), 5, &account).unwrap();
         assert_eq!(board.len(), 0);
     }
