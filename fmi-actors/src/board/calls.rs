@@ -149,13 +149,23 @@ mod tests {
     #[test]
     fn of_two_that_come_at_once_one_sees_the_other() {
         let calls = Calls::default();
-        let meet = std::sync::Barrier::new(2);
+        let arrived = std::sync::atomic::AtomicU32::new(0);
         let call = |rank: u32| {
-            let (calls, meet) = (&calls, &meet);
+            let (calls, arrived) = (&calls, &arrived);
             move || {
                 let own = (rank, Signature([rank as u8 + 1; SIGNATURE_LEN]));
-                let seen = (1..=3000).map(|number| {
-                    meet.wait();
+                let seen = (1..=50_000).map(|number| {
+                    // As closely together as can be.
+                    arrived.fetch_add(1, Ordering::SeqCst);
+                    let mut looks = 0;
+                    while arrived.load(Ordering::SeqCst) < 2 * number {
+                        looks += 1;
+                        if looks % 1000 == 0 {
+                            std::thread::yield_now()
+                        } else {
+                            std::hint::spin_loop()
+                        }
+                    }
                     calls.compare(Space { scope: 1, number }, own).is_some()
                 });
                 seen.collect::<Vec<_>>()
