@@ -9,6 +9,7 @@ use fmi_actors::{
     service::Service,
 };
 use fmi_channels::local::LocalLink;
+use fmi_collectives::plan::Table;
 use futures::channel::oneshot;
 use std::{future::Future, sync::Arc, thread};
 
@@ -69,15 +70,24 @@ impl Config {
     /// As [`join`](Self::join).
     pub fn join_all(self) -> impl Future<Output = Result<Vec<Communicator>>> + Send {
         let (send, receive) = oneshot::channel();
-        let job = self.job.clone();
+        let (job, table) = (self.job.clone(), (!self.algorithms.is_empty()).then(|| self.table()));
         Service::get().spawn(async move {
             let _ = send.send(enter(&self, &[]).await);
         });
         async move {
             let joined = receive.await.map_err(|_| Error::Closed { operation: "join" })??;
-            let world = |rank: &u32| Communicator::world(&joined.node, *rank, &job);
+            let world = |rank: &u32| world(&joined.node, *rank, &job, table.as_ref());
             Ok(joined.ranks.iter().map(world).collect())
         }
+    }
+}
+
+/// A rank's communicator of the whole job, with the job's table if it has one of its own.
+pub(crate) fn world(node: &Arc<Node>, rank: u32, job: &str, table: Option<&Table>) -> Communicator {
+    let world = Communicator::world(node, rank, job);
+    match table {
+        Some(table) => world.with_table(table.clone()),
+        None => world,
     }
 }
 

@@ -54,3 +54,8 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../docs/protocols.md")]
 struct ProtocolsPage;
+
+/// The code in `docs/collectives.md` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/collectives.md")]
+struct CollectivesPage;

@@ -1,6 +1,6 @@
 //! `fmi::run`: a program whose `main` is a rank.
 
-use crate::{Communicator, Context, config::Config, join, logging};
+use crate::{Context, config::Config, join, logging};
 use actix::Actor;
 use fmi_actors::{
     Error, Reason, Result,
@@ -51,7 +51,7 @@ where
     let main = Arc::new(main);
     service.spawn(async move {
         let result = match join::enter(&config, &homes).await {
-            Ok(joined) => supervise(joined, &config.job, main).await,
+            Ok(joined) => supervise(joined, &config, main).await,
             Err(error) => Err(error),
         };
         futures::future::join_all(homes.iter().map(|home| service.retire(home))).await;
@@ -94,7 +94,7 @@ fn from_env() -> Result<Config> {
     Ok(config)
 }
 
-async fn supervise<F, Fut>(joined: join::Joined, job: &str, main: Arc<F>) -> Result<()>
+async fn supervise<F, Fut>(joined: join::Joined, config: &Config, main: Arc<F>) -> Result<()>
 where
     F: Fn(Context) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: Outcome> + 'static,
@@ -109,10 +109,11 @@ where
     });
     let (supervisor, report) = Supervisor::new(ranks.len(), on_failure);
     let supervisor = supervisor.start();
+    let (job, table) = (&config.job, (!config.algorithms.is_empty()).then(|| config.table()));
     for rank in &ranks {
         let Some(endpoint) = node.endpoint(*rank) else { continue };
         let Some(home) = endpoint.home().cloned() else { continue };
-        let context = Context::new(Communicator::world(&node, *rank, job), job);
+        let context = Context::new(join::world(&node, *rank, job, table.as_ref()), job);
         let (main, supervisor) = (Arc::clone(&main), supervisor.clone().recipient());
         home.settle(1);
         home.spawn_fn(move || {

@@ -8,6 +8,7 @@ use crate::{
     channel::{Link, Seat},
     now,
     service::Service,
+    sleeper::Inbox,
 };
 use actix_rt::{Arbiter, ArbiterHandle};
 use futures::future::{AbortHandle, abortable};
@@ -46,6 +47,7 @@ pub struct Home {
     answered: AtomicU64,
     pulse: Notify,
     stirred: Notify,
+    inbox: &'static Inbox,
     links: Mutex<Vec<Arc<dyn Link>>>,
     /// The service thread drives the links; one handle each.
     stand_in: Mutex<Option<Vec<AbortHandle>>>,
@@ -118,6 +120,7 @@ impl Home {
             answered: AtomicU64::new(0),
             pulse: Notify::new(),
             stirred: Notify::new(),
+            inbox: Inbox::take(),
             links: Mutex::default(),
             stand_in: Mutex::default(),
             ranks: AtomicUsize::new(0),
@@ -208,9 +211,13 @@ impl Home {
     async fn stay_awake(self: Arc<Self>) {
         loop {
             self.stirred.notified().await;
-            let mut last = now();
+            let (mut last, mut spare) = (now(), Vec::new());
+            self.inbox.open();
             while keep_awake() {
                 let now = now();
+                if self.inbox.empty(&mut spare) {
+                    last = now;
+                }
                 if TOUCHED.replace(false) {
                     last = now;
                 } else if now.since(last) > AWAKE {
@@ -219,6 +226,7 @@ impl Home {
                 self.progress();
                 tokio::task::yield_now().await;
             }
+            self.inbox.close();
             STIRRING.set(false);
         }
     }
@@ -237,10 +245,24 @@ impl Home {
     }
 }
 
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.inbox.give_back();
+    }
+}
+
 impl fmt::Debug for Home {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Home").field("ranks", &self.ranks).finish_non_exhaustive()
     }
+}
+
+/// Where wakers for tasks of this thread can be left while it is awake, if it is a home.
+pub(crate) fn inbox() -> Option<&'static Inbox> {
+    if ASIDE.get() {
+        return None;
+    }
+    HERE.with(|here| here.get().map(|home| home.inbox))
 }
 
 /// Something was sent or has arrived: the current home, if this is one, stays awake.

@@ -20,6 +20,7 @@ mod peer;
 mod rejoin;
 mod roster;
 pub mod service;
+mod sleeper;
 
 pub use board::SIGNAL;
 pub use endpoint::Endpoint;

@@ -10,6 +10,7 @@ use crate::{
     clock::{Clock, SystemClock, Time},
     home::{Home, HomeHandle},
     keeper::Keeper,
+    payload,
 };
 use actix_rt::{Arbiter, ArbiterHandle, System};
 use futures::future::BoxFuture;
@@ -144,6 +145,7 @@ impl Service {
     }
 
     async fn sleep(&self) {
+        payload::pool::clear();
         self.asleep.store(true, Ordering::Release);
         if self.tick() {
             return;

@@ -1,11 +1,14 @@
-//! The `fmi` program: starts jobs, lets them meet, measures them, and finds out what is wrong.
+//! The `fmi` program: starts jobs, lets them meet, measures and explains them, and finds out what is
+//! wrong.
 
 mod bench;
 mod doctor;
 mod embedded;
+mod explain;
 mod failure;
 mod rendezvous;
 mod run;
+mod units;
 
 use clap::{Parser, Subcommand};
 use std::{io::IsTerminal, process::ExitCode};
@@ -24,6 +27,7 @@ enum Command {
     Run(run::Args),
     Rendezvous(rendezvous::Args),
     Bench(bench::Args),
+    Explain(explain::Args),
     Doctor(doctor::Args),
     #[command(hide = true)]
     BenchRank(bench::RankArgs),
@@ -34,6 +38,7 @@ Examples:
   fmi run -n 4 -- target/release/examples/hello      four processes that find each other
   fmi rendezvous --listen 0.0.0.0:10000              where processes of other machines meet
   fmi bench --op allreduce --channel tcp --ranks 4   how fast it is here
+  fmi explain allreduce -n 4 --svg ring.svg          which algorithm runs, and a picture of it
   fmi doctor                                         what is wrong with this environment
 
 Each command has a --help of its own. FMI_LOG=debug shows what the library does.";
@@ -42,7 +47,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     log(match cli.command {
         // It says itself what went wrong.
-        Command::Doctor(_) => "off",
+        Command::Doctor(_) | Command::Explain(_) => "off",
         // The ranks say what happened to them; the rendezvous inside would say it again.
         Command::Run(_) | Command::Bench(_) => "error",
         Command::Rendezvous(_) | Command::BenchRank(_) => "warn",
@@ -51,6 +56,7 @@ fn main() -> ExitCode {
         Command::Run(args) => ("fmi run", run::run(&args)),
         Command::Rendezvous(args) => ("fmi rendezvous", rendezvous::run(&args)),
         Command::Bench(args) => ("fmi bench", bench::run(&args)),
+        Command::Explain(args) => ("fmi explain", explain::run(&args)),
         Command::Doctor(args) => ("fmi doctor", doctor::run(&args)),
         Command::BenchRank(args) => ("fmi bench", bench::run_rank(&args)),
     };

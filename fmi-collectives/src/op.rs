@@ -19,7 +19,7 @@ use crate::{
     plan::{Demand, Side},
     store::Combiner,
 };
-use fmi_actors::{Error, Payload, Result};
+use fmi_actors::{AlignedBuf, Error, Payload, Result};
 use std::{any::type_name, marker::PhantomData};
 
 /// Combines two values of type `T` into one.
@@ -333,10 +333,7 @@ fn numbers<T: Scalar>(left: Payload, right: Payload, f: impl Fn(T, T) -> T) -> R
     let size = size_of::<T>();
     same_length(left.size_hint() / size, right.size_hint() / size)?;
     if !left.is_unique() && !right.is_unique() {
-        let (left, right) = (Buf::<T>::from_shared(left)?, Buf::<T>::from_shared(right)?);
-        return Ok(Payload::from_vec(
-            left.iter().zip(right.iter()).map(|(a, b)| f(*a, *b)).collect(),
-        ));
+        return apart(&Buf::from_shared(left)?, &Buf::from_shared(right)?, f);
     }
     if left.is_unique() {
         let (mut into, other) = (left.into_vec::<T>()?, Buf::<T>::from_shared(right)?);
@@ -347,6 +344,19 @@ fn numbers<T: Scalar>(left: Payload, right: Payload, f: impl Fn(T, T) -> T) -> R
         into.iter_mut().zip(other.iter()).for_each(|(b, a)| *b = f(*a, *b));
         Ok(Payload::from_vec(into))
     }
+}
+
+/// Combines into a new buffer.
+fn apart<T: Scalar>(left: &[T], right: &[T], f: impl Fn(T, T) -> T) -> Result<Payload> {
+    let mut into = AlignedBuf::with_capacity(size_of_val(left), align_of::<T>())?;
+    // In pieces that stay in the cache between the copy and the operation.
+    for (left, right) in left.chunks(1024).zip(right.chunks(1024)) {
+        let start = into.len();
+        into.extend(bytemuck::cast_slice(left));
+        let place: &mut [T] = bytemuck::cast_slice_mut(&mut into.as_mut_slice()[start..]);
+        place.iter_mut().zip(right).for_each(|(a, b)| *a = f(*a, *b));
+    }
+    Ok(into.into())
 }
 
 /// Ranks of one collective compare their lengths before; vectors inside opaque values differ

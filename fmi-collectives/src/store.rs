@@ -9,7 +9,7 @@ use crate::plan::{Blocks, Side};
 use fmi_actors::{AlignedBuf, Error, Payload, Result};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 /// A reduce operation on content whose type is known where it was made.
 pub(crate) trait Combiner: Send + Sync {
@@ -54,8 +54,18 @@ impl Lengths {
 
 /// The blocks of one rank.
 pub(crate) enum Store {
-    Flat { buf: AlignedBuf, blocks: usize, lengths: Lengths },
-    Slots { slots: FxHashMap<usize, Payload>, blocks: usize, lengths: Lengths },
+    Flat {
+        buf: AlignedBuf,
+        blocks: usize,
+        lengths: Lengths,
+    },
+    Slots {
+        slots: FxHashMap<usize, Payload>,
+        blocks: usize,
+        lengths: Lengths,
+        /// The vector that was cut: the result goes there if nobody reads it any more.
+        origin: Option<Arc<AlignedBuf>>,
+    },
 }
 
 /// Workspaces up to this many bytes lie flat.
@@ -71,7 +81,8 @@ impl Store {
         let small = bytes <= FLAT_WORKSPACE || bytes / blocks.max(1) <= FLAT_BLOCK;
         if !flat || blocks < 2 && bytes > FLAT_BLOCK || !small || lengths == Lengths::Unknown {
             // By number: of very many ranks' blocks most ranks see few.
-            return Ok(Self::Slots { slots: FxHashMap::default(), blocks, lengths });
+            let slots = FxHashMap::default();
+            return Ok(Self::Slots { slots, blocks, lengths, origin: None });
         }
         Ok(Self::Flat { buf: AlignedBuf::zeroed(bytes, align)?, blocks, lengths })
     }
@@ -113,7 +124,10 @@ impl Store {
     pub(crate) fn write(&mut self, blocks: &Blocks, message: Payload) -> Result<()> {
         match self {
             Self::Flat { buf, lengths, .. } => scatter(buf, blocks, *lengths, message, copy),
-            Self::Slots { slots, lengths, .. } => {
+            Self::Slots { slots, lengths, blocks: all, origin } => {
+                if matches!(lengths, Lengths::Cut(..)) && blocks.len() == *all {
+                    *origin = message.whole_buffer();
+                }
                 slots.extend(blocks.iter().zip(split(blocks, *lengths, message)?));
                 Ok(())
             }
@@ -187,9 +201,13 @@ impl Store {
                 }
                 Ok(Payload::from(buf).slice(bytes))
             }
-            Self::Slots { mut slots, .. } => {
+            Self::Slots { mut slots, origin, .. } => {
                 let parts = blocks.map(|block| take(&mut slots, block));
-                Payload::join(parts.collect::<Result<Vec<_>>>()?)
+                let parts = parts.collect::<Result<Vec<_>>>()?;
+                match origin {
+                    Some(origin) if parts.len() > 1 => Payload::join_into(parts, origin),
+                    _ => Payload::join(parts),
+                }
             }
         }
     }

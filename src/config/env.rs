@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use fmi_actors::Result;
 
-use super::{Config, Rendezvous, Token, address, channel, ranks, told};
+use super::{Config, Rendezvous, Token, address, algorithms, channel, ranks, told};
 
 /// Looks a variable up. A closure, so that tests need not change the process's environment.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -34,6 +34,9 @@ pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
     }
     if let Some(advertise) = read(lookup, "FMI_ADVERTISE", address::advertise)? {
         config.advertise = Some(advertise);
+    }
+    if let Some(algorithms) = read(lookup, "FMI_ALGORITHMS", algorithms::list)? {
+        config.algorithms = algorithms;
     }
     Ok(())
 }
@@ -84,6 +87,7 @@ mod tests {
             ("FMI_CHANNELS", "local,tcp"),
             ("FMI_LISTEN", "0.0.0.0:7000"),
             ("FMI_ADVERTISE", "203.0.113.9:7000"),
+            ("FMI_ALGORITHMS", "allreduce/ring, bcast/chain"),
         ])
         .unwrap();
         assert_eq!(config.job, "scoring-42");
@@ -94,6 +98,8 @@ mod tests {
         assert_eq!(config.channels, [ChannelSpec::Local, ChannelSpec::Tcp]);
         assert_eq!(config.listen.as_deref(), Some("0.0.0.0:7000"));
         assert_eq!(config.advertise.as_deref(), Some("203.0.113.9:7000"));
+        let names = config.algorithms.iter().map(|rule| rule.algorithm.to_string());
+        assert!(names.eq(["allreduce/ring", "bcast/chain"]));
     }
 
     #[test]
@@ -118,6 +124,22 @@ mod tests {
                 "FMI_ADVERTISE",
                 "h:0",
                 "FMI_ADVERTISE: \"h:0\" has port 0: write the port that others can reach",
+            ),
+            (
+                "FMI_ALGORITHMS",
+                "allreduce/rnig",
+                "FMI_ALGORITHMS: \"rnig\" is no algorithm for allreduce: did you mean \"ring\"?",
+            ),
+            (
+                "FMI_ALGORITHMS",
+                "bcast/chain,alreduce/ring",
+                "FMI_ALGORITHMS: \"alreduce/ring\" is no algorithm: did you mean \"allreduce/ring\"?",
+            ),
+            (
+                "FMI_ALGORITHMS",
+                "ring",
+                "FMI_ALGORITHMS: \"ring\" is no algorithm: write COLLECTIVE/NAME, as in \
+                 \"allreduce/ring\"",
             ),
         ] {
             assert_eq!(with(&[(name, value)]).unwrap_err().to_string(), wrong);

@@ -5,6 +5,7 @@
 //! the tables.
 
 mod address;
+mod algorithms;
 mod channel;
 mod check;
 mod env;
@@ -27,6 +28,7 @@ pub use token::Token;
 use std::time::Duration;
 
 use fmi_actors::{Error, Result};
+use fmi_collectives::plan::Rule;
 
 /// Everything that a process is told about its job.
 ///
@@ -80,6 +82,9 @@ pub struct Config {
     pub keep_awake: bool,
     /// How many threads (arbiters) run the ranks of this process. `None`: one a core.
     pub threads: Option<usize>,
+    /// Which algorithms run the collectives, before the library's own [table](Self::table). All
+    /// processes of a job must have the same.
+    pub algorithms: Vec<Rule>,
     /// The `model` of an `fmi.json`, as it was read. Not used yet.
     pub model: Option<serde_json::Value>,
 }
@@ -100,6 +105,7 @@ impl Default for Config {
             limits: Limits::default(),
             keep_awake: true,
             threads: None,
+            algorithms: Vec::new(),
             model: None,
         }
     }
@@ -206,6 +212,14 @@ impl Config {
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
+    }
+
+    /// Sets which algorithms run the collectives wherever they can: full names with commas between
+    /// them, as `FMI_ALGORITHMS` has them, `allreduce/ring,bcast/chain`. Rules with conditions, or
+    /// with an algorithm of your own, go to [`algorithms`](Self#structfield.algorithms).
+    pub fn algorithms(mut self, list: &str) -> Result<Self> {
+        self.algorithms = algorithms::list(list).map_err(|wrong| told("algorithms", wrong))?;
+        Ok(self)
     }
 }
 

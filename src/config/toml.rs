@@ -6,11 +6,11 @@ use fmi_actors::Result;
 
 use super::check::check_threads;
 use super::tree::{Document, Entry, Node, Tree};
-use super::{Config, Rendezvous, address, channel, ranks, units};
+use super::{Config, Rendezvous, address, algorithms, channel, ranks, units};
 
-const SECTIONS: [&str; 4] = ["deadlines", "limits", "tcp", "run"];
+const SECTIONS: [&str; 5] = ["deadlines", "limits", "tcp", "run", algorithms::SECTION];
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 32] = [
     "job",
     "size",
     "min_size",
@@ -31,6 +31,18 @@ const KEYS: [&str; 20] = [
     "run",
     "run.threads",
     "run.keep_awake",
+    "algorithms",
+    "algorithms.barrier",
+    "algorithms.bcast",
+    "algorithms.gather",
+    "algorithms.scatter",
+    "algorithms.allgather",
+    "algorithms.alltoall",
+    "algorithms.reduce",
+    "algorithms.allreduce",
+    "algorithms.reduce_scatter",
+    "algorithms.scan",
+    "algorithms.exscan",
 ];
 
 /// Reads a file's text.
@@ -43,6 +55,10 @@ pub(super) fn read(origin: &str, text: &str) -> Result<Config> {
     let root = Tree { at: 0, node: table(root.get_ref()) };
     let mut config = Config::default();
     for setting in document.settings(&root, &SECTIONS)? {
+        if let Some(collective) = algorithms::collective(&setting.path) {
+            config.algorithms.extend(algorithms::read(&document, &setting, collective)?);
+            continue;
+        }
         match set(&mut config, &setting.path, setting.value) {
             Some(Ok(())) => {}
             Some(Err(wrong)) => return Err(document.wrong(&setting, &wrong)),

@@ -58,7 +58,9 @@ fn the_example_in_the_docs_is_read_and_has_every_key() {
     let example = docs.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     read("docs", example).unwrap();
     // "rank" is the other name of "ranks"; sections show as "[tcp]".
-    for key in KEYS.iter().filter(|key| **key != "rank") {
+    // Of the collectives, the example has some.
+    let keys = KEYS.iter().filter(|key| algorithms::collective(key).is_none());
+    for key in keys.filter(|key| **key != "rank") {
         let name = key.rsplit('.').next().unwrap();
         assert!(
             example.contains(&format!("\n{name} = ")) || example.contains(&format!("[{name}]"))
@@ -68,10 +70,16 @@ fn the_example_in_the_docs_is_read_and_has_every_key() {
 
 #[test]
 fn every_key_is_one_that_can_be_set() {
-    for key in KEYS {
+    for key in KEYS.into_iter().filter(|key| algorithms::collective(key).is_none()) {
         let value = Tree { at: 0, node: Node::Other("nothing") };
         assert!(set(&mut Config::default(), key, &value).is_some(), "{key}");
     }
+}
+
+#[test]
+fn every_collective_has_a_key() {
+    let keys = KEYS.iter().filter_map(|key| algorithms::collective(key));
+    assert!(keys.eq(fmi_collectives::plan::Collective::ALL.iter().copied()));
 }
 
 #[test]
@@ -137,8 +145,8 @@ fn unknown_keys() {
 #[test]
 fn the_first_mistake_in_the_file_is_told() {
     refused("zzz = 1\naaa = 1\n", "1:1", {
-        "unknown key \"zzz\": the keys here are job, size, rank, ranks, rendezvous, channels, \
-         deadlines, limits, tcp, run"
+        "unknown key \"zzz\": the keys here are job, size, min_size, rank, ranks, rendezvous, channels, \
+         deadlines, limits, tcp, run, algorithms"
     });
 }
 

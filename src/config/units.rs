@@ -48,14 +48,19 @@ pub(super) fn check_deadline(deadline: Duration) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads a size: a number and one of B, kB, MB, GB, KiB, MiB, GiB.
+/// Reads a limit on memory: a size that is not 0.
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
+    let bytes = size(text)?;
+    check_bytes(bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a size: a number and one of B, kB, MB, GB, KiB, MiB, GiB.
+pub(super) fn size(text: &str) -> Result<usize, String> {
     let bytes = scaled(text, &SIZES).ok_or_else(|| {
         format!("{text:?} is no size: write a number and B, kB, MB, GB, KiB, MiB or GiB")
     })?;
-    let bytes = usize::try_from(bytes).map_err(|_| format!("{text:?} is too large"))?;
-    check_bytes(bytes)?;
-    Ok(bytes)
+    usize::try_from(bytes).map_err(|_| format!("{text:?} is too large"))
 }
 
 /// Refuses limits that have no sense.

@@ -6,7 +6,7 @@
 
 mod calls;
 
-use crate::{Payload, Result, frame::Space};
+use crate::{Payload, Result, frame::Space, sleeper::Sleeper};
 use calls::{Calls, Signed};
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -56,7 +56,7 @@ struct Shelf {
 #[derive(Debug, Default)]
 struct Note {
     pinned: Option<Pinned>,
-    waiting: SmallVec<[Waker; 2]>,
+    waiting: SmallVec<[Sleeper; 2]>,
 }
 
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(crate) struct Unread {
     notes: AtomicUsize,
     bytes: AtomicUsize,
     /// Collectives of one rank overlap: several may wait.
-    waiting: Mutex<SmallVec<[Waker; 2]>>,
+    waiting: Mutex<SmallVec<[Sleeper; 2]>>,
 }
 
 impl Board {
@@ -102,7 +102,7 @@ impl Board {
             std::mem::swap(&mut waiting, &mut note.waiting);
             note.pinned = Some(Pinned { content, readers, account: Arc::clone(account) });
         }
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().for_each(Sleeper::wake);
         Ok(())
     }
 
@@ -120,7 +120,7 @@ impl Board {
         }
         let note = shelf.notes.entry(key).or_default();
         if note.pinned.is_none() && !note.waiting.iter().any(|other| other.will_wake(waker)) {
-            note.waiting.push(waker.clone());
+            note.waiting.push(Sleeper::new(waker));
         }
         note.pinned.is_none()
     }
@@ -188,7 +188,7 @@ impl Unread {
         {
             let mut waiting = self.waiting.lock();
             if !waiting.iter().any(|other| other.will_wake(waker)) {
-                waiting.push(waker.clone());
+                waiting.push(Sleeper::new(waker));
             }
         }
         // It may have become low before the waker was there to be seen.
@@ -210,7 +210,7 @@ impl Unread {
         let bytes = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
         if notes >= UNREAD_NOTES || bytes >= UNREAD_BYTES {
             let waiting = std::mem::take(&mut *self.waiting.lock());
-            waiting.into_iter().for_each(Waker::wake);
+            waiting.into_iter().for_each(Sleeper::wake);
         }
     }
 }

@@ -16,13 +16,13 @@ use crate::{
     mailbox::{Delivery, Failure, Freed, Mailbox, Slot, Taken, Wakers},
     pair::{Ends, Event, Lane, Pair, Path, Violation},
     peer::Peer,
+    sleeper::Sleeper,
 };
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
-    task::Waker,
 };
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Ranked {
 pub(super) struct Pairs {
     pub(super) by_rank: FxHashMap<u32, Entry>,
     /// Tasks in a flush.
-    pub(super) flushing: Vec<Waker>,
+    pub(super) flushing: Vec<Sleeper>,
     /// No communicator is open: pairs keep no handles, which may hold the process.
     dormant: bool,
     /// The rank has ended and sends nothing any more.

@@ -5,13 +5,14 @@ use crate::{
     Error, Reason, Result as FmiResult, home,
     mailbox::Failure,
     pair::{Outgoing, Pair},
+    sleeper::Sleeper,
 };
 use parking_lot::Mutex;
 use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 /// Why a send failed.
@@ -125,9 +126,9 @@ pub(super) struct SendSlot {
 
 #[derive(Debug)]
 enum Stage {
-    Waiting(Box<Outgoing>, Option<Waker>),
+    Waiting(Box<Outgoing>, Option<Sleeper>),
     /// In the outbox; waits for the match.
-    Submitted(Option<Waker>),
+    Submitted(Option<Sleeper>),
     Done(Result<(), Failure>),
     Cancelled,
 }
@@ -144,7 +145,7 @@ impl SendSlot {
     /// Tries to put the message into the outbox: `None` if it was cancelled, an error if there
     /// is no room, else its number and whom to wake.
     #[allow(clippy::type_complexity, reason = "read once, at its one caller")]
-    pub(super) fn submit(&self, pair: &mut Pair) -> Option<Result<(u32, Option<Waker>), ()>> {
+    pub(super) fn submit(&self, pair: &mut Pair) -> Option<Result<(u32, Option<Sleeper>), ()>> {
         let mut stage = self.stage.lock();
         match std::mem::replace(&mut *stage, Stage::Cancelled) {
             // Asked again and again: it stays in its box until there is room.
@@ -173,7 +174,7 @@ impl SendSlot {
         }
     }
 
-    pub(super) fn finish(&self, result: Result<(), Failure>) -> Option<Waker> {
+    pub(super) fn finish(&self, result: Result<(), Failure>) -> Option<Sleeper> {
         let mut stage = self.stage.lock();
         match std::mem::replace(&mut *stage, Stage::Done(result)) {
             Stage::Waiting(_, waker) | Stage::Submitted(waker) => waker,
@@ -189,7 +190,7 @@ impl SendSlot {
         match &mut *self.stage.lock() {
             Stage::Done(result) => Poll::Ready(result.clone()),
             Stage::Waiting(_, waker) | Stage::Submitted(waker) => {
-                *waker = Some(context.waker().clone());
+                *waker = Some(Sleeper::new(context.waker()));
                 Poll::Pending
             }
             Stage::Cancelled => Poll::Pending,
@@ -250,7 +251,7 @@ impl Future for FlushFuture {
                 return Poll::Ready(gone.map_or(Ok(()), Err));
             }
             pairs.flushing.retain(|waker| !waker.will_wake(context.waker()));
-            pairs.flushing.push(context.waker().clone());
+            pairs.flushing.push(Sleeper::new(context.waker()));
         }
         if !self.asked {
             self.asked = true;

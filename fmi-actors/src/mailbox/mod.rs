@@ -14,13 +14,14 @@ use crate::{
     Reason,
     frame::{Datatype, Signature, Space},
     pair::{Arrival, Body, Lane},
+    sleeper::Sleeper,
 };
 use inquiry::Calls;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use slot::Left;
-use std::{collections::VecDeque, sync::Arc, task::Waker};
+use std::{collections::VecDeque, sync::Arc};
 
 /// Which messages a receive takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ pub(crate) enum Delivery {
 pub(crate) type Freed = Vec<Taken>;
 
 /// Tasks to wake once all locks are released.
-pub(crate) type Wakers = smallvec::SmallVec<[Waker; 4]>;
+pub(crate) type Wakers = smallvec::SmallVec<[Sleeper; 4]>;
 
 #[derive(Debug)]
 pub(crate) struct Mailbox {

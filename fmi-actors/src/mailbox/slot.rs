@@ -5,6 +5,7 @@ use crate::{
     Payload,
     frame::{Datatype, Signature},
     pair::{Arrival, Body},
+    sleeper::Sleeper,
 };
 use parking_lot::Mutex;
 use std::{
@@ -45,9 +46,9 @@ pub(crate) struct Slot {
 
 #[derive(Debug)]
 enum State {
-    Waiting(Option<Waker>),
+    Waiting(Option<Sleeper>),
     /// Matched; the payload is on its way. The arrival is kept to put it back on cancellation.
-    Pulling(Arrival, Option<Waker>),
+    Pulling(Arrival, Option<Sleeper>),
     Ready(Result<Arrival, Failure>),
     Peeked(Envelope),
     Taken,
@@ -95,12 +96,12 @@ impl Slot {
         if let State::Waiting(slot) | State::Pulling(_, slot) = &mut *self.state.lock()
             && !slot.as_ref().is_some_and(|old| old.will_wake(waker))
         {
-            *slot = Some(waker.clone());
+            *slot = Some(Sleeper::new(waker));
         }
     }
 
     /// The message is matched: complete if its payload is here, else it must be pulled.
-    pub(super) fn fill(&self, arrival: Arrival) -> Option<Waker> {
+    pub(super) fn fill(&self, arrival: Arrival) -> Option<Sleeper> {
         let mut state = self.state.lock();
         let State::Waiting(waker) = &mut *state else { return None };
         let waker = waker.take();
@@ -114,7 +115,7 @@ impl Slot {
     }
 
     /// The pulled payload is here. Gives it back when nobody waits any more.
-    pub(crate) fn complete(&self, payload: Payload) -> Result<Option<Waker>, Payload> {
+    pub(crate) fn complete(&self, payload: Payload) -> Result<Option<Sleeper>, Payload> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Taken) {
             State::Pulling(mut arrival, waker) => {
@@ -130,7 +131,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn peek(&self, envelope: Envelope) -> Option<Waker> {
+    pub(super) fn peek(&self, envelope: Envelope) -> Option<Sleeper> {
         let mut state = self.state.lock();
         let State::Waiting(waker) = &mut *state else { return None };
         let waker = waker.take();
@@ -139,7 +140,7 @@ impl Slot {
         waker
     }
 
-    pub(crate) fn fail(&self, failure: Failure) -> Option<Waker> {
+    pub(crate) fn fail(&self, failure: Failure) -> Option<Sleeper> {
         let mut state = self.state.lock();
         let (State::Waiting(waker) | State::Pulling(_, waker)) = &mut *state else { return None };
         let waker = waker.take();

@@ -1,12 +1,13 @@
 //! A growable byte buffer whose allocation can become a `Vec<T>` and was one before.
 //!
 //! `Vec<u8>` cannot do that: an allocation must be freed with the alignment it was made with.
-//! This is the only file of the crate with `unsafe`; everything above it is safe.
+//! This file and `pool` are the only ones of the crate with `unsafe`; everything above is safe.
 
+use super::pool;
 use crate::{Error, Result};
 use bytemuck::Pod;
 use std::{
-    alloc::{Layout, alloc, alloc_zeroed, dealloc},
+    alloc::{Layout, alloc, alloc_zeroed},
     fmt,
     mem::{ManuallyDrop, MaybeUninit},
     ptr::NonNull,
@@ -32,8 +33,11 @@ impl AlignedBuf {
     /// # Errors
     /// [`Error::TooLarge`] when the memory is not to be had.
     pub fn with_capacity(capacity: usize, align: usize) -> Result<Self> {
-        // SAFETY: the size is not zero.
-        Self::allocate(capacity, align, |layout| unsafe { alloc(layout) })
+        Self::allocate(capacity, align, |layout| match pool::take(layout) {
+            Some(kept) => kept.as_ptr(),
+            // SAFETY: the size is not zero.
+            None => unsafe { alloc(layout) },
+        })
     }
 
     /// A buffer of `len` zeros at a multiple of `align` (a power of two).
@@ -174,12 +178,10 @@ impl Drop for AlignedBuf {
     fn drop(&mut self) {
         if self.capacity != 0 {
             // SAFETY: allocated with exactly this layout (a Vec<T> allocates
-            // capacity * size_of::<T>() bytes at T's alignment).
+            // capacity * size_of::<T>() bytes at T's alignment), and nobody uses it any more.
             unsafe {
-                dealloc(
-                    self.ptr.as_ptr(),
-                    Layout::from_size_align_unchecked(self.capacity, self.align),
-                );
+                let layout = Layout::from_size_align_unchecked(self.capacity, self.align);
+                pool::put(self.ptr, layout);
             }
         }
     }

@@ -30,6 +30,27 @@ impl Payload {
         })
     }
 
+    /// As [`join`](Self::join), copied into `buffer` if nobody else has it and it is as long.
+    ///
+    /// # Errors
+    /// As [`into_wire`](Self::into_wire).
+    pub fn join_into(parts: Vec<Self>, buffer: Arc<AlignedBuf>) -> Result<Self> {
+        let Ok(mut buffer) = Arc::try_unwrap(buffer) else { return Self::join(parts) };
+        if parts.iter().map(Self::size_hint).sum::<usize>() != buffer.len() {
+            return Self::join(parts);
+        }
+        let mut rest = buffer.as_mut_slice();
+        for part in parts {
+            part.for_each_part(|bytes| {
+                let (place, behind) = std::mem::take(&mut rest).split_at_mut(bytes.len());
+                place.copy_from_slice(bytes);
+                rest = behind;
+                Ok(())
+            })?;
+        }
+        Ok(buffer.into())
+    }
+
     /// Cuts the bytes into parts of these lengths, which share them.
     ///
     /// # Errors

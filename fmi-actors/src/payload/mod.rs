@@ -2,6 +2,7 @@
 
 mod aligned;
 mod join;
+pub(crate) mod pool;
 
 pub use aligned::AlignedBuf;
 
@@ -232,6 +233,15 @@ impl Payload {
         match self.0 {
             Repr::Bundle(parts) => Ok(parts),
             _ => unpack(&self.into_wire()?),
+        }
+    }
+
+    /// The buffer, if the content is all of it.
+    #[must_use]
+    pub fn whole_buffer(&self) -> Option<Arc<AlignedBuf>> {
+        match &self.0 {
+            Repr::Shared { owner, range } if *range == (0..owner.len()) => Some(Arc::clone(owner)),
+            _ => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the command line of `fmi bench` may say.
 
 use super::Op;
+use crate::units::bytes;
 use clap::{ValueEnum, builder::PossibleValue};
 
 /// An operation, or all.
@@ -83,31 +84,6 @@ pub(super) struct ByteList(pub(super) Vec<usize>);
 /// Reads `4,64KiB,1MiB`.
 pub(super) fn byte_list(text: &str) -> Result<ByteList, String> {
     text.split(',').map(bytes).collect::<Result<_, _>>().map(ByteList)
-}
-
-const UNITS: [(&str, usize); 8] = [
-    ("", 1),
-    ("B", 1),
-    ("kB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-];
-
-fn bytes(text: &str) -> Result<usize, String> {
-    let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = (&text[..end], text[end..].trim());
-    let scale = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
-    let product = number.parse().ok().zip(scale).and_then(|(number, scale): (usize, _)| {
-        // What no machine holds is a slip of the finger.
-        number.checked_mul(scale).filter(|bytes| *bytes <= 1 << 40)
-    });
-    product.ok_or_else(|| {
-        format!("{text:?} is no length: write bytes, or a number and kB, MB, GB, KiB, MiB or GiB")
-    })
 }
 
 #[cfg(test)]

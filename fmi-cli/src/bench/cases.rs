@@ -2,6 +2,7 @@
 
 use super::{
     Case, Op, Plan, Row,
+    algorithms::prepared,
     timing::{Budget, micros, operations, sample, summary},
 };
 use fmi::{Buf, Communicator, Message, Result, op};
@@ -11,28 +12,28 @@ use std::time::Instant;
 pub(super) async fn rank(comm: &Communicator, plan: &Plan, report: impl Fn(Row)) -> Result<()> {
     let budget = Budget { iters: plan.iters, warmup: plan.warmup };
     for case in &plan.cases {
-        let samples = measure(comm, *case, budget).await?;
+        let samples = measure(&prepared(comm, case), case, budget).await?;
         if comm.rank() == 0 {
-            report(row(plan, *case, samples));
+            report(row(plan, case, samples));
         }
     }
     Ok(())
 }
 
-/// Binds `$value` to a value of so many bytes: a number where one fits, else a shared slice,
-/// whose copy costs nothing and which is received without one.
+/// Binds `$value` to a value of so many bytes: a number where one fits and is not to be cut, else a
+/// shared slice, whose copy costs nothing and which is received without one.
 macro_rules! with_data {
-    ($bytes:expr, $value:ident => $body:expr) => {
+    ($bytes:expr, $whole:expr, $value:ident => $body:expr) => {
         match $bytes {
-            1 => {
+            1 if $whole => {
                 let $value = 1_u8;
                 $body
             }
-            4 => {
+            4 if $whole => {
                 let $value = 1_f32;
                 $body
             }
-            8 => {
+            8 if $whole => {
                 let $value = 1_f64;
                 $body
             }
@@ -46,13 +47,13 @@ macro_rules! with_data {
 
 /// As `with_data`, of numbers that can be added up.
 macro_rules! with_numbers {
-    ($bytes:expr, $value:ident => $body:expr) => {
+    ($bytes:expr, $whole:expr, $value:ident => $body:expr) => {
         match $bytes {
-            1 => {
+            1 if $whole => {
                 let $value = 1_u8;
                 $body
             }
-            4 => {
+            4 if $whole => {
                 let $value = 0_f32;
                 $body
             }
@@ -68,35 +69,37 @@ macro_rules! with_numbers {
     };
 }
 
-async fn measure(comm: &Communicator, case: Case, budget: Budget) -> Result<Vec<f64>> {
+async fn measure(comm: &Communicator, case: &Case, budget: Budget) -> Result<Vec<f64>> {
     let bytes = case.bytes;
+    // An algorithm that cuts values would not run on single numbers.
+    let whole = case.algorithm.is_none();
     match case.op {
-        Op::Pingpong => with_data!(bytes, value => pingpong(comm, budget, value).await),
+        Op::Pingpong => with_data!(bytes, whole, value => pingpong(comm, budget, value).await),
         Op::Barrier => {
             operations(comm, budget, (), async |()| comm.barrier().await, |()| None).await
         }
-        Op::Bcast => with_data!(bytes, value => bcast(comm, budget, value).await),
-        Op::Gather => with_data!(bytes, value => gather(comm, budget, value).await),
-        Op::Scatter => with_data!(bytes, value => scatter(comm, budget, value).await),
-        Op::Allgather => with_data!(bytes, value => allgather(comm, budget, value).await),
-        Op::Alltoall => with_data!(share(bytes, comm), value => {
+        Op::Bcast => with_data!(bytes, whole, value => bcast(comm, budget, value).await),
+        Op::Gather => with_data!(bytes, whole, value => gather(comm, budget, value).await),
+        Op::Scatter => with_data!(bytes, whole, value => scatter(comm, budget, value).await),
+        Op::Allgather => with_data!(bytes, whole, value => allgather(comm, budget, value).await),
+        Op::Alltoall => with_data!(share(bytes, comm), whole, value => {
             alltoall(comm, budget, value).await
         }),
-        Op::Reduce => with_numbers!(bytes, value => {
+        Op::Reduce => with_numbers!(bytes, whole, value => {
             operations(comm, budget, value, async |v| comm.reduce(v, op::sum(), 0).await, |r| r).await
         }),
-        Op::Allreduce => with_numbers!(bytes, value => {
+        Op::Allreduce => with_numbers!(bytes, whole, value => {
             operations(comm, budget, value, async |v| comm.allreduce(v, op::sum()).await, Some).await
         }),
-        Op::ReduceScatter => with_numbers!(share(bytes, comm), value => {
+        Op::ReduceScatter => with_numbers!(share(bytes, comm), whole, value => {
             let values = vec![value; comm.size()];
             let call = async |v| comm.reduce_scatter(v, op::sum()).await;
             operations(comm, budget, values, call, |_| None).await
         }),
-        Op::Scan => with_numbers!(bytes, value => {
+        Op::Scan => with_numbers!(bytes, whole, value => {
             operations(comm, budget, value, async |v| comm.scan(v, op::sum()).await, Some).await
         }),
-        Op::Exscan => with_numbers!(bytes, value => {
+        Op::Exscan => with_numbers!(bytes, whole, value => {
             operations(comm, budget, value, async |v| comm.exscan(v, op::sum()).await, |r| r).await
         }),
     }
@@ -181,11 +184,12 @@ fn share(bytes: usize, comm: &Communicator) -> usize {
     bytes / comm.size()
 }
 
-fn row(plan: &Plan, case: Case, samples: Vec<f64>) -> Row {
+fn row(plan: &Plan, case: &Case, samples: Vec<f64>) -> Row {
     let iters = samples.len();
     let (median, p99) = summary(samples);
     Row {
         op: case.op,
+        algorithm: case.algorithm.clone(),
         channel: plan.channel.clone(),
         layout: plan.layout,
         ranks: plan.ranks,

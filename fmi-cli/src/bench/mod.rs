@@ -1,5 +1,6 @@
 //! `fmi bench`: how fast the operations are here.
 
+mod algorithms;
 mod arguments;
 mod cases;
 mod layout;
@@ -26,6 +27,11 @@ pub(crate) struct Args {
     /// What to measure; several with commas between them, or all.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
     op: Vec<OpChoice>,
+
+    /// Measures these algorithms instead of the one that is chosen, each where it is one of the
+    /// operation's: ring, allreduce/ring; several with commas between them.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    algorithm: Vec<String>,
 
     /// The channel: local, tcp.
     #[arg(short, long, default_value = "local")]
@@ -64,12 +70,13 @@ Examples:
   fmi bench --op pingpong --bytes 1
   fmi bench --op pingpong --channel tcp --ranks 2 --bytes 1,64KiB,1MiB --layout processes
   fmi bench --op allreduce --channel local --layout threads --ranks 1000 --bytes 4
+  fmi bench --op allreduce --algorithm ring,rabenseifner --channel tcp --ranks 4 --bytes 1MiB
   fmi bench --op all --channel tcp --ranks 4 --json > results.jsonl
 
 A line of --json:
   {\"op\":\"allreduce\",\"channel\":\"tcp\",\"layout\":\"processes\",\"ranks\":2,\"threads\":1,\
 \"bytes\":4,\"iters\":300,\"median_us\":12.1,\"p99_us\":30.2,\"mb_per_s\":0.3}
-threads are those of each process that run ranks; a megabyte is 10^6 bytes.";
+With --algorithm there is \"algorithm\":\"ring\" after the op. threads are those of each process that run ranks; a megabyte is 10^6 bytes.";
 
 /// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,10 +107,12 @@ enum Layout {
 }
 
 /// One thing to measure.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Case {
     op: Op,
     bytes: usize,
+    /// Among those of the operation; `None` for the one that is chosen.
+    algorithm: Option<String>,
 }
 
 /// All that the ranks must know. Travels to processes as JSON.
@@ -123,6 +132,8 @@ struct Plan {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Row {
     op: Op,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    algorithm: Option<String>,
     channel: String,
     layout: Layout,
     ranks: usize,
@@ -181,23 +192,28 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     })
 }
 
-/// Every operation with every length; a barrier has none.
+/// Every operation with every algorithm and every length; a barrier has none.
 fn cases(args: &Args, ranks: usize) -> Result<Vec<Case>, Failure> {
+    algorithms::check(&args.algorithm, &args.op)?;
     let mut cases = Vec::new();
-    for choice in &args.op {
-        for op in choice.ops() {
-            if op == Op::Pingpong && ranks < 2 {
-                if *choice == OpChoice::All {
-                    continue;
-                }
-                return Err(Failure::usage("a pingpong takes two ranks: give --ranks 2 or more"));
-            }
-            if op == Op::Barrier {
-                cases.push(Case { op, bytes: 0 });
+    let together = args.channel == ChannelSpec::Local;
+    for (choice, op) in
+        args.op.iter().flat_map(|choice| choice.ops().into_iter().map(move |op| (choice, op)))
+    {
+        if op == Op::Pingpong && ranks < 2 {
+            if *choice == OpChoice::All {
                 continue;
             }
-            let lengths = args.bytes.iter().flat_map(|list| &list.0);
-            cases.extend(lengths.map(|bytes| Case { op, bytes: *bytes }));
+            return Err(Failure::usage("a pingpong takes two ranks: give --ranks 2 or more"));
+        }
+        let lengths: Vec<_> = match op {
+            Op::Barrier => vec![0],
+            _ => args.bytes.iter().flat_map(|list| &list.0).copied().collect(),
+        };
+        let wanted = algorithms::of(op, &args.algorithm, ranks, together)?;
+        for algorithm in wanted {
+            let case = |bytes: &usize| Case { op, bytes: *bytes, algorithm: algorithm.clone() };
+            cases.extend(lengths.iter().map(case));
         }
     }
     Ok(cases)

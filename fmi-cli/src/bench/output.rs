@@ -1,6 +1,6 @@
 //! Rows as JSON lines, or as a table with a progress bar.
 
-use super::{Case, Layout, Row};
+use super::{Case, Layout, Op, Row};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{io::Write, time::Duration};
 
@@ -29,7 +29,8 @@ impl Output {
     /// What is measured now.
     pub(super) fn next(&self, case: Option<&Case>) {
         if let Some(case) = case {
-            self.bar.set_message(format!("{} {} B", case.op.name(), case.bytes));
+            let name = name(case.op, case.algorithm.as_deref());
+            self.bar.set_message(format!("{name} {} B", case.bytes));
         }
     }
 
@@ -63,14 +64,25 @@ fn head(row: &Row) -> String {
         Layout::Threads => format!("one process, threads: {threads}"),
         Layout::Processes => "a process each".to_owned(),
     };
+    let width = width(row);
     format!(
-        "{ranks} over {channel}, {place}\n{:<10}{:>12}{:>9}{:>13}{:>13}{:>12}",
+        "{ranks} over {channel}, {place}\n{:<width$}{:>12}{:>9}{:>13}{:>13}{:>12}",
         "op", "bytes", "iters", "median µs", "p99 µs", "MB/s"
     )
 }
 
 fn line(row: &Row) -> String {
     let Row { bytes, iters, median_us, p99_us, mb_per_s, .. } = row;
-    let name = row.op.name();
-    format!("{name:<10}{bytes:>12}{iters:>9}{median_us:>13.2}{p99_us:>13.2}{mb_per_s:>12.1}")
+    let (name, width) = (name(row.op, row.algorithm.as_deref()), width(row));
+    format!("{name:<width$}{bytes:>12}{iters:>9}{median_us:>13.2}{p99_us:>13.2}{mb_per_s:>12.1}")
+}
+
+/// With the algorithm, if one was asked for.
+fn name(op: Op, algorithm: Option<&str>) -> String {
+    algorithm.map_or_else(|| op.name().to_owned(), |name| format!("{}/{name}", op.name()))
+}
+
+/// Of the column with names.
+fn width(row: &Row) -> usize {
+    if row.algorithm.is_some() { 34 } else { 15 }
 }

@@ -18,8 +18,20 @@ const FIELDS: [&str; 10] = [
     "p99_us",
     "mb_per_s",
 ];
-const OPS: [&str; 8] =
-    ["pingpong", "barrier", "bcast", "gather", "scatter", "reduce", "allreduce", "scan"];
+const OPS: [&str; 12] = [
+    "pingpong",
+    "barrier",
+    "bcast",
+    "gather",
+    "scatter",
+    "allgather",
+    "alltoall",
+    "reduce",
+    "allreduce",
+    "reduce_scatter",
+    "scan",
+    "exscan",
+];
 
 fn bench(options: &str) -> Ran {
     let arguments: Vec<_> = ["bench"].into_iter().chain(options.split_whitespace()).collect();
@@ -110,6 +122,27 @@ fn people_get_a_table() {
 }
 
 #[test]
+fn algorithms_are_compared_in_one_run() {
+    let compared = rows(
+        "--op allreduce,bcast --algorithm ring,allreduce/rabenseifner,chain --bytes 4,64KiB \
+         --channel tcp --layout threads --ranks 3 --iters 3",
+    );
+    let names: Vec<_> = compared
+        .iter()
+        .map(|row| (row["op"].as_str().unwrap(), row["algorithm"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("allreduce", "ring"),
+        ("allreduce", "rabenseifner"),
+        ("allreduce", "chain"),
+        ("bcast", "chain"),
+    ];
+    assert_eq!(names, expected.iter().flat_map(|name| [*name; 2]).collect::<Vec<_>>());
+    let ran = bench("--op allreduce --algorithm ring --bytes 64 --iters 3");
+    assert!(ran.stdout.contains("\nallreduce/ring  "), "{ran:?}");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     for (options, text) in [
         ("--channel local --layout processes", "--channel local joins ranks of one process"),
@@ -118,6 +151,10 @@ fn what_makes_no_sense_is_refused() {
         ("--bytes 4,many", "is no length"),
         ("--channel quic", "quic: not built yet"),
         ("--ranks 0", "0 is not in 1..="),
+        ("--op allreduce --algorithm rign", "did you mean \"ring\"?"),
+        ("--op allreduce --algorithm bcast/chain", "is of none of the operations"),
+        ("--op pingpong --algorithm ring", "--algorithm"),
+        ("--op allreduce --algorithm shared --channel tcp", "take --channel local"),
     ] {
         let ran = bench(options);
         assert_eq!(ran.code, Some(2), "{ran:?}");
@@ -127,7 +164,7 @@ fn what_makes_no_sense_is_refused() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["run", "rendezvous", "bench", "doctor"] {
+    for command in ["run", "rendezvous", "bench", "explain", "doctor"] {
         let ran = finish(fmi(&[command, "--help"]), LIMIT);
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert!(ran.stdout.contains("Examples:\n  "), "{ran:?}");

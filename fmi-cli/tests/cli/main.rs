@@ -2,6 +2,7 @@
 
 mod bench;
 mod doctor;
+mod explain;
 mod ranks;
 mod rendezvous;
 mod run;

@@ -1,8 +1,8 @@
 //! Which algorithm runs a collective: a table of rules, the first that applies.
 
 use super::{
-    Algorithm, Collective, Demand, Shape, allgather, allreduce, alltoall, barrier, bcast, exscan,
-    gather, reduce, reduce_scatter, scan, scatter,
+    Algorithm, Collective, Demand, Objection, allgather, allreduce, alltoall, barrier, bcast,
+    exscan, gather, reduce, reduce_scatter, scan, scatter,
 };
 use std::{fmt, ops::Range};
 
@@ -101,13 +101,16 @@ impl Rule {
         self
     }
 
-    /// Whether the algorithm may run at all, and is wanted here.
-    fn applies(&self, question: &Question) -> bool {
-        let bytes = match question.bytes {
-            Some(bytes) => self.bytes.contains(&bytes),
-            None => self.bytes == ANY_BYTES,
+    /// What speaks against it: the algorithm may not run at all, or is not wanted here.
+    #[must_use]
+    pub fn objection(&self, question: &Question) -> Option<Objection> {
+        let wanted = || match question.bytes {
+            _ if !self.size.contains(&question.size) => Some(Objection::Size),
+            Some(bytes) if !self.bytes.contains(&bytes) => Some(Objection::Bytes),
+            None if self.bytes != ANY_BYTES => Some(Objection::UnknownBytes),
+            _ => None,
         };
-        can_run(self.algorithm, question) && self.size.contains(&question.size) && bytes
+        Objection::to(self.algorithm, question).or_else(wanted)
     }
 }
 
@@ -131,11 +134,17 @@ impl Table {
         self.rules.iter().map(|rule| rule.algorithm).find(|algorithm| algorithm.code() == code)
     }
 
-    /// The first rule that applies; where none does, the first algorithm that can run.
+    /// The first rule that applies, and its place in the table.
+    #[must_use]
+    pub fn rule(&self, question: &Question) -> Option<(usize, &Rule)> {
+        let mut rules = self.rules.iter().enumerate();
+        rules.find(|(_, rule)| rule.objection(question).is_none())
+    }
+
+    /// What the first rule that applies says; where none does, the first algorithm that can run.
     #[must_use]
     pub fn choose(&self, question: &Question) -> Choice {
-        let rule = self.rules.iter().find(|rule| rule.applies(question));
-        let algorithm = rule.map(|rule| rule.algorithm).or_else(|| {
+        let algorithm = self.rule(question).map(|(_, rule)| rule.algorithm).or_else(|| {
             let mut all = question.collective.algorithms().iter().copied();
             all.find(|algorithm| can_run(algorithm, question))
         });
@@ -154,13 +163,7 @@ pub fn chunks(bytes: u64) -> usize {
 /// Whether an algorithm gives the right result there.
 #[must_use]
 pub fn can_run(algorithm: &Algorithm, question: &Question) -> bool {
-    // A pipeline of one chunk cuts nothing.
-    let whole = algorithm.pieces(Shape::of(question.size)) == 1;
-    let ordered = !question.collective.combines() || algorithm.demand >= question.demand;
-    algorithm.collective == question.collective
-        && ordered
-        && (question.cuttable || whole)
-        && (question.together || !algorithm.shared)
+    Objection::to(algorithm, question).is_none()
 }
 
 impl Default for Table {
@@ -211,27 +214,51 @@ impl Default for Table {
     }
 }
 
-/// One rule a line: algorithm, ranks, bytes.
+/// For which ranks and bytes, and whom the algorithm suits: `ranks ≥ 3, bytes ≥ 1 MiB`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ranks, bytes) = self.limits();
+        write!(f, "{ranks}, {bytes}")
+    }
+}
+
+/// One rule a line: algorithm, ranks, bytes, demand.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Rule { algorithm, size, bytes } in &self.rules {
-            write!(f, "{:<34}", algorithm.to_string())?;
-            limits(f, "ranks", size.start as u64, size.end as u64, usize::MAX as u64)?;
-            limits(f, "bytes", bytes.start, bytes.end, u64::MAX)?;
-            writeln!(f, " {}", algorithm.demand)?;
+        for rule in &self.rules {
+            let (name, demand) = (rule.algorithm.to_string(), rule.algorithm.demand);
+            let (ranks, bytes) = rule.limits();
+            writeln!(f, "{name:<34}{ranks:<24}{bytes:<24} {demand}")?;
         }
         Ok(())
     }
 }
 
-fn limits(f: &mut fmt::Formatter<'_>, unit: &str, low: u64, high: u64, most: u64) -> fmt::Result {
-    let text = match (low, high) {
-        (0, high) if high == most => format!("any {unit}"),
-        (low, high) if high == most => format!("{unit} ≥ {low}"),
-        (0, high) => format!("{unit} < {high}"),
-        (low, high) => format!("{low} ≤ {unit} < {high}"),
-    };
-    write!(f, "{text:<24}")
+impl Rule {
+    /// Ranks and bytes in words.
+    fn limits(&self) -> (String, String) {
+        let Self { size, bytes, .. } = self;
+        let end = |end, most| (end != most).then_some(end);
+        let ranks = (size.start as u64, end(size.end as u64, usize::MAX as u64));
+        let ranks = limits("ranks", ranks, |ranks| ranks.to_string());
+        (ranks, limits("bytes", (bytes.start, end(bytes.end, u64::MAX)), rounded))
+    }
+}
+
+fn limits(what: &str, bounds: (u64, Option<u64>), text: fn(u64) -> String) -> String {
+    match (bounds.0, bounds.1.map(text)) {
+        (0, None) => format!("any {what}"),
+        (low, None) => format!("{what} ≥ {}", text(low)),
+        (0, Some(high)) => format!("{what} < {high}"),
+        (low, Some(high)) => format!("{} ≤ {what} < {high}", text(low)),
+    }
+}
+
+/// Bytes in the largest unit of which they are a multiple.
+fn rounded(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
+    unit.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{} {unit}", bytes >> bits))
 }
 
 #[cfg(test)]
@@ -279,6 +306,37 @@ mod tests {
         assert_ne!(chosen(Question { size: 5, ..question }), "ring");
         assert_ne!(chosen(Question { cuttable: false, ..question }), "ring");
         assert_ne!(chosen(Question { demand: Demand::Associative, ..question }), "ring");
+    }
+
+    #[test]
+    fn a_rule_says_why_it_is_passed_over() {
+        let question = Question {
+            collective: Collective::Allreduce,
+            demand: Demand::Commutative,
+            size: 4,
+            bytes: Some(100),
+            cuttable: true,
+            together: false,
+        };
+        let ring = Rule::always(&allreduce::ring::ALGORITHM);
+        let objects = |rule: &Rule, question| rule.objection(&question);
+        assert_eq!(objects(&ring, question), None);
+        let associative = Question { demand: Demand::Associative, ..question };
+        assert_eq!(objects(&ring, associative), Some(Objection::Demand));
+        let opaque = Question { cuttable: false, ..question };
+        assert_eq!(objects(&ring, opaque), Some(Objection::Opaque));
+        let scan = Question { collective: Collective::Scan, ..question };
+        assert_eq!(objects(&ring, scan), Some(Objection::Collective));
+        let large = ring.clone().from_bytes(101);
+        assert_eq!(objects(&large, question), Some(Objection::Bytes));
+        let unknown = Question { bytes: None, ..question };
+        assert_eq!(objects(&large, unknown), Some(Objection::UnknownBytes));
+        assert_eq!(objects(&ring.from_size(5), question), Some(Objection::Size));
+        let shared = Rule::always(&allreduce::shared::ALGORITHM);
+        assert_eq!(objects(&shared, question), Some(Objection::Apart));
+        let (place, rule) = Table::default().rule(&question).map(|(i, r)| (i, r.clone())).unwrap();
+        assert_eq!(rule.algorithm.name, "recursive_doubling");
+        assert_eq!((rule.to_string(), place > 8), ("any ranks, any bytes".to_owned(), true));
     }
 
     #[test]

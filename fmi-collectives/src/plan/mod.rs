@@ -6,7 +6,7 @@
 //!
 //! Each collective is a module, each algorithm one small file in it, with `plan` and `ALGORITHM`.
 //! All of them take any size from 1 and any root. A [`Collective`] lists its algorithms,
-//! [`Algorithm::find`] knows them by name, [`choose`] picks one.
+//! [`Algorithm::find`] knows them by name, a [`Table`] chooses one, a [trace] shows what happens.
 //!
 //! ```
 //! use fmi_collectives::plan::{Algorithm, Shape, Step, bcast::binomial};
@@ -30,6 +30,7 @@ pub mod reduce;
 pub mod reduce_scatter;
 pub mod scan;
 pub mod scatter;
+pub mod trace;
 
 mod algorithm;
 mod binomial;
@@ -37,12 +38,14 @@ mod blocks;
 mod choice;
 mod collective;
 mod fold;
+mod objection;
 mod step;
 
 pub use algorithm::{Algorithm, Shape};
 pub use blocks::Blocks;
 pub use choice::{CHUNK, Choice, Question, Rule, Table, can_run, chunks};
 pub use collective::{Collective, Demand};
+pub use objection::Objection;
 pub use step::{Action, Side, Step, Steps, Tier};
 
 /// ⌈log₂ n⌉ for n ≥ 1: how often 1 must be doubled to reach n.

@@ -52,14 +52,16 @@
 mod contract;
 mod error;
 mod heard;
+mod log;
 mod shelf;
 mod simulation;
 mod terms;
 
 pub use error::{At, CheckError};
 
-use super::{Algorithm, Collective, Demand, Shape, Step};
+use super::{Algorithm, Collective, Demand, Shape, Step, trace::Event};
 use contract::Contract;
+use log::Log;
 use simulation::Simulation;
 
 /// A check to run: what a plan must do, on how many ranks, at which cost.
@@ -163,6 +165,19 @@ impl Check {
         P: FnMut(usize) -> S,
         S: IntoIterator<Item = Step>,
     {
+        self.observe(plan, None)
+    }
+
+    /// As [`run`](Self::run). What happens goes to `events`, if they are wanted.
+    pub(super) fn observe<P, S>(
+        &self,
+        plan: P,
+        events: Option<&mut Vec<Event>>,
+    ) -> Result<Report, CheckError>
+    where
+        P: FnMut(usize) -> S,
+        S: IntoIterator<Item = Step>,
+    {
         let Contract { size, root, .. } = self.contract;
         if root >= size {
             return Err(CheckError::NoSuchRoot { root, size });
@@ -172,7 +187,7 @@ impl Check {
             return Err(CheckError::TooLarge { size, parts });
         }
         let plans = (0..size).map(plan).map(IntoIterator::into_iter);
-        let report = Simulation::new(self.contract, plans).run()?;
+        let report = Simulation::new(self.contract, plans, Log::new(events)).run()?;
         let differs = |claim: Option<usize>, found| claim.filter(|expected| *expected != found);
         if let Some(expected) = self.outbox.filter(|messages| *messages < report.outbox) {
             return Err(CheckError::Outbox { expected, found: report.outbox });

@@ -1,7 +1,7 @@
 //! One run of a plan on symbols.
 
 use super::terms::{Term, Terms};
-use super::{At, CheckError, Contract, Report, heard::Heard, shelf::Shelf};
+use super::{At, CheckError, Contract, Report, heard::Heard, log::Log, shelf::Shelf};
 use crate::plan::{Action, Blocks, Collective, Side, Step};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 
 /// All ranks and what is on the way between them.
 #[derive(Debug)]
-pub(super) struct Simulation<I> {
+pub(super) struct Simulation<'e, I> {
     contract: Contract,
     ranks: Vec<Rank<I>>,
     /// Messages on the way, by (sender, receiver); no empty ones.
@@ -19,6 +19,7 @@ pub(super) struct Simulation<I> {
     outbox: usize,
     messages: usize,
     terms: Terms,
+    log: Log<'e>,
 }
 
 /// Blocks on the way, and who is known to have entered when they left. Barriers only: for others
@@ -51,9 +52,9 @@ struct Rank<I> {
 /// A plan with more steps than this on one rank counts as endless.
 const STEPS_MAX: usize = 1 << 20;
 
-impl<I: Iterator<Item = Step>> Simulation<I> {
-    /// All ranks before their first step.
-    pub(super) fn new(contract: Contract, plans: impl Iterator<Item = I>) -> Self {
+impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
+    /// All ranks before their first step. What they do goes to the log.
+    pub(super) fn new(contract: Contract, plans: impl Iterator<Item = I>, log: Log<'e>) -> Self {
         let terms = Terms::new(contract.size, contract.parts());
         let rank = |(rank, steps)| {
             let mut blocks = vec![None; contract.blocks()];
@@ -80,7 +81,7 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
         };
         let ranks = plans.enumerate().map(rank).collect();
         let (links, shelf) = Default::default();
-        Self { contract, ranks, links, shelf, outbox: 1, messages: 0, terms }
+        Self { contract, ranks, links, shelf, outbox: 1, messages: 0, terms, log }
     }
 
     /// Runs all ranks to their ends and looks at what they have then.
@@ -129,7 +130,9 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
                 if link.len() == self.outbox {
                     return Ok(false);
                 }
-                link.push(self.ranks[rank].outgoing(step, blocks)?);
+                let message = self.ranks[rank].outgoing(step, blocks)?;
+                self.log.left(rank, message.step, step, message.round);
+                link.push(message);
                 self.messages += 1;
             }
             Action::Recv { from, blocks } => {
@@ -140,10 +143,15 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
                 let Some(message) = self.take(*from, rank) else { return Ok(false) };
                 self.combine(rank, step, blocks, *side, &message)?;
             }
-            Action::Copy { from, to } => self.ranks[rank].copy(step, from, to)?,
+            Action::Copy { from, to } => {
+                let here = &mut self.ranks[rank];
+                here.copy(step, from, to)?;
+                self.log.copied(rank, step, here.round_in.max(here.round_out));
+            }
             Action::Publish { blocks, readers } => {
                 let here = &mut self.ranks[rank];
                 let message = here.outgoing(step, blocks)?;
+                self.log.left(rank, message.step, step, message.round);
                 if let Err(block) = self.shelf.put(rank, blocks, *readers, message) {
                     return Err(CheckError::PublishedTwice { at: here.at(step), block });
                 }
@@ -199,6 +207,7 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
     ) -> Result<(), CheckError> {
         let receiver = &mut self.ranks[rank];
         receiver.count(step, blocks, message)?;
+        self.log.arrived(rank, step, message, receiver.round_in);
         for (block, &term) in blocks.iter().zip(&message.blocks) {
             receiver.blocks[block] = Some(term);
         }
@@ -215,6 +224,7 @@ impl<I: Iterator<Item = Step>> Simulation<I> {
     ) -> Result<(), CheckError> {
         let receiver = &mut self.ranks[rank];
         receiver.count(step, blocks, message)?;
+        self.log.arrived(rank, step, message, receiver.round_in);
         for (block, &received) in blocks.iter().zip(&message.blocks) {
             let here = receiver.read(step, block)?;
             let (left, right) = match side {

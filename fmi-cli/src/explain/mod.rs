@@ -1,0 +1,155 @@
+//! `fmi explain`: which algorithm runs a collective, why, and what happens in it.
+
+mod case;
+mod json;
+mod svg;
+mod table;
+mod text;
+
+use crate::{failure::Failure, units};
+use case::Case;
+use clap::{ValueEnum, builder::PossibleValue};
+use fmi::{
+    Config,
+    plan::{Collective, Demand},
+};
+use std::{fs, io::Write, path::PathBuf, process::ExitCode};
+
+/// Shows which algorithm runs a collective and why, and its plan round by round.
+///
+/// Without OP: by which table algorithms are chosen. Algorithms that fmi.toml or FMI_ALGORITHMS
+/// prefer are, here too. Each plan is checked before it is shown.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The collective.
+    #[arg(value_enum, value_name = "OP")]
+    op: Option<Op>,
+
+    /// How many ranks.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    ranks: u32,
+
+    /// Bytes a rank contributes (gather, allgather, reduce kinds), sends (bcast) or receives
+    /// (scatter); of alltoall and reduce_scatter in total over its N values.
+    #[arg(long, value_name = "B", default_value = "1KiB", value_parser = units::bytes)]
+    bytes: usize,
+
+    /// An algorithm instead of the one that the table chooses: ring, allreduce/ring.
+    #[arg(long, value_name = "NAME", requires = "op")]
+    algorithm: Option<String>,
+
+    /// The root, of bcast, gather, scatter and reduce.
+    #[arg(long, value_name = "RANK", default_value_t = 0)]
+    root: u32,
+
+    /// What the reduce operation allows.
+    #[arg(long, value_enum, value_name = "KIND", default_value = "commutative")]
+    op_kind: OpKind,
+
+    /// Values are serialised, and so cannot be cut. [default: vectors of numbers]
+    #[arg(long)]
+    opaque: bool,
+
+    /// All ranks live in one process. [default: each in its own]
+    #[arg(long)]
+    together: bool,
+
+    /// Draw the plan into this file, as a message diagram.
+    #[arg(long, value_name = "FILE", requires = "op")]
+    svg: Option<PathBuf>,
+
+    /// Print the table by which algorithms are chosen.
+    #[arg(long, conflicts_with_all = ["op", "list"])]
+    table: bool,
+
+    /// List all algorithms, with their rounds on N ranks.
+    #[arg(long)]
+    list: bool,
+
+    /// Print one line of JSON, with the whole plan in it.
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fmi explain                                              the table of choice
+  fmi explain allreduce -n 8 --bytes 4MiB                  what runs there, and why
+  fmi explain allreduce -n 4 --algorithm ring --svg ring.svg
+  fmi explain reduce -n 5 --root 2 --op-kind ordered --opaque
+  fmi explain --list -n 1000                               all algorithms on 1000 ranks
+  fmi explain bcast -n 8 --json
+      {\"op\":\"bcast\",\"algorithm\":\"bcast/binomial\",\"ranks\":8,…,\"rounds\":3,…}
+
+A round: each rank sends at most one message and receives at most one.";
+
+/// A collective, by its name.
+#[derive(Debug, Clone, Copy)]
+struct Op(Collective);
+
+impl ValueEnum for Op {
+    fn value_variants<'a>() -> &'a [Self] {
+        const VARIANTS: [Op; Collective::ALL.len()] = {
+            let mut variants = [Op(Collective::Barrier); Collective::ALL.len()];
+            let mut at = 0;
+            while at < variants.len() {
+                variants[at] = Op(Collective::ALL[at]);
+                at += 1;
+            }
+            variants
+        };
+        &VARIANTS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OpKind {
+    /// Any order and bracketing: op::sum, op::commutative.
+    Commutative,
+    /// Rank order, any bracketing: op::associative.
+    Associative,
+    /// The left fold in rank order: op::ordered.
+    Ordered,
+}
+
+impl From<OpKind> for Demand {
+    fn from(kind: OpKind) -> Self {
+        match kind {
+            OpKind::Commutative => Self::Commutative,
+            OpKind::Associative => Self::Associative,
+            OpKind::Ordered => Self::Ordered,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let table = Config::from_env()?.table();
+    let ranks = args.ranks as usize;
+    let output = match args.op {
+        _ if args.list => table::list(args.op.map(|op| op.0), ranks, args.json)?,
+        None => table::table(&table, args.json)?,
+        Some(Op(collective)) => {
+            let case = Case::new(args, collective, &table)?;
+            if let Some(file) = &args.svg {
+                let picture = svg::draw(&case)?;
+                fs::write(file, picture)
+                    .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+            }
+            if args.json { json::case(&case)? } else { text::case(&case) }
+        }
+    };
+    // Nobody may be reading any more: `fmi explain … | head`.
+    let _ = std::io::stdout().lock().write_all(output.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line.
+fn line(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(text + "\n")
+}
