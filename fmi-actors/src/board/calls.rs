@@ -47,11 +47,11 @@ impl Calls {
         let mine = encode(space, own);
         for _ in 0..PATIENCE {
             match slot.read() {
-                Some(words) if words[0] == mine[0] && words[1] >> 32 == mine[1] >> 32 => {
+                Some((_, words)) if words[0] == mine[0] && words[1] >> 32 == mine[1] >> 32 => {
                     let first = decode(&words);
                     return (!first.1.agrees(&own.1)).then_some(first);
                 }
-                Some(_) if slot.write(&mine) => return None,
+                Some((version, _)) if slot.write(version, &mine) => return None,
                 _ => std::hint::spin_loop(),
             }
         }
@@ -60,25 +60,22 @@ impl Calls {
 }
 
 impl Slot {
-    /// `None` while it is written.
-    fn read(&self) -> Option<[u64; WORDS]> {
+    /// With the version; `None` while it is written.
+    fn read(&self) -> Option<(u64, [u64; WORDS])> {
         let version = self.version.load(Ordering::Acquire);
         let words = std::array::from_fn(|index| self.words[index].load(Ordering::Relaxed));
         fence(Ordering::Acquire);
         let same = self.version.load(Ordering::Relaxed) == version;
-        (same && version.is_multiple_of(2)).then_some(words)
+        (same && version.is_multiple_of(2)).then_some((version, words))
     }
 
-    /// False if another rank writes.
-    fn write(&self, words: &[u64; WORDS]) -> bool {
-        let version = self.version.load(Ordering::Relaxed);
+    /// False if another rank writes, or has written since that version was read: it may have
+    /// called the same collective.
+    fn write(&self, version: u64, words: &[u64; WORDS]) -> bool {
         let odd = version + 1;
-        if !version.is_multiple_of(2)
-            || self
-                .version
-                .compare_exchange(version, odd, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-        {
+        let begun =
+            self.version.compare_exchange(version, odd, Ordering::Acquire, Ordering::Relaxed);
+        if begun.is_err() {
             return false;
         }
         fence(Ordering::Release);
@@ -147,5 +144,37 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn of_two_that_come_at_once_one_sees_the_other() {
+        let calls = Calls::default();
+        let arrived = std::sync::atomic::AtomicU32::new(0);
+        let call = |rank: u32| {
+            let (calls, arrived) = (&calls, &arrived);
+            move || {
+                let own = (rank, Signature([rank as u8 + 1; SIGNATURE_LEN]));
+                let seen = (1..=50_000).map(|number| {
+                    // As closely together as can be.
+                    arrived.fetch_add(1, Ordering::SeqCst);
+                    let mut looks = 0;
+                    while arrived.load(Ordering::SeqCst) < 2 * number {
+                        looks += 1;
+                        if looks % 1000 == 0 {
+                            std::thread::yield_now()
+                        } else {
+                            std::hint::spin_loop()
+                        }
+                    }
+                    calls.compare(Space { scope: 1, number }, own).is_some()
+                });
+                seen.collect::<Vec<_>>()
+            }
+        };
+        let (zero, one) = std::thread::scope(|scope| {
+            let (zero, one) = (scope.spawn(call(0)), scope.spawn(call(1)));
+            (zero.join().unwrap(), one.join().unwrap())
+        });
+        assert!(zero.iter().zip(&one).all(|(zero, one)| zero != one));
     }
 }
