@@ -20,8 +20,8 @@ use std::{
 pub struct RecvFuture {
     rank: Arc<Ranked>,
     space: Space,
-    slot: Arc<Slot>,
-    taken: bool,
+    /// Until the message is taken.
+    slot: Option<Arc<Slot>>,
 }
 
 impl RecvFuture {
@@ -30,7 +30,7 @@ impl RecvFuture {
         if let Some(taken) = taken {
             rank.take(&taken, &slot);
         }
-        Self { rank: Arc::clone(rank), space, slot, taken: false }
+        Self { rank: Arc::clone(rank), space, slot: Some(slot) }
     }
 }
 
@@ -38,26 +38,25 @@ impl Future for RecvFuture {
     type Output = Result<Arrival, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.slot.is_ready() {
+        let slot = self.slot.as_ref().expect("polled after it was ready");
+        if !slot.is_ready() {
             home::stir();
-            home::spin(|| self.slot.is_ready());
-            self.slot.register(context.waker());
+            home::spin(|| slot.is_ready());
+            slot.register(context.waker());
         }
-        match self.slot.take() {
-            Some(result) => {
-                self.taken = true;
-                Poll::Ready(result)
-            }
-            None => Poll::Pending,
+        let Some(result) = slot.take() else { return Poll::Pending };
+        if let Some(slot) = self.slot.take() {
+            Slot::spare(slot);
         }
+        Poll::Ready(result)
     }
 }
 
 impl Drop for RecvFuture {
     fn drop(&mut self) {
-        if !self.taken {
+        if let Some(slot) = self.slot.take() {
             let mut wakers = Wakers::new();
-            let refill = self.rank.mailbox.cancel(self.space, &self.slot, &mut wakers);
+            let refill = self.rank.mailbox.cancel(self.space, &slot, &mut wakers);
             wake(wakers);
             match refill {
                 Some((taken, Some(slot))) => self.rank.take(&taken, &slot),

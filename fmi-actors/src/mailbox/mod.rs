@@ -243,7 +243,7 @@ impl Mailbox {
     /// Posts a receive: it joins the match queue now (rule 3). With the message that it took,
     /// if one waited, for the credit and the pull.
     pub(crate) fn post(&self, space: Space, filter: Filter) -> (Arc<Slot>, Option<Taken>) {
-        let slot = Arc::new(Slot::new(filter));
+        let slot = Slot::new(filter);
         let mut inner = self.inner.lock();
         let refused = inner.refusal(space, filter);
         let queue = inner.spaces.entry(space).or_default();
@@ -266,7 +266,7 @@ impl Mailbox {
 
     /// Posts a probe.
     pub(crate) fn probe(&self, space: Space, filter: Filter) -> Arc<Slot> {
-        let slot = Arc::new(Slot::new(filter));
+        let slot = Slot::new(filter);
         let mut inner = self.inner.lock();
         let refused = inner.refusal(space, filter);
         let queue = inner.spaces.entry(space).or_default();

@@ -9,6 +9,8 @@ use crate::{
 };
 use parking_lot::Mutex;
 use std::{
+    cell::RefCell,
+    sync::Arc,
     sync::atomic::{AtomicBool, Ordering},
     task::Waker,
 };
@@ -61,9 +63,43 @@ pub(super) enum Left {
     Message(Arrival),
 }
 
+thread_local! {
+    /// Slots that nobody has any more: a receive costs no allocation where others have ended.
+    static SPARE: RefCell<Vec<Arc<Slot>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Slots that a thread keeps.
+const SPARES: usize = 64;
+
 impl Slot {
-    pub(super) fn new(filter: Filter) -> Self {
-        Self { filter, ready: AtomicBool::new(false), state: Mutex::new(State::Waiting(None)) }
+    /// A waiting one.
+    pub(super) fn new(filter: Filter) -> Arc<Self> {
+        let new =
+            Self { filter, ready: AtomicBool::new(false), state: Mutex::new(State::Waiting(None)) };
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+        match spare.ok().flatten() {
+            Some(mut slot) => {
+                // Only slots without another owner are kept.
+                if let Some(place) = Arc::get_mut(&mut slot) {
+                    *place = new;
+                }
+                slot
+            }
+            None => Arc::new(new),
+        }
+    }
+
+    /// Its receive has ended.
+    pub(crate) fn spare(mut slot: Arc<Self>) {
+        if Arc::get_mut(&mut slot).is_some() {
+            // The thread may be ending.
+            let _ = SPARE.try_with(|spare| {
+                let mut spare = spare.borrow_mut();
+                if spare.len() < SPARES {
+                    spare.push(slot);
+                }
+            });
+        }
     }
 
     /// Whether [`take`](Self::take) will give something. Cheap enough to spin on.
