@@ -169,7 +169,7 @@ impl Communicator {
         }
         .encode();
         let entered = self.enter(signature);
-        let failed = entered.failure().cloned();
+        let failed = entered.failure().cloned().map(Box::new);
         let waits_for = Arc::new(AtomicU32::new(u32::MAX));
         let wire = Wire {
             communicator: self.clone(),
@@ -182,7 +182,7 @@ impl Communicator {
         let part = match plan(self, &input, draft, load) {
             Ok(plan) => {
                 let result = input.result.map(Blocks::from);
-                Some(Part { wire, plan, combine: input.combine, result })
+                Some(Part::new(wire, plan, input.combine, result))
             }
             Err(error) => {
                 refused = refused.or(Some(error));
@@ -191,7 +191,7 @@ impl Communicator {
         };
         Operation::new(self, name, WaitsFor::Changing(waits_for), async move {
             if let Some(failure) = failed {
-                return Err(Trouble::Failure(failure));
+                return Err(Trouble::Failure(*failure));
             }
             let part = part.ok_or_else(|| broken("it was refused"))?;
             Ok(finish(part.run().await?)?)
@@ -211,10 +211,10 @@ fn plan(
     let (align, element, flat) = (input.datatype.align(), input.element, input.in_place);
     let Some(draft) = draft else {
         let shape = input.shape(comm, 1);
-        let table = comm.table();
+        let comm = comm.clone();
         let bind = move |terms: &Terms| {
             let algorithm = Algorithm::from_code(terms.algorithm)
-                .or_else(|| table.find(terms.algorithm))
+                .or_else(|| comm.table().find(terms.algorithm))
                 .ok_or_else(|| broken("the root runs an algorithm that is not known here"))?;
             let shape = shape.chunked(terms.chunks.max(1) as usize);
             let length = usize::try_from(terms.length).ok();

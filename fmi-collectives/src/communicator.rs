@@ -30,7 +30,8 @@ use std::{
 #[derive(Clone)]
 pub struct Communicator {
     inner: Arc<Inner>,
-    table: Arc<Table>,
+    /// `None` for the library's own, which then has no count that all ranks' cores fight for.
+    table: Option<Arc<Table>>,
 }
 
 struct Inner {
@@ -100,20 +101,21 @@ impl Communicator {
     /// ```
     #[must_use]
     pub fn using(&self, algorithm: &'static Algorithm) -> Self {
-        self.with_table((*self.table).clone().prefer(Rule::always(algorithm)))
+        self.with_table(self.table().clone().prefer(Rule::always(algorithm)))
     }
 
     /// The same communicator, whose algorithms are chosen by this table. All ranks must have the
     /// same.
     #[must_use]
     pub fn with_table(&self, table: Table) -> Self {
-        Self { inner: Arc::clone(&self.inner), table: Arc::new(table) }
+        Self { inner: Arc::clone(&self.inner), table: Some(Arc::new(table)) }
     }
 
     /// By which table algorithms are chosen.
     #[must_use]
-    pub fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.table)
+    pub fn table(&self) -> &Table {
+        static TABLE: LazyLock<Table> = LazyLock::new(Table::default);
+        self.table.as_deref().unwrap_or(&TABLE)
     }
 
     /// The same group with messages and collectives of its own. All ranks call it, in the same
@@ -227,7 +229,7 @@ impl Communicator {
             };
             let refuse = |reason| Err(Error::Rejoin { job: job.to_string(), reason });
             let successor = attempt.await?;
-            let table = Arc::clone(&comm.table);
+            let table = comm.table.clone();
             let mut next = next.lock();
             if let Some(next) = &*next {
                 return match next.upgrade() {
@@ -346,7 +348,7 @@ impl Communicator {
     }
 
     pub(crate) fn choose(&self, question: &Question) -> Choice {
-        self.table.choose(question)
+        self.table().choose(question)
     }
 
     /// Whether all members live in this process.
@@ -376,7 +378,7 @@ impl Communicator {
         let Inner { endpoint, node, deadline, .. } = &*self.inner;
         let (endpoint, node) = (endpoint.clone(), Arc::clone(node));
         let child = Self::open(endpoint, node, scope, group, *deadline, None, lineage);
-        Self { table: Arc::clone(&self.table), ..child }
+        Self { table: self.table.clone(), ..child }
     }
 
     fn open(
@@ -394,9 +396,7 @@ impl Communicator {
         let together = group.iter().all(|rank| node.has(*rank));
         let inner =
             Inner { endpoint, node, scope, group, rank, deadline, membership, together, lineage };
-        // Made once: a table is a list of rules.
-        static TABLE: LazyLock<Arc<Table>> = LazyLock::new(Arc::default);
-        Self { inner: Arc::new(inner), table: Arc::clone(&TABLE) }
+        Self { inner: Arc::new(inner), table: None }
     }
 }
 

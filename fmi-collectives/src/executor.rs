@@ -37,11 +37,25 @@ const BEHIND: usize = 16;
 
 /// One rank's part of a collective.
 pub(crate) struct Part {
-    pub(crate) wire: Wire,
-    pub(crate) plan: Plan,
-    pub(crate) combine: Option<Box<dyn Combiner>>,
+    wire: Wire,
+    /// How the rest is made when the first frame has come.
+    late: Option<(usize, Bind)>,
+    store: Store,
+    combine: Option<Box<dyn Combiner>>,
     /// Blocks that make up this rank's result; `None` for all.
-    pub(crate) result: Option<Blocks>,
+    result: Option<Blocks>,
+    steps: Vec<Step>,
+    /// Of each step: its blocks are not needed afterwards.
+    last: Vec<bool>,
+    /// Posted receives, in the order of their steps, and the first step that may have none.
+    receives: VecDeque<RecvFuture>,
+    posted: usize,
+    sends: VecDeque<SendFuture>,
+    has_published: bool,
+    /// The fetches before this step were waited for together.
+    run_end: usize,
+    /// Rings when the collective fails; fetches do not learn it by themselves.
+    alarm: Option<Alarm>,
 }
 
 /// What messages of the collective have in common.
@@ -65,70 +79,51 @@ pub(crate) enum Plan {
 pub(crate) type Bind = Box<dyn FnOnce(&Terms) -> Result<(&'static Algorithm, Store)> + Send>;
 
 impl Part {
-    /// Does all steps; the store holds the result then.
-    pub(crate) async fn run(self) -> Result<Store, Trouble> {
-        let Self { mut wire, plan, combine, result } = self;
-        let (steps, store) = match plan {
-            Plan::Known(steps, store) => (steps, store),
-            Plan::Late(root, bind) => {
-                let (terms, signature) = wire.first_frame().await?;
-                wire.signature = signature;
-                let (algorithm, store) = bind(&terms)?;
-                let size = wire.communicator.size();
-                let shape = Shape { size, root, chunks: terms.chunks.max(1) as usize };
-                ((algorithm.steps)(wire.communicator.rank(), shape), store)
-            }
-        };
-        let result = result.unwrap_or_else(|| (0..store.blocks()).into());
-        Run::new(wire, store, combine, steps, &result).run().await
-    }
-}
-
-/// A plan in progress.
-struct Run {
-    wire: Wire,
-    store: Store,
-    combine: Option<Box<dyn Combiner>>,
-    steps: Vec<Step>,
-    /// Of each step: its blocks are not needed afterwards.
-    last: Vec<bool>,
-    /// Posted receives, in the order of their steps, and the first step that may have none.
-    receives: VecDeque<RecvFuture>,
-    posted: usize,
-    sends: VecDeque<SendFuture>,
-    has_published: bool,
-    /// The fetches before this step were waited for together.
-    run_end: usize,
-    /// Rings when the collective fails; fetches do not learn it by themselves.
-    alarm: Option<Alarm>,
-}
-
-impl Run {
-    fn new(
+    /// In a box: it is moved several times before it is polled.
+    pub(crate) fn new(
         wire: Wire,
-        store: Store,
+        plan: Plan,
         combine: Option<Box<dyn Combiner>>,
-        steps: Steps,
-        result: &Blocks,
-    ) -> Self {
-        let steps: Vec<Step> = steps.collect();
-        let last = if store.gives_away() { last_uses(&steps, result) } else { Vec::new() };
-        Self {
+        result: Option<Blocks>,
+    ) -> Box<Self> {
+        let (late, steps, store) = match plan {
+            Plan::Known(steps, store) => (None, steps.collect(), store),
+            Plan::Late(root, bind) => (Some((root, bind)), Vec::new(), Store::none()),
+        };
+        Box::new(Self {
             wire,
+            late,
             store,
             combine,
+            result,
             steps,
-            last,
+            last: Vec::new(),
             receives: VecDeque::new(),
             posted: 0,
             sends: VecDeque::new(),
             has_published: false,
             run_end: 0,
             alarm: None,
-        }
+        })
     }
 
-    async fn run(mut self) -> Result<Store, Trouble> {
+    /// Does all steps; the store holds the result then.
+    pub(crate) async fn run(mut self: Box<Self>) -> Result<Store, Trouble> {
+        if let Some((root, bind)) = self.late.take() {
+            let (terms, signature) = self.wire.first_frame().await?;
+            self.wire.signature = signature;
+            let (algorithm, store) = bind(&terms)?;
+            let communicator = &self.wire.communicator;
+            let size = communicator.size();
+            let shape = Shape { size, root, chunks: terms.chunks.max(1) as usize };
+            self.steps = (algorithm.steps)(communicator.rank(), shape).collect();
+            self.store = store;
+        }
+        if self.store.gives_away() {
+            let result = self.result.take();
+            let result = result.unwrap_or_else(|| (0..self.store.blocks()).into());
+            self.last = last_uses(&self.steps, &result);
+        }
         for index in 0..self.steps.len() {
             self.post_receives(index);
             // Not borrowed: the steps before are not needed any more.

@@ -87,6 +87,12 @@ impl Store {
         Ok(Self::Flat { buf: AlignedBuf::zeroed(bytes, align)?, blocks, lengths })
     }
 
+    /// Without any blocks.
+    pub(crate) fn none() -> Self {
+        let (slots, lengths) = (FxHashMap::default(), Lengths::Unknown);
+        Self::Slots { slots, blocks: 0, lengths, origin: None }
+    }
+
     /// How many blocks there are.
     pub(crate) fn blocks(&self) -> usize {
         match self {

@@ -105,10 +105,10 @@ fn the_jobs_table_reaches_its_communicators() {
     assert_ne!(expected, Table::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let all = runtime.block_on(config.clone().join_all()).unwrap();
-    assert!(all.iter().all(|comm| *comm.table() == expected));
-    assert!(all.iter().all(|comm| *comm.dup().table() == expected));
+    assert!(all.iter().all(|comm| comm.table() == &expected));
+    assert!(all.iter().all(|comm| comm.dup().table() == &expected));
     let main = move |context: crate::Context| {
-        let same = *context.table() == expected;
+        let same = context.table() == &expected;
         async move {
             let sum = context.allreduce(vec![1_u32; 100], crate::op::sum()).await;
             assert!(same && sum.unwrap()[..] == [3; 100]);

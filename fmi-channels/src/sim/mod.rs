@@ -27,9 +27,9 @@
 //!     }
 //!     sim::now()
 //! });
+//! assert_eq!(report.rounds, 1);
 //! let times = report.values();
 //! assert!(times[0].is_zero() && times[1] > scenario.wire.latency);
-//! assert_eq!(report.rounds, 1);
 //! ```
 
 mod dice;
