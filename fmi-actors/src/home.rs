@@ -187,6 +187,8 @@ impl Home {
                 abort.abort();
             }
         } else {
+            // Not all that wait on this thread are its own tasks: it may block in one of them.
+            self.inbox.empty(&mut Vec::new());
             let mut stand_ins = self.stand_in.lock();
             if stand_ins.is_none() {
                 let links = self.links.lock().clone();
@@ -262,12 +264,14 @@ pub(crate) fn inbox() -> Option<&'static Inbox> {
     if ASIDE.get() {
         return None;
     }
-    HERE.with(|here| here.get().map(|home| home.inbox))
+    // The thread may be ending.
+    HERE.try_with(|here| here.get().map(|home| home.inbox)).ok().flatten()
 }
 
 /// Something was sent or has arrived: the current home, if this is one, stays awake.
 pub(crate) fn stir() {
-    HERE.with(|here| {
+    // The thread may be ending.
+    let _ = HERE.try_with(|here| {
         if let Some(home) = here.get().filter(|_| !ASIDE.get()) {
             TOUCHED.set(true);
             if !STIRRING.replace(true) {

@@ -408,6 +408,9 @@ impl Node {
                 rank.lost(*lost, reason);
             }
         }
+        if !gone.is_empty() {
+            self.board.gone(gone);
+        }
     }
 
     /// Time has passed: does what pairs with a timer want done. True if the next tick may have

@@ -1,12 +1,12 @@
 //! The collectives of a communicator.
 //!
 //! Each method owns its value, takes its number and enters when it is called (rule 3). How it is
-//! carried out is decided by [`call`](crate::call).
+//! carried out is decided by [`begin`](crate::begin).
 
 use crate::{
     Communicator, Message,
-    call::{Input, one_block},
-    message::{Shape, Values, name},
+    begin::{Input, one_block},
+    message::{Extent, Values, name},
     op::Reduction,
     operation::{Operation, Trouble},
     plan::Collective,
@@ -40,7 +40,7 @@ impl Communicator {
     ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T>> {
         let at_root = self.rank() == root;
         let payload = value.filter(|_| at_root).map(Message::into_payload);
-        let length = payload.as_ref().and_then(|payload| T::shape().agreed(payload.size_hint()));
+        let length = payload.as_ref().and_then(|payload| T::extent().agreed(payload.size_hint()));
         let input = Input::new::<T>(Collective::Bcast, length)
             .refuse(self.wrong_root("bcast", root))
             .refuse(argument(at_root && payload.is_none(), "bcast", "the root has no value"))
@@ -58,7 +58,7 @@ impl Communicator {
         value: T,
         root: usize,
     ) -> Operation<impl Future<Output = Result<Option<Vec<T>>, Trouble>> + Send + use<T>> {
-        self.gather_as("gather", value, root, T::shape())
+        self.gather_as("gather", value, root, T::extent())
     }
 
     /// As [`gather`](Self::gather), with values of any length.
@@ -70,7 +70,7 @@ impl Communicator {
         value: T,
         root: usize,
     ) -> Operation<impl Future<Output = Result<Option<Vec<T>>, Trouble>> + Send + use<T>> {
-        self.gather_as("gatherv", value, root, Shape::Opaque)
+        self.gather_as("gatherv", value, root, Extent::Opaque)
     }
 
     /// Gives each rank one of the root's values: rank `i` gets the `i`-th. The root passes
@@ -88,7 +88,7 @@ impl Communicator {
         let values = values.filter(|_| rank == root).unwrap_or_default();
         let given = values.len();
         // Only the type tells all ranks how long a value is.
-        let length = if let Shape::Fixed(bytes) = T::shape() { Some(bytes) } else { None };
+        let length = if let Extent::Fixed(bytes) = T::extent() { Some(bytes) } else { None };
         let text = format!("the root has {given} values for {size} ranks");
         let input = Input::new::<T>(Collective::Scatter, length)
             .refuse(self.wrong_root("scatter", root))
@@ -120,7 +120,7 @@ impl Communicator {
         &self,
         value: T,
     ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
-        self.allgather_as("allgather", value, T::shape())
+        self.allgather_as("allgather", value, T::extent())
     }
 
     /// As [`allgather`](Self::allgather), with values of any length.
@@ -131,7 +131,7 @@ impl Communicator {
         &self,
         value: T,
     ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
-        self.allgather_as("allgatherv", value, Shape::Opaque)
+        self.allgather_as("allgatherv", value, Extent::Opaque)
     }
 
     /// Every rank gives every rank a value: the `i`-th of `values` goes to rank `i`, and the
@@ -145,7 +145,7 @@ impl Communicator {
         &self,
         values: Vec<T>,
     ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
-        self.alltoall_as("alltoall", values, T::shape())
+        self.alltoall_as("alltoall", values, T::extent())
     }
 
     /// As [`alltoall`](Self::alltoall), with values of any length.
@@ -156,7 +156,7 @@ impl Communicator {
         &self,
         values: Vec<T>,
     ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
-        self.alltoall_as("alltoallv", values, Shape::Opaque)
+        self.alltoall_as("alltoallv", values, Extent::Opaque)
     }
 
     /// Combines the values of all ranks at the root; the others get `None`. See
@@ -210,7 +210,7 @@ impl Communicator {
         let (size, rank, given) = (self.size(), self.rank(), values.len());
         let text = format!("{given} values for {size} ranks");
         let values = T::vec_into_values(values);
-        let length = even_length(&values, given, T::shape());
+        let length = even_length(&values, given, T::extent());
         let input = Input::new::<T>(Collective::ReduceScatter, length)
             .refuse(argument(given != size, "reduce_scatter", &text))
             .reduced_by(op)
@@ -257,11 +257,11 @@ impl Communicator {
         name: &'static str,
         value: T,
         root: usize,
-        shape: Shape,
+        extent: Extent,
     ) -> Operation<impl Future<Output = Result<Option<Vec<T>>, Trouble>> + Send + use<T>> {
         let (size, rank, at_root) = (self.size(), self.rank(), self.rank() == root);
         let payload = value.into_payload();
-        let length = shape.agreed(payload.size_hint());
+        let length = extent.agreed(payload.size_hint());
         let mut input = Input::new::<T>(Collective::Gather, length)
             .refuse(self.wrong_root(name, root))
             .rooted(root);
@@ -278,11 +278,11 @@ impl Communicator {
         &self,
         name: &'static str,
         value: T,
-        shape: Shape,
+        extent: Extent,
     ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
         let (size, rank) = (self.size(), self.rank());
         let payload = value.into_payload();
-        let input = Input::new::<T>(Collective::Allgather, shape.agreed(payload.size_hint()));
+        let input = Input::new::<T>(Collective::Allgather, extent.agreed(payload.size_hint()));
         let load = load_all(Values::Each(vec![payload]), rank, 1);
         self.collective(name, input, load, move |store| values_of(store, 0..size))
     }
@@ -291,14 +291,14 @@ impl Communicator {
         &self,
         name: &'static str,
         values: Vec<T>,
-        shape: Shape,
+        extent: Extent,
     ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
         let (size, given) = (self.size(), values.len());
         let count = format!("{given} values for {size} ranks");
         let lengths = "the vectors differ in length: alltoallv takes any";
         let values = T::vec_into_values(values);
-        let length = even_length(&values, given, shape);
-        let uneven = length.is_none() && shape != Shape::Opaque && given == size;
+        let length = even_length(&values, given, extent);
+        let uneven = length.is_none() && extent != Extent::Opaque && given == size;
         let input = Input::new::<T>(Collective::Alltoall, length)
             .refuse(argument(given != size, name, &count))
             .refuse(argument(uneven, name, lengths))
@@ -322,15 +322,15 @@ fn reduction<T: Message, R: Reduction<T>>(
     op: R,
 ) -> (Input, Payload) {
     let payload = value.into_payload();
-    let length = T::shape().agreed(payload.size_hint());
+    let length = T::extent().agreed(payload.size_hint());
     (Input::new::<T>(collective, length).reduced_by(op), payload)
 }
 
 /// The bytes of each value, if all have as many.
-fn even_length(values: &Values, count: usize, shape: Shape) -> Option<usize> {
+fn even_length(values: &Values, count: usize, extent: Extent) -> Option<usize> {
     match values {
         Values::Joined(payload) => Some(payload.size_hint() / count.max(1)),
-        _ if shape == Shape::Opaque => None,
+        _ if extent == Extent::Opaque => None,
         Values::Each(each) => {
             let first = each.first().map_or(0, Payload::size_hint);
             each.iter().all(|payload| payload.size_hint() == first).then_some(first)
@@ -364,7 +364,7 @@ fn value_at<T: Message>(store: Store, block: usize) -> Result<T> {
 }
 
 fn values_of<T: Message>(store: Store, blocks: Range<usize>) -> Result<Vec<T>> {
-    if let Shape::Fixed(bytes) = T::shape() {
+    if let Extent::Fixed(bytes) = T::extent() {
         let count = blocks.len();
         let joined = store.into_one(blocks)?;
         if joined.size_hint() != count * bytes {
@@ -386,8 +386,8 @@ fn open<T: Message>(payload: Payload) -> Result<T> {
 
 fn check_length<T: Message>(payload: &Payload) -> Result<()> {
     let found = payload.size_hint();
-    let opaque = T::shape() == Shape::Opaque;
-    T::shape()
+    let opaque = T::extent() == Extent::Opaque;
+    T::extent()
         .check(found)
         .or_else(|expected| if opaque { Ok(()) } else { Err(wrong_length::<T>(found, expected)) })
 }

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, LazyLock, Weak},
+    sync::{Arc, LazyLock, OnceLock, Weak},
     time::Duration,
 };
 
@@ -46,6 +46,8 @@ struct Inner {
     membership: Option<Membership>,
     /// All members live in this process.
     together: bool,
+    /// The others were not there when it was made: every operation ends with this.
+    doomed: OnceLock<Failure>,
     /// The call of a protocol that it lives in.
     lineage: Option<Arc<Lineage>>,
 }
@@ -130,8 +132,10 @@ impl Communicator {
             published: false,
             terms: None,
         };
-        let number = self.take_number(Some(call.encode()));
-        self.child(mix(self.inner.scope, u64::from(number)), Arc::clone(&self.inner.group))
+        let (number, doomed) = self.take_number(Some(call.encode()));
+        let child =
+            self.child(mix(self.inner.scope, u64::from(number)), Arc::clone(&self.inner.group));
+        child.doom(doomed)
     }
 
     /// Splits the group: ranks that give the same `color` form a communicator, ordered by `key`
@@ -154,10 +158,9 @@ impl Communicator {
         // told to all.
         let wishes = vec![(color, key, self.rank())];
         let all = self.allreduce(wishes, op::whole(op::associative(concat)));
-        let number = self.take_number(None);
+        let (number, _) = self.take_number(None);
         let parent = self.clone();
-        Operation::new(self, "split", WaitsFor::Nobody, async move {
-            let all = all.await.map_err(of_split)?;
+        all.then("split", move |all| {
             let Some(color) = color else { return Ok(None) };
             let mut members: Vec<_> = all.into_iter().filter(|(c, ..)| *c == Some(color)).collect();
             members.sort_by_key(|(_, key, rank)| (*key, *rank));
@@ -277,6 +280,11 @@ impl Communicator {
         self.inner.deadline
     }
 
+    /// How long a peer may be silent.
+    pub(crate) fn silence(&self) -> Duration {
+        self.inner.node.settings().silent
+    }
+
     pub(crate) fn world_rank(&self, rank: usize) -> u32 {
         self.inner.group[rank]
     }
@@ -292,6 +300,9 @@ impl Communicator {
     }
 
     pub(crate) fn check_rank(&self, operation: &'static str, rank: usize) -> Result<()> {
+        if let Some(failure) = self.inner.doomed.get() {
+            return Err(self.error(operation, failure));
+        }
         if rank < self.size() {
             return Ok(());
         }
@@ -344,7 +355,18 @@ impl Communicator {
             // Where ranks publish and fetch, no frame would tell one from the other.
             entered.compare(signature);
         }
+        if let Some(failure) = self.inner.doomed.get() {
+            entered.doom(failure.clone());
+        }
         entered
+    }
+
+    fn doom(self, failure: Option<Failure>) -> Self {
+        if let Some(failure) = failure {
+            // Just made, so it is the first.
+            let _ = self.inner.doomed.set(failure);
+        }
+        self
     }
 
     pub(crate) fn choose(&self, question: &Question) -> Choice {
@@ -356,18 +378,20 @@ impl Communicator {
         self.inner.together
     }
 
-    fn take_number(&self, signature: Option<Signature>) -> u32 {
+    /// With the disagreement that it met, if it did; the others learn it from here.
+    fn take_number(&self, signature: Option<Signature>) -> (u32, Option<Failure>) {
         let collective = match signature {
             Some(signature) => self.enter(signature),
             None => self.inner.endpoint.enter(self.inner.scope, None),
         };
         let number = collective.space().number;
-        match collective.failure().cloned() {
-            // The others learn it; here the first operation on the child will show it.
-            Some(failure @ Failure::Mismatch { .. }) => collective.fail(&failure),
-            _ => collective.finish(),
+        let mismatch = |failure: &&Failure| matches!(failure, Failure::Mismatch { .. });
+        let disagreement = collective.failure().filter(mismatch).cloned();
+        match &disagreement {
+            Some(failure) => collective.fail(failure),
+            None => collective.finish(),
         }
-        number
+        (number, disagreement)
     }
 
     fn child(&self, scope: u64, group: Group) -> Self {
@@ -394,8 +418,19 @@ impl Communicator {
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
         let together = group.iter().all(|rank| node.has(*rank));
-        let inner =
-            Inner { endpoint, node, scope, group, rank, deadline, membership, together, lineage };
+        let doomed = OnceLock::new();
+        let inner = Inner {
+            endpoint,
+            node,
+            scope,
+            group,
+            rank,
+            deadline,
+            membership,
+            together,
+            doomed,
+            lineage,
+        };
         Self { inner: Arc::new(inner), table: None }
     }
 }
@@ -410,17 +445,6 @@ impl fmt::Debug for Communicator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Communicator(rank {} of {})", self.rank(), self.size())
     }
-}
-
-/// An error of the collective inside a split.
-fn of_split(error: Error) -> Trouble {
-    let operation = "split";
-    Trouble::Error(match error {
-        Error::Abandoned { rank, reason, .. } => Error::Abandoned { rank, operation, reason },
-        Error::Timeout { rank, peer, after, .. } => Error::Timeout { rank, operation, peer, after },
-        Error::Closed { .. } => Error::Closed { operation },
-        other => other,
-    })
 }
 
 /// How a rank is reached.

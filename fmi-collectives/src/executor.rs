@@ -7,7 +7,7 @@
 use crate::{
     Communicator,
     operation::Trouble,
-    plan::{Action, Algorithm, Blocks, Shape, Step, Steps},
+    plan::{Action, Algorithm, Blocks, Shape, Side, Step, Steps},
     signature::Terms,
     store::{Combiner, Store, broken},
 };
@@ -50,7 +50,8 @@ pub(crate) struct Part {
     /// Posted receives, in the order of their steps, and the first step that may have none.
     receives: VecDeque<RecvFuture>,
     posted: usize,
-    sends: VecDeque<SendFuture>,
+    /// Sends that wait for room, and to whom.
+    sends: VecDeque<(usize, SendFuture)>,
     has_published: bool,
     /// The fetches before this step were waited for together.
     run_end: usize,
@@ -71,12 +72,12 @@ pub(crate) struct Wire {
 /// What is to be done.
 pub(crate) enum Plan {
     Known(Steps, Store),
-    /// The first frame says how; this makes of it the blocks.
+    /// The first frame says how, whatever way it comes from this root.
     Late(usize, Bind),
 }
 
 /// Makes the workspace when the first frame has told the terms.
-pub(crate) type Bind = Box<dyn FnOnce(&Terms) -> Result<(&'static Algorithm, Store)> + Send>;
+pub(crate) type Bind = Box<dyn FnOnce(&Terms) -> Result<(&'static Algorithm, Shape, Store)> + Send>;
 
 impl Part {
     /// In a box: it is moved several times before it is polled.
@@ -90,7 +91,7 @@ impl Part {
             Plan::Known(steps, store) => (None, steps.collect(), store),
             Plan::Late(root, bind) => (Some((root, bind)), Vec::new(), Store::none()),
         };
-        Box::new(Self {
+        let mut part = Box::new(Self {
             wire,
             late,
             store,
@@ -104,19 +105,19 @@ impl Part {
             has_published: false,
             run_end: 0,
             alarm: None,
-        })
+        });
+        // Now, not when it is polled: whoever sends to it need not wait for that.
+        part.post_receives(0);
+        part
     }
 
     /// Does all steps; the store holds the result then.
     pub(crate) async fn run(mut self: Box<Self>) -> Result<Store, Trouble> {
         if let Some((root, bind)) = self.late.take() {
-            let (terms, signature) = self.wire.first_frame().await?;
+            let (terms, signature) = self.wire.first_frame(root).await?;
             self.wire.signature = signature;
-            let (algorithm, store) = bind(&terms)?;
-            let communicator = &self.wire.communicator;
-            let size = communicator.size();
-            let shape = Shape { size, root, chunks: terms.chunks.max(1) as usize };
-            self.steps = (algorithm.steps)(communicator.rank(), shape).collect();
+            let (algorithm, shape, store) = bind(&terms)?;
+            self.steps = (algorithm.steps)(self.wire.communicator.rank(), shape).collect();
             self.store = store;
         }
         if self.store.gives_away() {
@@ -160,10 +161,17 @@ impl Part {
                 }
             }
         }
-        while let Some(send) = self.sends.pop_front() {
-            send.await?;
+        while let Some((to, send)) = self.sends.pop_front() {
+            self.wait_for(Some(to));
+            self.unless_it_fails(send).await??;
         }
         Ok(self.store)
+    }
+
+    /// For the deadline's error.
+    fn wait_for(&self, rank: Option<usize>) {
+        let rank = rank.map_or(u32::MAX, |rank| rank as u32);
+        self.wire.waits_for.store(rank, Ordering::Relaxed);
     }
 
     /// Posts the receives of the steps that come next.
@@ -180,7 +188,7 @@ impl Part {
     }
 
     async fn receive(&mut self, from: usize) -> Result<Payload, Trouble> {
-        self.wire.waits_for.store(from as u32, Ordering::Relaxed);
+        self.wait_for(Some(from));
         let posted = self.receives.pop_front().ok_or_else(|| broken("no receive is posted"))?;
         match posted.await?.body {
             Body::Here(payload) => Ok(payload),
@@ -195,22 +203,17 @@ impl Part {
         if let Some(result) = send.finished() {
             return Ok(result?);
         }
-        self.sends.push_back(send);
+        self.sends.push_back((to, send));
         if self.sends.len() > BEHIND
-            && let Some(oldest) = self.sends.pop_front()
+            && let Some((to, oldest)) = self.sends.pop_front()
         {
-            self.wire.waits_for.store(to as u32, Ordering::Relaxed);
-            oldest.await?;
+            self.wait_for(Some(to));
+            self.unless_it_fails(oldest).await??;
         }
         Ok(())
     }
 
-    fn combine(
-        &mut self,
-        blocks: &Blocks,
-        message: Payload,
-        side: crate::plan::Side,
-    ) -> Result<()> {
+    fn combine(&mut self, blocks: &Blocks, message: Payload, side: Side) -> Result<()> {
         let combine = self.combine.as_ref().ok_or_else(|| broken("there is no operation"))?;
         self.store.combine(blocks, message, side, &**combine)
     }
@@ -222,6 +225,7 @@ impl Part {
         index: usize,
     ) -> Result<(), Trouble> {
         if !std::mem::replace(&mut self.has_published, true) {
+            self.wait_for(None);
             let room = self.wire.communicator.endpoint().may_publish();
             self.unless_it_fails(room).await?;
         }
@@ -237,7 +241,7 @@ impl Part {
         Ok(())
     }
 
-    /// Before the first of several fetches without a break: waits for what the last one needs.
+    /// Before the first of several fetches with nothing but copies between them: waits for what the last one needs.
     /// This rank has no part in what is published in between, and mostly is woken once instead
     /// of once a fetch.
     async fn await_run(&mut self, index: usize) -> Result<(), Trouble> {
@@ -252,9 +256,12 @@ impl Part {
         };
         self.run_end = index + 1;
         let mut last = None;
-        for next in self.steps[index + 1..].iter().map_while(fetched) {
-            self.run_end += 1;
-            last = Some(next);
+        for (at, step) in self.steps.iter().enumerate().skip(index + 1) {
+            match fetched(step) {
+                Some(next) => (last, self.run_end) = (Some(next), at + 1),
+                None if matches!(step.action, Action::Copy { .. }) => {}
+                None => break,
+            }
         }
         match last {
             Some((from, block)) => self.await_published(from, block).await,
@@ -272,9 +279,9 @@ impl Part {
     }
 
     async fn await_published(&mut self, from: usize, block: usize) -> Result<(), Trouble> {
-        self.wire.waits_for.store(from as u32, Ordering::Relaxed);
+        self.wait_for(Some(from));
         let published = self.wire.published(from, block);
-        self.unless_it_fails(published).await
+        Ok(self.unless_it_fails(published).await??)
     }
 
     /// Awaits something that does not learn of the collective's failure.
@@ -317,11 +324,31 @@ impl Wire {
         self.communicator.endpoint().fetch(self.space, from, block)
     }
 
-    /// What the first frame from anybody says, without taking it.
-    async fn first_frame(&self) -> Result<(Terms, Signature), Trouble> {
-        let anybody = Filter { source: None, tag: None };
-        let Envelope { signature, .. } =
-            self.communicator.endpoint().probe(self.space, anybody).await?;
+    /// What the first frame from anybody says, without taking it. A root that has left has sent
+    /// all it had to; if nobody has anything to pass on for some time after that, it had not.
+    async fn first_frame(&self, root: usize) -> Result<(Terms, Signature), Trouble> {
+        let (comm, endpoint) = (&self.communicator, self.communicator.endpoint());
+        let source = Some(comm.world_rank(root));
+        let mut anybody = endpoint.probe(self.space, Filter { source: None, tag: None });
+        let mut from_root = endpoint.probe(self.space, Filter { source, tag: None });
+        let mut gone = None;
+        let Envelope { signature, .. } = poll_fn(|context| {
+            if let Poll::Ready(first) = Pin::new(&mut anybody).poll(context) {
+                return Poll::Ready(first);
+            }
+            if gone.is_none()
+                && let Poll::Ready(Err(failure)) = Pin::new(&mut from_root).poll(context)
+            {
+                gone = Some((failure, endpoint.watch(comm.silence())));
+            }
+            let Some((failure, patience)) = &mut gone else { return Poll::Pending };
+            if patience.poll_expired(context) {
+                Poll::Ready(Err(failure.clone()))
+            } else {
+                Poll::Pending
+            }
+        })
+        .await?;
         let signature = signature.ok_or_else(|| broken("the first frame is not signed"))?;
         let terms = Terms::decode(&signature);
         Ok((terms.ok_or_else(|| broken("its sender does not know the plan"))?, signature))
@@ -376,7 +403,6 @@ fn last_uses(steps: &[Step], result: &Blocks) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Side;
 
     #[test]
     fn what_nobody_needs_again_is_given_away() {

@@ -1,8 +1,8 @@
 //! The typed surface of `fmi`: communicators, messages, reduce operations, and collectives as
 //! plans that one executor runs and one checker proves.
 
+mod begin;
 mod buf;
-mod call;
 mod collectives;
 mod communicator;
 mod context;
@@ -21,7 +21,7 @@ pub use communicator::{Communicator, PeerInfo};
 pub use context::Context;
 // Where the derive of `Protocol` looks for them.
 pub use fmi_actors::{Error, Result};
-pub use message::{Message, Scalar, Shape};
+pub use message::{Extent, Message, Scalar};
 pub use operation::{Operation, Trouble};
 pub use point_to_point::{ANY, Any, Probe, Receive, Source, Status, TagFilter};
 pub use protocol::{Driver, Protocol, Request, Worker};

@@ -37,8 +37,8 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
 
     /// What length a payload of this type may have.
     #[doc(hidden)]
-    fn shape() -> Shape {
-        Shape::Opaque
+    fn extent() -> Extent {
+        Extent::Opaque
     }
 
     #[doc(hidden)]
@@ -57,8 +57,8 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     }
 
     #[doc(hidden)]
-    fn vec_shape() -> Shape {
-        Shape::Opaque
+    fn vec_extent() -> Extent {
+        Extent::Opaque
     }
 
     #[doc(hidden)]
@@ -98,7 +98,7 @@ pub enum Values {
 /// Lengths that a type's payload can have, in bytes.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum Extent {
     /// Exactly so many.
     Fixed(usize),
     /// A multiple.
@@ -107,8 +107,8 @@ pub enum Shape {
     Opaque,
 }
 
-impl Shape {
-    /// Whether a payload of `bytes` can be of this shape; else the length that would do.
+impl Extent {
+    /// Whether a payload of `bytes` can be of this extent; else the length that would do.
     pub(crate) fn check(self, bytes: usize) -> Result<(), usize> {
         match self {
             Self::Fixed(size) if bytes != size => Err(size),
@@ -144,8 +144,8 @@ macro_rules! scalars {
                 fn datatype() -> Datatype {
                     Datatype($code | align_of::<$scalar>().trailing_zeros() << 28)
                 }
-                fn shape() -> Shape {
-                    Shape::Fixed(size_of::<$scalar>())
+                fn extent() -> Extent {
+                    Extent::Fixed(size_of::<$scalar>())
                 }
                 fn into_payload(self) -> Payload {
                     Payload::copy_from(bytemuck::bytes_of(&self), 1).unwrap_or_else(|_| Payload::empty())
@@ -156,8 +156,8 @@ macro_rules! scalars {
                 fn vec_datatype() -> Datatype {
                     Self::datatype()
                 }
-                fn vec_shape() -> Shape {
-                    Shape::Elements(size_of::<$scalar>())
+                fn vec_extent() -> Extent {
+                    Extent::Elements(size_of::<$scalar>())
                 }
                 fn vec_into_payload(vec: Vec<Self>) -> Payload {
                     Payload::from_vec(vec)
@@ -218,8 +218,8 @@ impl Message for Bytes {
     fn datatype() -> Datatype {
         u8::datatype()
     }
-    fn shape() -> Shape {
-        Shape::Elements(1)
+    fn extent() -> Extent {
+        Extent::Elements(1)
     }
     fn into_payload(self) -> Payload {
         self.into()
@@ -233,8 +233,8 @@ impl<T: Message> Message for Vec<T> {
     fn datatype() -> Datatype {
         T::vec_datatype()
     }
-    fn shape() -> Shape {
-        T::vec_shape()
+    fn extent() -> Extent {
+        T::vec_extent()
     }
     fn into_payload(self) -> Payload {
         T::vec_into_payload(self)
@@ -248,8 +248,8 @@ impl<T: Scalar> Message for Buf<T> {
     fn datatype() -> Datatype {
         T::datatype()
     }
-    fn shape() -> Shape {
-        T::vec_shape()
+    fn extent() -> Extent {
+        T::vec_extent()
     }
     fn into_payload(self) -> Payload {
         self.into_shared()

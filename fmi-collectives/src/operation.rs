@@ -130,6 +130,22 @@ impl<F> Operation<F> {
         self
     }
 
+    /// The same under another name, with its result made into something else.
+    pub(crate) fn then<T, U, G>(
+        self,
+        name: &'static str,
+        map: G,
+    ) -> Operation<impl Future<Output = Result<U, Trouble>> + use<F, T, U, G>>
+    where
+        F: Future<Output = Result<T, Trouble>>,
+        G: FnOnce(T) -> Result<U>,
+    {
+        let Self { inner, mut base } = self;
+        base.name = name;
+        let inner = async move { Ok(map(inner.await?)?) };
+        Operation { inner, base }
+    }
+
     /// Ends with [`Error::Timeout`] after `span` instead of the configured time.
     pub fn deadline(mut self, span: Duration) -> Self {
         self.base.after = span;
@@ -161,10 +177,16 @@ impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
             }
             Poll::Ready(Err(Trouble::Error(error))) => Poll::Ready(Err(base.give_up(error))),
             Poll::Ready(Err(Trouble::Failure(failure))) => {
-                if let Some(collective) = base.collective.take() {
-                    collective.fail(&failure);
+                let error = base.communicator.error(base.name, &failure);
+                match base.collective.take() {
+                    // Of this rank: to the others it is a reason.
+                    Some(collective) if matches!(failure, Failure::TooLarge { .. }) => {
+                        collective.abandon(Reason::Error(error.to_string()));
+                    }
+                    Some(collective) => collective.fail(&failure),
+                    None => {}
                 }
-                Poll::Ready(Err(base.communicator.error(base.name, &failure)))
+                Poll::Ready(Err(error))
             }
             Poll::Ready(Err(Trouble::Traced(error, failure))) => {
                 if let Some(collective) = base.collective.take() {

@@ -2,7 +2,7 @@
 
 use crate::{
     Communicator, Message,
-    message::{Shape, name, name_of},
+    message::{Extent, name, name_of},
     operation::{Operation, Trouble, WaitsFor},
 };
 use fmi_actors::{
@@ -281,10 +281,10 @@ impl Communicator {
             let (expected, found) = (name::<T>(), name_of(arrival.datatype));
             return Err(Error::Type { rank, peer, expected, found });
         }
-        if T::shape() != Shape::Opaque {
+        if T::extent() != Extent::Opaque {
             let found = payload.size_hint();
             let wrong = |expected| Error::Length { rank, peer, expected, found };
-            T::shape().check(found).map_err(wrong)?;
+            T::extent().check(found).map_err(wrong)?;
         }
         T::from_payload(payload)
     }

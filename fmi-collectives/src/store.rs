@@ -131,7 +131,7 @@ impl Store {
         match self {
             Self::Flat { buf, lengths, .. } => scatter(buf, blocks, *lengths, message, copy),
             Self::Slots { slots, lengths, blocks: all, origin } => {
-                if matches!(lengths, Lengths::Cut(..)) && blocks.len() == *all {
+                if matches!(lengths, Lengths::Cut(..)) && *all > 1 && blocks.len() == *all {
                     *origin = message.whole_buffer();
                 }
                 slots.extend(blocks.iter().zip(split(blocks, *lengths, message)?));

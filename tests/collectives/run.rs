@@ -5,7 +5,7 @@ use fmi::{
     Communicator,
     plan::{Algorithm, Collective, Demand, Question, can_run},
 };
-use fmi_collectives::{Shape, op::Reduction};
+use fmi_collectives::{Extent, op::Reduction};
 use std::{collections::BTreeSet, sync::Mutex};
 
 /// What is called, and how.
@@ -61,7 +61,7 @@ impl<'a> Run<'a> {
             return None;
         }
         let Some(By { algorithm, together, ran }) = self.by else { return Some(self.comm.clone()) };
-        let cuttable = matches!(T::shape(), Shape::Elements(_));
+        let cuttable = matches!(T::extent(), Extent::Elements(_));
         let size = self.comm.size();
         let question = Question { collective, demand, size, bytes: None, cuttable, together };
         can_run(algorithm, &question).then(|| {

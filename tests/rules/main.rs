@@ -228,3 +228,23 @@ fn status(name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
+
+/// Rules 1 and 2: a rank that blocks its own thread in a wait, while it stays awake, is woken.
+#[test]
+fn rule_1_a_rank_that_blocks_in_a_receive_is_woken() {
+    let end = job::run(2, |ctx| async move {
+        for turn in 0..20_u64 {
+            ctx.barrier().await?;
+            if ctx.rank() == 0 {
+                let got: u64 = futures::executor::block_on(ctx.recv(1, 0))?;
+                assert_eq!(got, turn);
+            } else {
+                // The other has been asleep for long when this comes.
+                std::thread::sleep(Duration::from_millis(3));
+                ctx.send(turn, 0, 0).await?;
+            }
+        }
+        Ok::<_, Error>(())
+    });
+    assert_eq!(end, Ok(()));
+}

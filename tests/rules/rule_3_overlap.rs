@@ -98,3 +98,23 @@ async fn rule_3_scopes_keep_dups_and_splits_apart() {
         }
     }
 }
+
+/// A collective has begun when it was called: large ones, awaited in turn, hinder no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_3_what_is_called_first_may_be_awaited_last() {
+    for ranks in [local(2).await, tcp(2).await] {
+        let zero = async {
+            let large = ranks[0].gatherv(vec![7_u8; 8 << 20], 1);
+            let small = ranks[0].allreduce(1_u64, op::sum());
+            tokio::join!(large, small)
+        };
+        let one = async {
+            let large = ranks[1].gatherv(vec![8_u8; 10], 1);
+            let small = ranks[1].allreduce(1_u64, op::sum()).await;
+            (large.await, small)
+        };
+        let (zero, one) = soon(async { tokio::join!(zero, one) }).await;
+        assert_eq!((zero.1, one.1), (Ok(2), Ok(2)));
+        assert_eq!(one.0.unwrap().unwrap()[0].len(), 8 << 20);
+    }
+}

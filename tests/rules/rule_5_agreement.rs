@@ -4,7 +4,7 @@
 use crate::job::{local, soon, tcp};
 use fmi::{
     Communicator, Error, Result, op,
-    plan::{Algorithm, allgather, allreduce, bcast, gather},
+    plan::{Algorithm, Rule, Shape, Step, Table, allgather, allreduce, bcast, gather},
 };
 use futures::{
     FutureExt,
@@ -261,4 +261,59 @@ async fn rule_5_who_has_finished_is_named_too() {
         assert!(early.is_ok() || matches!(early, Err(Error::Mismatch { .. })), "{early:?}");
         go_on(&ranks).await;
     }
+}
+
+/// A rule of the table that only the root could apply must not part it from the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_5_a_root_that_knows_more_still_does_what_the_others_await() {
+    let table = Table::default()
+        .prefer(Rule::always(&bcast::binomial::ALGORITHM))
+        .prefer(Rule::always(&bcast::shared::ALGORITHM).from_bytes(1000));
+    let ranks: Vec<_> = local(3).await.iter().map(|comm| comm.with_table(table.clone())).collect();
+    for length in [10, 100_000] {
+        let calls =
+            ranks.iter().map(|comm| comm.bcast((comm.rank() == 0).then(|| vec![1_u64; length]), 0));
+        for value in soon(join_all(calls)).await {
+            assert_eq!(value.unwrap().len(), length);
+        }
+    }
+}
+
+/// A bcast of one's own that has the name of one of the library's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_5_an_algorithm_of_ones_own_may_have_any_name() {
+    static MINE: Algorithm = Algorithm {
+        steps: |rank, shape| {
+            // From the root to each, one after the other.
+            let others = (0..shape.size).filter(move |other| *other != shape.root);
+            if rank == shape.root {
+                Box::new(others.map(|to| Step::send(to, 0)))
+            } else {
+                Box::new(std::iter::once(Step::recv(shape.root, 0)))
+            }
+        },
+        rounds: |shape| shape.size - 1,
+        sent: |shape| shape.size - 1,
+        ..bcast::binomial::ALGORITHM
+    };
+    MINE.check(Shape::of(5).rooted(2)).unwrap();
+    for ranks in [local(5).await, tcp(5).await] {
+        let calls = ranks.iter().map(|comm| {
+            let comm = comm.using(&MINE);
+            comm.bcast((comm.rank() == 2).then(|| "mine".to_owned()), 2)
+        });
+        assert_eq!(soon(join_all(calls)).await, vec![Ok("mine".to_owned()); 5]);
+    }
+}
+
+/// What a dup met, its operations say; nobody else is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_5_a_dup_that_met_something_else_says_so_here_too() {
+    let ranks = local(2).await;
+    let waiting = ranks[1].barrier();
+    let dup = ranks[0].dup();
+    let named = |error: Error| matches!(error, Error::Mismatch { .. });
+    assert!(named(soon(waiting).await.unwrap_err()));
+    assert!(named(soon(dup.barrier()).await.unwrap_err()));
+    assert!(named(soon(dup.send(1_u8, 1, 0)).await.unwrap_err()));
 }

@@ -324,3 +324,46 @@ async fn rule_6_a_pipeline_that_breaks_frees_what_it_holds() {
         swept(&ranks);
     }
 }
+
+/// Also where ranks publish and fetch: who has left publishes nothing more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_6_who_waits_for_a_rank_that_has_left_is_told() {
+    let short = |config: fmi::Config| config.silent_deadline(Duration::from_millis(500));
+    for (name, call) in CALLS {
+        for ranks in [local(3).await, tcp_with(3, short).await] {
+            let leaver = ranks[1].clone();
+            soon(leaver.close()).await.unwrap();
+            let ends = soon(join_all([call(&ranks[0]), call(&ranks[2])])).await;
+            // Not all need it; nobody waits for ever.
+            for end in ends {
+                if let Err(error) = end {
+                    assert!(error.to_string().contains("rank 1"), "{name}: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// A rank that waits for room to send hears of it, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_6_who_waits_for_room_to_send_is_told() {
+    let ranks = tcp(4).await;
+    let long = |rank: usize| (rank == 0).then(|| vec![7_u64; 2 << 20]);
+    let sender = tokio::spawn(ranks[0].using(&bcast::chain::ALGORITHM).bcast(long(0), 0));
+    // Rank 1 computes, and takes nothing.
+    tokio::task::yield_now().await;
+    drop(ranks[3].using(&bcast::chain::ALGORITHM).bcast(long(3), 0));
+    let error = soon(sender).await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Abandoned { rank: 3, .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_7_a_splits_deadline_is_its_own_and_the_cause() {
+    let ranks = tcp(3).await;
+    let after = Duration::from_millis(100);
+    let other = tokio::spawn(ranks[1].split(Some(0), 0));
+    let error = soon(ranks[0].split(Some(0), 0).deadline(after)).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { operation: "split", after: a, .. } if a == after));
+    let error = soon(other).await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Abandoned { rank: 0, reason: Reason::Deadline, .. }), "{error}");
+}

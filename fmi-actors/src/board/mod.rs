@@ -167,6 +167,19 @@ impl Board {
         }
     }
 
+    /// Ranks are gone: who waits for notes of theirs looks again.
+    pub(crate) fn gone(&self, ranks: &[u32]) {
+        for shelf in &self.shelves {
+            let mut woken: SmallVec<[Sleeper; 8]> = SmallVec::new();
+            for (key, note) in &mut shelf.lock().notes {
+                if ranks.contains(&key.from) {
+                    woken.extend(note.waiting.drain(..));
+                }
+            }
+            woken.into_iter().for_each(Sleeper::wake);
+        }
+    }
+
     /// How many notes are on it.
     pub(crate) fn len(&self) -> usize {
         self.shelves.iter().map(|shelf| shelf.lock().notes.len()).sum()

@@ -45,6 +45,11 @@ impl Collective {
         self.failure.as_ref()
     }
 
+    /// It cannot succeed, whatever the others do.
+    pub fn doom(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
     /// Compares signatures with the other members, who must all live in this process.
     pub fn compare(&mut self, signature: Signature) {
         // The others know already, and nobody waits to be compared.

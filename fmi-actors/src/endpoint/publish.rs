@@ -4,7 +4,7 @@
 //! [`Alarm`](super::Alarm) too.
 
 use super::{Endpoint, pairs::Ranked};
-use crate::{Node, Payload, Result, board::Key, frame::Space, home};
+use crate::{Node, Payload, Result, board::Key, frame::Space, home, mailbox::Failure};
 use std::{
     future::Future,
     pin::Pin,
@@ -48,7 +48,8 @@ impl Endpoint {
 
     /// Waits until rank `from` of this process has published a block, without reading it.
     pub fn published(&self, space: Space, from: u32, block: usize) -> Published {
-        Published { node: self.node(), key: Key { space, from, block } }
+        let rank = Arc::clone(&self.rank);
+        Published { rank, node: self.node(), key: Key { space, from, block } }
     }
 
     /// How much lies on the board of its process: what is published and unread, or waited
@@ -63,20 +64,30 @@ impl Endpoint {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Published {
+    rank: Arc<Ranked>,
     node: Option<Arc<Node>>,
     key: Key,
 }
 
 impl Future for Published {
-    type Output = ();
+    /// A rank that has left publishes nothing more; of other failures the alarm tells.
+    type Output = std::result::Result<(), Failure>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // Without a process the rank is closed, and the alarm says so.
         let Some(node) = &self.node else { return Poll::Pending };
         let board = node.board();
         home::stir();
         home::spin(|| board.has(self.key));
-        if board.wait(self.key, context.waker()) { Poll::Pending } else { Poll::Ready(()) }
+        if !board.wait(self.key, context.waker()) {
+            return Poll::Ready(Ok(()));
+        }
+        match self.rank.mailbox.lost_reason(self.key.from) {
+            // It may have published before it left.
+            Some(_) if board.has(self.key) => Poll::Ready(Ok(())),
+            Some(reason) => Poll::Ready(Err(Failure::Lost { rank: self.key.from, reason })),
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! plans may never exchange one: then a rank that has waited for some time says what it called,
 //! and every rank compares that with what it calls, or has called, under the same number.
 
-use super::{FAILURES_AHEAD, Failure, Group, Mailbox, TOLD};
+use super::{FAILURES_AHEAD, Failure, Group, Mailbox, once::Once};
 use crate::frame::{Signature, Space};
 use std::collections::VecDeque;
 
@@ -13,13 +13,13 @@ const REMEMBERED: usize = 32;
 
 /// The latest calls of one rank in one scope.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(super) struct Called {
     latest: VecDeque<(u32, Signature)>,
     /// Numbers of which others were told what this rank, or another, called.
-    asked: VecDeque<u32>,
+    asked: Once,
 }
 
-impl Calls {
+impl Called {
     pub(super) fn remember(&mut self, number: u32, signature: Signature) {
         if self.latest.len() == REMEMBERED {
             self.latest.pop_front();
@@ -51,14 +51,7 @@ impl Mailbox {
     pub(crate) fn ask(&self, space: Space) -> Option<Group> {
         let mut inner = self.inner.lock();
         let scope = inner.scopes.get_mut(&space.scope)?;
-        let asked = &mut scope.calls.asked;
-        if asked.contains(&space.number) {
-            return None;
-        }
-        if asked.len() == TOLD {
-            asked.pop_front();
-        }
-        asked.push_back(space.number);
-        Some(std::sync::Arc::clone(&scope.group))
+        let first = scope.calls.asked.first(space.number);
+        first.then(|| std::sync::Arc::clone(&scope.group))
     }
 }

@@ -5,6 +5,7 @@
 //! mailbox, then slot, never the other way.
 
 mod inquiry;
+mod once;
 mod slot;
 
 pub use slot::Envelope;
@@ -16,7 +17,8 @@ use crate::{
     pair::{Arrival, Body, Lane},
     sleeper::Sleeper,
 };
-use inquiry::Calls;
+use inquiry::Called;
+use once::Once;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -115,9 +117,9 @@ struct Scope {
     group: Group,
     /// Number of the latest collective called here.
     entered: u32,
-    /// Numbers of failed collectives whose notice was passed on, the latest last.
-    told: VecDeque<u32>,
-    calls: Calls,
+    /// Numbers of failed collectives whose notice was passed on.
+    told: Once,
+    calls: Called,
 }
 
 #[derive(Debug, Default)]
@@ -136,8 +138,6 @@ struct Queue {
 const CLOSED_SCOPES: usize = 4096;
 /// Failures of collectives not called yet that are remembered, by scope.
 const FAILURES_AHEAD: u32 = 1024;
-/// Notices that are remembered, by scope.
-const TOLD: usize = 64;
 
 impl Mailbox {
     pub(crate) fn new(rank: u32) -> Self {
@@ -148,7 +148,7 @@ impl Mailbox {
     /// can be passed on along its group.
     pub(crate) fn open(&self, scope: u64, group: Group) -> Vec<(Space, Failure)> {
         let mut inner = self.inner.lock();
-        let state = Scope { group, entered: 0, told: VecDeque::new(), calls: Calls::default() };
+        let state = Scope { group, entered: 0, told: Once::default(), calls: Called::default() };
         inner.scopes.insert(scope, state);
         let early = inner.spaces.iter().filter(|(space, _)| space.scope == scope);
         early.filter_map(|(space, queue)| Some((*space, queue.failure.clone()?))).collect()
@@ -159,7 +159,7 @@ impl Mailbox {
         let mut inner = self.inner.lock();
         if let Some(state) = inner.scopes.remove(&scope) {
             // Every call of a protocol leaves one: only what notices need.
-            let state = Scope { calls: Calls::default(), ..state };
+            let state = Scope { calls: Called::default(), ..state };
             inner.closed_scopes.insert(scope, state);
             inner.closed_in_order.push_back(scope);
         }
@@ -346,14 +346,7 @@ impl Mailbox {
         let mut inner = self.inner.lock();
         let Inner { scopes, closed_scopes, .. } = &mut *inner;
         let scope = scopes.get_mut(&space.scope).or_else(|| closed_scopes.get_mut(&space.scope))?;
-        if scope.told.contains(&space.number) {
-            return None;
-        }
-        if scope.told.len() == TOLD {
-            scope.told.pop_front();
-        }
-        scope.told.push_back(space.number);
-        Some(Arc::clone(&scope.group))
+        scope.told.first(space.number).then(|| Arc::clone(&scope.group))
     }
 
     /// Ranks that are gone.

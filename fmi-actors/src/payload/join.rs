@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Elements stay aligned wherever a part begins, if all parts are whole elements.
-const ALIGN: usize = 16;
+pub(super) const ALIGN: usize = 16;
 
 impl Payload {
     /// The parts' bytes, one after the other. Slices that lie side by side in one buffer become
@@ -108,8 +108,8 @@ impl Payload {
     }
 }
 
-pub(super) fn flatten(parts: &[Payload]) -> Result<Payload> {
-    let mut buf = AlignedBuf::with_capacity(parts.iter().map(Payload::size_hint).sum(), ALIGN)?;
+pub(super) fn flatten(parts: &[Payload], align: usize) -> Result<Payload> {
+    let mut buf = AlignedBuf::with_capacity(parts.iter().map(Payload::size_hint).sum(), align)?;
     for part in parts {
         buf.extend(part.bytes().unwrap_or_default());
     }

@@ -133,7 +133,7 @@ impl Payload {
         match self.0 {
             Repr::Value(value) => Ok(Self::from_vec(value.encode()?)),
             Repr::Bundle(parts) => pack(parts),
-            Repr::Rope(parts) => join::flatten(&parts),
+            Repr::Rope(parts) => join::flatten(&parts, join::ALIGN),
             _ => Ok(self),
         }
     }
@@ -274,7 +274,11 @@ impl Payload {
     /// # Errors
     /// As [`into_wire`](Self::into_wire).
     pub fn into_vec<T: Pod>(self) -> Result<Vec<T>> {
-        let wire = self.into_wire()?;
+        let wire = match self.0 {
+            // Put together where it is to stay.
+            Repr::Rope(parts) => join::flatten(&parts, align_of::<T>())?,
+            other => Self(other).into_wire()?,
+        };
         let copy = |bytes: &[u8]| bytemuck::allocation::pod_collect_to_vec(whole::<T>(bytes));
         match wire.0 {
             Repr::Shared { owner, range } if range == (0..owner.len()) => {

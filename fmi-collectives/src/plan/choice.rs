@@ -31,6 +31,14 @@ pub struct Question {
     pub together: bool,
 }
 
+impl Question {
+    /// Into how many chunks a pipeline cuts the value.
+    #[must_use]
+    pub fn chunks(&self) -> usize {
+        chunks(self.bytes.filter(|_| self.cuttable).unwrap_or(0))
+    }
+}
+
 /// The algorithm to run, and into how many chunks a pipeline cuts the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
@@ -149,8 +157,7 @@ impl Table {
             all.find(|algorithm| can_run(algorithm, question))
         });
         let algorithm = algorithm.unwrap_or(question.collective.algorithms()[0]);
-        let bytes = question.bytes.filter(|_| question.cuttable);
-        Choice { algorithm, chunks: chunks(bytes.unwrap_or(0)) }
+        Choice { algorithm, chunks: question.chunks() }
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Objection {
     Demand,
     /// It cuts values, and these cannot be cut.
     Opaque,
+    /// It cuts values, and there are several.
+    Several,
     /// It publishes and fetches, and the ranks share no memory.
     Apart,
     /// The rule is for other numbers of ranks.
@@ -35,6 +37,8 @@ impl Objection {
             Some(Self::Apart)
         } else if combines && algorithm.demand < question.demand {
             Some(Self::Demand)
+        } else if algorithm.cut.is_some() && question.collective.blocks(question.size, 1) > 1 {
+            Some(Self::Several)
         } else if cuts && !question.cuttable {
             Some(Self::Opaque)
         } else {
@@ -49,6 +53,7 @@ impl fmt::Display for Objection {
             Self::Collective => "it is for another collective",
             Self::Demand => "it does not combine in the order that the operation demands",
             Self::Opaque => "it cuts values, and these cannot be cut",
+            Self::Several => "it cuts values, and of several only whole ones can be moved yet",
             Self::Apart => "it needs ranks that share memory",
             Self::Size => "the rule is for other numbers of ranks",
             Self::Bytes => "the rule is for other numbers of bytes",

@@ -2,11 +2,11 @@
 //! of the algorithm, the workspace.
 
 use crate::{
-    Communicator, Message,
+    Communicator, Extent, Message,
     executor::{Part, Plan, Wire},
     op::{Reduction, Typed},
     operation::{Operation, Trouble, WaitsFor},
-    plan::{Algorithm, Blocks, Choice, Collective, Demand, Question, Shape},
+    plan::{Algorithm, Blocks, Choice, Collective, Demand, Question, Shape, Table, can_run},
     signature::{Call, Terms, What},
     store::{Combiner, Lengths, Store, broken},
 };
@@ -23,6 +23,8 @@ pub(crate) struct Input {
     datatype: Datatype,
     /// Bytes of a value, if all ranks must have the same; of a bcast, as far as this rank knows.
     length: Option<usize>,
+    /// Lengths that a value can have.
+    extent: Extent,
     /// Bytes of an element, if values can be cut.
     element: Option<usize>,
     root: Option<usize>,
@@ -48,7 +50,8 @@ impl Input {
             collective,
             datatype: T::datatype(),
             length,
-            element: T::shape().element(),
+            extent: T::extent(),
+            element: T::extent().element(),
             root: None,
             demand: Demand::Commutative,
             reduction: 0,
@@ -128,7 +131,14 @@ impl Input {
             return Some(self.draft(comm, Choice { chunks: 1, ..unbound }));
         }
         let at_root = self.root == Some(comm.rank());
-        at_root.then(|| self.draft(comm, choose(self.length)))
+        at_root.then(|| {
+            let mut choice = choose(self.length);
+            if choice.algorithm.shared {
+                // The others wait for a frame, and would not find what is published.
+                choice.algorithm = unbound.algorithm;
+            }
+            self.draft(comm, choice)
+        })
     }
 
     fn terms(&self, draft: &Draft) -> Terms {
@@ -201,6 +211,39 @@ impl Communicator {
     }
 }
 
+/// What a rank knows that learns the rest from the first frame.
+struct Late {
+    question: Question,
+    extent: Extent,
+    shape: Shape,
+}
+
+impl Late {
+    /// What follows from the terms, if a root with this rank's type could have set them.
+    fn draft(&self, table: &Table, terms: &Terms, element: Option<usize>) -> Result<Draft> {
+        // The ranks' own table first: it may have another algorithm of that name.
+        let algorithm = table
+            .find(terms.algorithm)
+            .or_else(|| Algorithm::from_code(terms.algorithm))
+            .ok_or_else(|| broken("the root runs an algorithm that is not known here"))?;
+        let length = match terms.length {
+            Terms::ANY_LENGTH => None,
+            bytes => Some(usize::try_from(bytes).map_err(|_| Error::TooLarge { bytes })?),
+        };
+        let question = Question { bytes: length.map(|bytes| bytes as u64), ..self.question };
+        let fits = can_run(algorithm, &question)
+            && !algorithm.shared
+            && terms.chunks as usize == question.chunks()
+            && length.is_none_or(|bytes| self.extent.check(bytes).is_ok());
+        if !fits {
+            return Err(broken(&format!("the root's terms do not fit: {terms:?}")));
+        }
+        let shape = self.shape.chunked(question.chunks());
+        let lengths = lengths(algorithm, shape, length, element);
+        Ok(Draft { algorithm, shape, lengths })
+    }
+}
+
 /// This rank's plan with its workspace.
 fn plan(
     comm: &Communicator,
@@ -208,20 +251,15 @@ fn plan(
     draft: Option<Draft>,
     load: impl FnOnce(&mut Store) -> Result<()>,
 ) -> Result<Plan> {
-    let (align, element, flat) = (input.datatype.align(), input.element, input.in_place);
+    let (align, flat) = (input.datatype.align(), input.in_place);
     let Some(draft) = draft else {
         let shape = input.shape(comm, 1);
-        let comm = comm.clone();
+        let late = Late { question: input.question(comm, None), extent: input.extent, shape };
+        let (comm, element) = (comm.clone(), input.element);
         let bind = move |terms: &Terms| {
-            let algorithm = Algorithm::from_code(terms.algorithm)
-                .or_else(|| comm.table().find(terms.algorithm))
-                .ok_or_else(|| broken("the root runs an algorithm that is not known here"))?;
-            let shape = shape.chunked(terms.chunks.max(1) as usize);
-            let length = usize::try_from(terms.length).ok();
-            let length = length.filter(|_| terms.length != Terms::ANY_LENGTH);
-            let lengths = lengths(algorithm, shape, length, element);
+            let Draft { algorithm, shape, lengths } = late.draft(comm.table(), terms, element)?;
             let store = Store::new(algorithm.blocks(shape), lengths, align, flat)?;
-            Ok((algorithm, store))
+            Ok((algorithm, shape, store))
         };
         return Ok(Plan::Late(shape.root, Box::new(bind)));
     };
@@ -253,5 +291,72 @@ fn lengths(
             Lengths::Cut(bytes / size, size, algorithm.pieces(shape))
         }
         (Some(bytes), ..) => Lengths::Even(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn late<T: Message>(size: usize) -> Late {
+        let question = Question {
+            collective: Collective::Bcast,
+            demand: Demand::Commutative,
+            size,
+            bytes: None,
+            cuttable: T::extent().element().is_some(),
+            together: false,
+        };
+        Late { question, extent: T::extent(), shape: Shape::of(size) }
+    }
+
+    /// As an honest root would say it.
+    fn terms<T: Message>(size: usize, algorithm: &Algorithm, bytes: u64) -> Terms {
+        let question = Question { bytes: Some(bytes), ..late::<T>(size).question };
+        let chunks = question.chunks() as u32;
+        Terms { length: bytes, algorithm: algorithm.code(), chunks }
+    }
+
+    fn draft<T: Message>(size: usize, terms: &Terms) -> Result<Draft> {
+        late::<T>(size).draft(&Table::default(), terms, T::extent().element())
+    }
+
+    #[test]
+    fn what_a_root_says_is_believed_if_it_can_be() {
+        use crate::plan::bcast::{binomial, chain, scatter_allgather, shared};
+        let said = terms::<Vec<f64>>(4, &chain::ALGORITHM, 8 << 20);
+        assert_eq!(draft::<Vec<f64>>(4, &said).unwrap().shape.chunks, 64);
+        for wrong in [
+            Terms { chunks: u32::MAX, ..said },
+            Terms { chunks: 63, ..said },
+            Terms { length: 8 << 20 | 1, ..said },
+            Terms { algorithm: 7, ..said },
+            Terms { algorithm: crate::plan::alltoall::bruck::ALGORITHM.code(), ..said },
+            terms::<Vec<f64>>(4, &shared::ALGORITHM, 80),
+        ] {
+            assert!(draft::<Vec<f64>>(4, &wrong).is_err(), "{wrong:?}");
+        }
+        assert!(draft::<u64>(4, &terms::<u64>(4, &binomial::ALGORITHM, 8)).is_ok());
+        assert!(draft::<u64>(4, &terms::<u64>(4, &binomial::ALGORITHM, 9)).is_err());
+        assert!(draft::<u64>(4, &terms::<u64>(4, &scatter_allgather::ALGORITHM, 8)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn terms_that_nobody_sends_are_errors_not_panics(
+            length: u64, code: u32, chunks: u32, honest: bool, size in 1usize..100, which: prop::sample::Index,
+        ) {
+            let all: Vec<_> = Algorithm::all().collect();
+            let algorithm = if honest { which.get(&all).code() } else { code };
+            let terms = Terms { length, algorithm, chunks };
+            let drafts = [draft::<Vec<f64>>(size, &terms), draft::<u8>(size, &terms), draft::<String>(size, &terms)];
+            for Draft { algorithm, shape, lengths } in drafts.into_iter().flatten() {
+                // Too much memory is an error, too.
+                let blocks = algorithm.blocks(shape);
+                prop_assert!(blocks <= 1024.max(size));
+                let _ = Store::new(blocks, lengths, 8, false);
+            }
+        }
     }
 }
