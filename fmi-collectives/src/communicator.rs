@@ -90,7 +90,9 @@ impl Communicator {
     }
 
     /// The same communicator, whose collectives of that kind run this algorithm wherever it can:
-    /// for one call, `comm.using(&ring::ALGORITHM).allreduce(…)`. All ranks must use the same.
+    /// for one call, `comm.using(&ring::ALGORITHM).allreduce(…)`. All ranks must use the same: another
+    /// choice is [`Error::Mismatch`], which names both. Of a `bcast` between processes the root's
+    /// choice holds, if the others know the algorithm (the library's, or in their table).
     ///
     /// ```
     /// # use fmi_collectives as fmi;

@@ -290,9 +290,10 @@ pub(crate) fn name<T: Message>() -> String {
 
 /// The code of a type that has only its name (FNV-1a).
 fn named<T: ?Sized>() -> Datatype {
-    Datatype(hash(type_name::<T>().as_bytes()) & 0x0fff_ffff | 1 << 31)
+    Datatype(hash(type_name::<T>().bytes()) & 0x0fff_ffff | 1 << 31)
 }
 
-pub(crate) fn hash(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(16_777_619))
+pub(crate) fn hash(bytes: impl IntoIterator<Item = u8>) -> u32 {
+    let mix = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619);
+    bytes.into_iter().fold(0x811c_9dc5, mix)
 }

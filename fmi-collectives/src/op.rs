@@ -33,7 +33,7 @@ pub trait Reduction<T>: Send + Sync + 'static {
     /// Code by which ranks compare their operations.
     #[doc(hidden)]
     fn code(&self) -> u32 {
-        hash(self.name().as_bytes())
+        hash(self.name().bytes())
     }
 
     /// Combines; `left` comes from the lower ranks.
@@ -269,7 +269,7 @@ impl<T: Message, F: Fn(T, T) -> T + Send + Sync + 'static> Reduction<T> for Func
         "a function"
     }
     fn code(&self) -> u32 {
-        hash(type_name::<F>().as_bytes())
+        hash(type_name::<F>().bytes())
     }
     fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
         Ok((self.function)(T::from_payload(left)?, T::from_payload(right)?).into_payload())
@@ -284,7 +284,7 @@ impl<T: Message, F: Fn(T, T) -> T + Send + Sync + 'static> Reduction<Vec<T>> for
         "a function"
     }
     fn code(&self) -> u32 {
-        hash(type_name::<F>().as_bytes())
+        hash(type_name::<F>().bytes())
     }
     fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
         let (left, right) = (T::vec_from_payload(left)?, T::vec_from_payload(right)?);
@@ -305,7 +305,7 @@ impl<T: Message, F: Fn(T, T) -> T + Send + Sync + 'static> Reduction<T> for Whol
         "a function of whole values"
     }
     fn code(&self) -> u32 {
-        hash(type_name::<F>().as_bytes())
+        hash(type_name::<F>().bytes())
     }
     fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
         Reduction::<T>::combine(&self.0, left, right)

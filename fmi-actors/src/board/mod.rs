@@ -29,6 +29,7 @@ const REMEMBERED: usize = 64;
 const SHELVES: usize = 16;
 /// Unread notes and bytes with which a rank may begin to publish.
 const UNREAD_NOTES: usize = 256;
+/// Of a value that is handed over, the bytes of its struct count; what it points to is unknown.
 const UNREAD_BYTES: usize = 16 << 20;
 
 /// All notes of a process.

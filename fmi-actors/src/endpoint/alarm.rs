@@ -31,7 +31,7 @@ impl Endpoint {
     /// The alarm of a collective that was [entered](Self::enter). Any number may wait.
     pub fn alarm(&self, space: Space) -> Alarm {
         // From itself, so that it neither takes a message nor ends because a rank has left in
-        // good order: what that had to send is here.
+        // good order: whoever waits for that one's messages or notes learns it there.
         let filter = Filter { source: Some(self.rank()), tag: Some(u32::MAX) };
         let (slot, taken) = self.rank.mailbox.post(space, filter);
         debug_assert!(taken.is_none(), "nobody sends this to itself");

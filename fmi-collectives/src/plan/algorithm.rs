@@ -1,6 +1,7 @@
 //! What an algorithm is, and all of them by name.
 
 use super::{Collective, Demand, Steps, check};
+use crate::message::hash;
 use std::fmt;
 
 /// An algorithm for a collective: how each rank's steps are made, and what it claims to cost.
@@ -106,10 +107,7 @@ impl Algorithm {
     #[must_use]
     pub fn code(&self) -> u32 {
         let name = [self.collective.name(), "/", self.name];
-        let bytes = name.into_iter().flat_map(str::bytes);
-        let hash = bytes
-            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
-        hash.clamp(1, u32::MAX - 1)
+        hash(name.into_iter().flat_map(str::bytes)).clamp(1, u32::MAX - 1)
     }
 
     /// The algorithm of the library with this number.

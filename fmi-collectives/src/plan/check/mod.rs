@@ -47,7 +47,8 @@
 //! reached: the proof holds without any buffer at the receiver, if the sender can keep what it
 //! sends. How much that must be at least is [`Report::outbox`]: if every pair's outbox holds that
 //! many messages, sends may even wait while it is full, and the plan still ends (Parks 1995).
-//! Nothing is proved about outboxes smaller than that or shared between peers.
+//! Nothing is proved about outboxes smaller than that, shared between peers, or shared by
+//! collectives that run at once.
 
 mod contract;
 mod error;
