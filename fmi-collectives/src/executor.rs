@@ -44,11 +44,11 @@ pub(crate) struct Part {
     combine: Option<Box<dyn Combiner>>,
     /// Blocks that make up this rank's result; `None` for all.
     result: Option<Blocks>,
-    steps: Vec<Step>,
+    steps: SmallVec<[Step; 4]>,
     /// Of each step: its blocks are not needed afterwards.
     last: Vec<bool>,
     /// Posted receives, in the order of their steps, and the first step that may have none.
-    receives: VecDeque<RecvFuture>,
+    receives: SmallVec<[RecvFuture; 2]>,
     posted: usize,
     /// Sends that wait for room, and to whom.
     sends: VecDeque<(usize, SendFuture)>,
@@ -89,7 +89,7 @@ impl Part {
     ) -> Box<Self> {
         let (late, steps, store) = match plan {
             Plan::Known(steps, store) => (None, steps.collect(), store),
-            Plan::Late(root, bind) => (Some((root, bind)), Vec::new(), Store::none()),
+            Plan::Late(root, bind) => (Some((root, bind)), SmallVec::new(), Store::none()),
         };
         let mut part = Box::new(Self {
             wire,
@@ -99,7 +99,7 @@ impl Part {
             result,
             steps,
             last: Vec::new(),
-            receives: VecDeque::new(),
+            receives: SmallVec::new(),
             posted: 0,
             sends: VecDeque::new(),
             has_published: false,
@@ -181,7 +181,7 @@ impl Part {
             if let Action::Recv { from, .. } | Action::Combine { from, .. } =
                 self.steps[self.posted].action
             {
-                self.receives.push_back(self.wire.post(from));
+                self.receives.push(self.wire.post(from));
             }
             self.posted += 1;
         }
@@ -189,8 +189,10 @@ impl Part {
 
     async fn receive(&mut self, from: usize) -> Result<Payload, Trouble> {
         self.wait_for(Some(from));
-        let posted = self.receives.pop_front().ok_or_else(|| broken("no receive is posted"))?;
-        match posted.await?.body {
+        if self.receives.is_empty() {
+            return Err(broken("no receive is posted").into());
+        }
+        match self.receives.remove(0).await?.body {
             Body::Here(payload) => Ok(payload),
             Body::There => unreachable!("receives end with the payload"),
         }

@@ -301,6 +301,14 @@ fn tune(stream: &TcpStream, node: &Node) -> Result<()> {
     let probe = (silent / 4).max(Duration::from_secs(1));
     let keepalive = TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(3);
     let socket = SockRef::from(stream);
+    if stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()) {
+        // Where the system's choice paces what it sends (BBR does), a large message inside the
+        // machine takes twice the time, and there is no congestion to be careful of. Not every
+        // user may choose; then it stays as it is.
+        let _ = ["cubic", "reno"]
+            .iter()
+            .find(|name| socket.set_tcp_congestion(name.as_bytes()).is_ok());
+    }
     socket
         .set_tcp_nodelay(true)
         .and_then(|()| socket.set_tcp_keepalive(&keepalive))
