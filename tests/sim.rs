@@ -117,6 +117,40 @@ const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "gatherv",
+        call: |comm| {
+            async move {
+                let got = comm.gatherv(vec![1_u8; comm.rank()], 0).await?;
+                let lengths = |all: Vec<Vec<u8>>| all.iter().map(Vec::len).eq(0..all.len());
+                Ok(got.map_or(comm.rank() != 0, lengths))
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "scatterv",
+        call: |comm| {
+            async move {
+                let last = comm.size() - 1;
+                let values = (0..comm.size()).map(|rank| vec![2_u8; rank]).collect();
+                let values = (comm.rank() == last).then_some(values);
+                Ok(comm.scatterv(values, last).await? == vec![2; comm.rank()])
+            }
+            .boxed_local()
+        },
+    },
+    Case {
+        name: "alltoallv",
+        call: |comm| {
+            async move {
+                let own = comm.rank();
+                let got = comm.alltoallv((0..comm.size()).map(|to| vec![3_u8; own + to]).collect());
+                Ok(got.await?.iter().enumerate().all(|(from, got)| *got == vec![3; from + own]))
+            }
+            .boxed_local()
+        },
+    },
+    Case {
         name: "alltoall",
         call: |comm| {
             async move {
