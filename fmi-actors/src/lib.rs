@@ -38,3 +38,12 @@ use clock::{Clock, SystemClock, Time};
 pub fn now() -> Time {
     SystemClock.now()
 }
+
+/// Spreads every bit over all others (the finaliser of splitmix64), for ids and dice that must be
+/// the same on all ranks and in every run.
+#[must_use]
+pub fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

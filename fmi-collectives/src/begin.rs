@@ -23,10 +23,8 @@ pub(crate) struct Input {
     datatype: Datatype,
     /// Bytes of a value, if all ranks must have the same; of a bcast, as far as this rank knows.
     length: Option<usize>,
-    /// Lengths that a value can have.
+    /// Lengths that a value can have, and whether it can be cut.
     extent: Extent,
-    /// Bytes of an element, if values can be cut.
-    element: Option<usize>,
     root: Option<usize>,
     demand: Demand,
     reduction: u32,
@@ -51,7 +49,6 @@ impl Input {
             datatype: T::datatype(),
             length,
             extent: T::extent(),
-            element: T::extent().element(),
             root: None,
             demand: Demand::Commutative,
             reduction: 0,
@@ -82,10 +79,10 @@ impl Input {
 
     pub(crate) fn reduced_by<T: Message, R: Reduction<T>>(self, op: R) -> Self {
         // A vector as a whole is a value like any other: it is not cut, and may grow.
-        let whole = self.element.is_some() && !op.is_by_element();
+        let whole = self.extent.element().is_some() && !op.is_by_element();
         Self {
             length: self.length.filter(|_| !whole),
-            element: self.element.filter(|_| !whole),
+            extent: if whole { Extent::Opaque } else { self.extent },
             demand: op.demand(),
             reduction: op.code(),
             in_place: op.is_in_place(),
@@ -100,7 +97,7 @@ impl Input {
             demand: self.demand,
             size: comm.size(),
             bytes: length.map(|bytes| bytes as u64),
-            cuttable: self.element.is_some(),
+            cuttable: self.extent.element().is_some(),
             together: comm.is_together(),
         }
     }
@@ -111,7 +108,7 @@ impl Input {
 
     fn draft(&self, comm: &Communicator, choice: Choice) -> Draft {
         let shape = self.shape(comm, choice.chunks);
-        let lengths = lengths(choice.algorithm, shape, self.length, self.element);
+        let lengths = lengths(choice.algorithm, shape, self.length, self.extent);
         Draft { algorithm: choice.algorithm, shape, lengths }
     }
 
@@ -220,7 +217,7 @@ struct Late {
 
 impl Late {
     /// What follows from the terms, if a root with this rank's type could have set them.
-    fn draft(&self, table: &Table, terms: &Terms, element: Option<usize>) -> Result<Draft> {
+    fn draft(&self, table: &Table, terms: &Terms) -> Result<Draft> {
         // The ranks' own table first: it may have another algorithm of that name.
         let algorithm = table
             .find(terms.algorithm)
@@ -239,7 +236,7 @@ impl Late {
             return Err(broken(&format!("the root's terms do not fit: {terms:?}")));
         }
         let shape = self.shape.chunked(question.chunks());
-        let lengths = lengths(algorithm, shape, length, element);
+        let lengths = lengths(algorithm, shape, length, self.extent);
         Ok(Draft { algorithm, shape, lengths })
     }
 }
@@ -255,9 +252,9 @@ fn plan(
     let Some(draft) = draft else {
         let shape = input.shape(comm, 1);
         let late = Late { question: input.question(comm, None), extent: input.extent, shape };
-        let (comm, element) = (comm.clone(), input.element);
+        let comm = comm.clone();
         let bind = move |terms: &Terms| {
-            let Draft { algorithm, shape, lengths } = late.draft(comm.table(), terms, element)?;
+            let Draft { algorithm, shape, lengths } = late.draft(comm.table(), terms)?;
             let store = Store::new(algorithm.blocks(shape), lengths, align, flat)?;
             Ok((algorithm, shape, store))
         };
@@ -279,13 +276,8 @@ pub(crate) fn one_block(payload: Option<Payload>) -> impl FnOnce(&mut Store) -> 
 }
 
 /// How long the blocks are.
-fn lengths(
-    algorithm: &Algorithm,
-    shape: Shape,
-    length: Option<usize>,
-    element: Option<usize>,
-) -> Lengths {
-    match (length, algorithm.cut, element) {
+fn lengths(algorithm: &Algorithm, shape: Shape, length: Option<usize>, extent: Extent) -> Lengths {
+    match (length, algorithm.cut, extent.element()) {
         (None, ..) => Lengths::Unknown,
         (Some(bytes), Some(_), Some(size)) => {
             Lengths::Cut(bytes / size, size, algorithm.pieces(shape))
@@ -319,7 +311,7 @@ mod tests {
     }
 
     fn draft<T: Message>(size: usize, terms: &Terms) -> Result<Draft> {
-        late::<T>(size).draft(&Table::default(), terms, T::extent().element())
+        late::<T>(size).draft(&Table::default(), terms)
     }
 
     #[test]

@@ -464,13 +464,10 @@ impl fmt::Display for PeerInfo {
     }
 }
 
-/// Mixes a number into a hash (splitmix64), for scope ids that all ranks derive alike.
+/// Mixes a number into a hash, for scope ids that all ranks derive alike.
 fn mix(hash: u64, value: u64) -> u64 {
-    let mut z =
-        (hash ^ value.wrapping_mul(0xff51_afd7_ed55_8ccd)).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    let spread = hash ^ value.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    fmi_actors::mix(spread.wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
 
 #[cfg(test)]

@@ -243,9 +243,9 @@ impl Part {
         Ok(())
     }
 
-    /// Before the first of several fetches with nothing but copies between them: waits for what the last one needs.
-    /// This rank has no part in what is published in between, and mostly is woken once instead
-    /// of once a fetch.
+    /// Before the first of several fetches with nothing but copies between them: waits for what
+    /// the last one needs. This rank has no part in what is published in between, and mostly is
+    /// woken once instead of once a fetch.
     async fn await_run(&mut self, index: usize) -> Result<(), Trouble> {
         if index < self.run_end {
             return Ok(());
@@ -365,15 +365,6 @@ fn numbers(blocks: &Blocks) -> impl Iterator<Item = usize> + use<> {
 
 /// Which steps are the last to need all the blocks that they read.
 fn last_uses(steps: &[Step], result: &Blocks) -> Vec<bool> {
-    let blocks_of = |step: &Step| match &step.action {
-        Action::Send { blocks, .. }
-        | Action::Recv { blocks, .. }
-        | Action::Combine { blocks, .. }
-        | Action::Publish { blocks, .. }
-        | Action::Fetch { blocks, .. }
-        | Action::CombineShared { blocks, .. } => blocks.clone(),
-        Action::Copy { from, .. } => from.clone(),
-    };
     let mut needed: SmallVec<[bool; 32]> = SmallVec::new();
     let mut mark = |block: usize, value: bool| {
         if block >= needed.len() {
@@ -394,7 +385,7 @@ fn last_uses(steps: &[Step], result: &Blocks) -> Vec<bool> {
                     mark(block, false);
                 }
             }
-            let later = blocks_of(step).iter().map(|block| mark(block, !overwrites));
+            let later = step.blocks().iter().map(|block| mark(block, !overwrites));
             !later.fold(false, |any, needed| any | needed)
         })
         .collect();

@@ -13,7 +13,12 @@ const USAGE: &str = "#[fmi::rank] goes on `async fn main(ctx: fmi::Context) -> f
 const TOO_MANY: &str = "a rank gets its context, no more";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    try_expand(args, item.clone()).unwrap_or_else(|error| {
+    or_mistake(try_expand(args, item.clone()), item)
+}
+
+/// The expansion, or the mistake beside what is left of the item without it.
+pub(crate) fn or_mistake(expansion: Result<TokenStream>, item: TokenStream) -> TokenStream {
+    expansion.unwrap_or_else(|error| {
         let error = error.to_compile_error();
         let rest = without_the_mistake(item);
         quote!(#error #rest)
@@ -102,7 +107,7 @@ pub(crate) fn misuse(sig: &Signature) -> Vec<Error> {
 
 /// The item as it was, but for a function, which stays as an empty one: beside our error the
 /// compiler should not also miss `main`, or complain about what we refused.
-pub(crate) fn without_the_mistake(item: TokenStream) -> TokenStream {
+fn without_the_mistake(item: TokenStream) -> TokenStream {
     match syn::parse2(item.clone()) {
         Ok(Item::Fn(ItemFn { vis, sig: Signature { ident, .. }, .. })) => {
             quote!(#vis fn #ident() {})

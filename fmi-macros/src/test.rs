@@ -12,11 +12,7 @@ const USAGE: &str = "#[fmi::test] goes on `async fn name(ctx: fmi::Context)`";
 const RANKS: &str = "say how many ranks: `#[fmi::test(ranks = 4)]`";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    try_expand(args, item.clone()).unwrap_or_else(|error| {
-        let error = error.to_compile_error();
-        let rest = rank::without_the_mistake(item);
-        quote!(#error #rest)
-    })
+    rank::or_mistake(try_expand(args, item.clone()), item)
 }
 
 fn try_expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {

@@ -82,7 +82,7 @@ impl Payload {
     ///
     /// # Errors
     /// As [`into_wire`](Self::into_wire).
-    pub fn for_each_part(self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn for_each_part(self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         match self.0 {
             Repr::Rope(parts) => {
                 for part in parts {

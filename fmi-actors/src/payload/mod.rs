@@ -103,17 +103,6 @@ impl Payload {
         }
     }
 
-    /// Bytes that the content has on the wire.
-    ///
-    /// # Errors
-    /// [`Error::Codec`] when a value refuses to be encoded.
-    pub fn wire_len(&self) -> Result<usize> {
-        match &self.0 {
-            Repr::Value(value) => Ok(value.encode()?.len()),
-            _ => Ok(self.size_hint()),
-        }
-    }
-
     /// The bytes, if it is bytes already.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {

@@ -1,5 +1,6 @@
 //! Chance from a seed: the same seed, the same throws.
 
+use fmi_actors::mix;
 use std::time::Duration;
 
 /// A sequence of throws (splitmix64).
@@ -26,13 +27,6 @@ impl Dice {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         (mix(self.0) >> 11) as f64 / (1u64 << 53) as f64
     }
-}
-
-/// Spreads every bit over all others (the finaliser of splitmix64).
-pub(super) fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

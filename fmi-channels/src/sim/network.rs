@@ -4,7 +4,7 @@
 //! happens.
 
 use super::{
-    dice::{Dice, mix},
+    dice::Dice,
     events::{Events, Key},
     link::SimLink,
     wire::{Port, Trip, Wire},
@@ -14,6 +14,7 @@ use fmi_actors::{
     channel::Link,
     clock::Time,
     frame::{Frame, HEADER_LEN, Kind, SIGNATURE_LEN},
+    mix,
     service::TICK,
 };
 use futures::future::BoxFuture;

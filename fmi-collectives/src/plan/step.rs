@@ -164,6 +164,20 @@ impl Step {
         Self { tier: Some(tier), ..self }
     }
 
+    /// What it is about; of a copy, what it reads.
+    #[must_use]
+    pub fn blocks(&self) -> &Blocks {
+        match &self.action {
+            Action::Send { blocks, .. }
+            | Action::Recv { blocks, .. }
+            | Action::Combine { blocks, .. }
+            | Action::Publish { blocks, .. }
+            | Action::Fetch { blocks, .. }
+            | Action::CombineShared { blocks, .. }
+            | Action::Copy { from: blocks, .. } => blocks,
+        }
+    }
+
     /// The other rank.
     #[must_use]
     pub fn peer(&self) -> Option<usize> {

@@ -253,15 +253,10 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
             let last = blocks.runs().find(|run| run.end > available);
             last.map(|run| run.start.max(available))
         };
-        let block = match &step.action {
-            Action::Copy { from, to } => beyond(from).or_else(|| beyond(to)),
-            Action::Send { blocks, .. }
-            | Action::Recv { blocks, .. }
-            | Action::Combine { blocks, .. }
-            | Action::Publish { blocks, .. }
-            | Action::Fetch { blocks, .. }
-            | Action::CombineShared { blocks, .. } => beyond(blocks),
-        };
+        let block = beyond(step.blocks()).or_else(|| match &step.action {
+            Action::Copy { to, .. } => beyond(to),
+            _ => None,
+        });
         if let Some(block) = block {
             return Err(CheckError::BadBlock { at: here.at(step), block, available });
         }
