@@ -119,12 +119,7 @@ fn alone(config: &Config, size: usize, homes: &[HomeHandle]) -> Joined {
         Some(ranks) => ranks.iter().map(|rank| *rank as u32).collect(),
         None => (0..size as u32).collect(),
     };
-    let member = fmi_actors::Member {
-        process: 0,
-        ranks: ranks.clone(),
-        addresses: Vec::new(),
-        incarnation: 0,
-    };
+    let member = fmi_actors::Member { ranks: ranks.clone(), ..Default::default() };
     home::set_keep_awake(config.keep_awake && cores_suffice(homes.len().max(1)));
     let place = Place { process: 0, epoch: std::process::id(), members: vec![member] };
     let node = Node::new(place, Vec::new(), homes, settings(config));
@@ -145,6 +140,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
         outbox: config.limits.outbox,
         operation: config.deadlines.operation,
         silent: config.deadlines.silent,
+        ..Settings::default()
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) async fn meet(
                 ranks: member.ranks.clone(),
                 addresses: member.addresses.clone(),
                 incarnation: member.incarnation,
+                ..Member::default()
             })
             .collect(),
     };

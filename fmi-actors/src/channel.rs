@@ -2,11 +2,12 @@
 //!
 //! A channel makes [`Link`]s. A link joins two processes and carries the frames of all their
 //! ranks; it promises at-least-once, unordered delivery, no more. What it receives it gives to
-//! [`Node::accept`]. Every channel passes the conformance suite in `fmi-channels`.
+//! [`Node::accept`]. A channel may know several [`Way`]s to a process; all ways of all channels make
+//! up a ladder, which the core climbs. Every channel passes the conformance suite in `fmi-channels`.
 
-use crate::{Node, frame::Frame, pair::Path};
+use crate::{Member, Node, frame::Frame, pair::Path};
 use futures::future::BoxFuture;
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 /// A kind of wire.
 pub trait Channel: fmt::Debug + Send + Sync {
@@ -20,18 +21,83 @@ pub trait Channel: fmt::Debug + Send + Sync {
     /// Begins to accept links. Called once, on the service thread.
     fn start(&self, node: &Arc<Node>);
 
-    /// Dials a process at the address that it registered. Runs on the service thread; the
-    /// caller retries. The link must be [attached](crate::Peer::attach) by the channel.
-    fn dial(
-        &self,
-        node: Arc<Node>,
-        process: u32,
-        address: String,
-    ) -> BoxFuture<'static, Result<(), DialError>>;
+    /// The ways to a process that this channel knows; none if it has no address of this channel.
+    fn ways(&self, node: &Arc<Node>, to: &Member) -> Vec<Way>;
+
+    /// A note that the same channel of another process has [sent](Node::tell). Called on the
+    /// service thread.
+    fn told(&self, _node: &Arc<Node>, _from: u32, _note: &[u8]) {}
 
     /// Stops accepting.
     fn stop(&self);
 }
+
+/// A way to a process, which may lead there or not.
+pub struct Way {
+    /// Where it stands on the ladder.
+    pub rung: Rung,
+    /// For people: `tcp 10.0.0.1:4711`, `quic punched`.
+    pub name: String,
+    /// Better ways get this start before it is tried, unless they fail sooner.
+    pub after: Duration,
+    /// Tries once, on the service thread; the caller retries and limits the time. The channel
+    /// [attaches](crate::Peer::attach) the link with the [rank](crate::Peer::next_rank) that a
+    /// link of the quality given has.
+    pub dial: Box<dyn Fn(u16) -> BoxFuture<'static, Result<(), DialError>> + Send + Sync>,
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Way").field("name", &self.name).field("rung", &self.rung).finish()
+    }
+}
+
+/// How a link leads to the other process, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Rung {
+    /// Through the rendezvous server, which cannot read it.
+    Relay,
+    /// Straight, through address translations and firewalls that both sides opened.
+    Punched,
+    /// Straight to an address of the process.
+    Direct,
+    /// It is this process.
+    Local,
+}
+
+impl Rung {
+    /// Those that lead to other processes, the best first: the order in which they are preferred
+    /// unless [`Settings::ladder`](crate::Settings::ladder) says otherwise.
+    pub const LADDER: [Self; 3] = [Self::Direct, Self::Punched, Self::Relay];
+
+    /// Its name in the configuration and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Punched => "punched",
+            Self::Direct => "direct",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Carries short notes between processes that have no link (yet): the rendezvous does.
+pub trait Post: fmt::Debug + Send + Sync {
+    /// Sends a note of a channel to the same channel of another process, at most once, without
+    /// waiting. A note has at most [`MAX_NOTE`] bytes. Others may read it.
+    fn tell(&self, process: u32, channel: &str, note: Vec<u8>);
+}
+
+/// Bytes that a note may have.
+pub const MAX_NOTE: usize = 2048;
 
 /// Why a link did not come about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,10 +109,20 @@ pub struct DialError {
     pub fatal: bool,
 }
 
+impl DialError {
+    /// One after which trying again makes sense.
+    pub fn soft(reason: impl fmt::Display) -> Self {
+        Self { reason: reason.to_string(), fatal: false }
+    }
+}
+
 /// A live connection to another process.
 pub trait Link: fmt::Debug + Send + Sync {
     /// Name of its channel.
     fn channel(&self) -> &'static str;
+
+    /// How it leads to the other process.
+    fn rung(&self) -> Rung;
 
     /// What it can do.
     fn path(&self) -> Path;

@@ -3,7 +3,7 @@
 use crate::{
     AlignedBuf, Endpoint, Reason,
     board::Board,
-    channel::Channel,
+    channel::{Channel, Post, Rung, Way},
     clock::Time,
     endpoint::Ranked,
     frame::{Frame, Header},
@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 use std::{
     fmt,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -37,6 +37,8 @@ pub struct Settings {
     pub operation: Duration,
     /// A peer that is silent for this long is lost.
     pub silent: Duration,
+    /// The rungs that links may have, in order of preference.
+    pub ladder: Vec<Rung>,
 }
 
 impl Default for Settings {
@@ -45,6 +47,7 @@ impl Default for Settings {
             outbox: 4 << 20,
             operation: Duration::from_secs(15 * 60),
             silent: Duration::from_secs(10),
+            ladder: Rung::LADDER.to_vec(),
         }
     }
 }
@@ -81,6 +84,7 @@ pub struct Node {
     left: Mutex<Vec<u32>>,
     closing: AtomicBool,
     goodbye: Mutex<Option<Goodbye>>,
+    post: OnceLock<Arc<dyn Post>>,
     pub(crate) loss: Loss,
     pub(crate) rejoining: RejoinCell,
 }
@@ -154,6 +158,7 @@ impl Node {
                 left: Mutex::default(),
                 closing: AtomicBool::new(false),
                 goodbye: Mutex::default(),
+                post: OnceLock::new(),
                 loss: Loss::default(),
                 rejoining: RejoinCell::default(),
             }
@@ -334,6 +339,44 @@ impl Node {
         }
     }
 
+    /// Says who carries notes, once.
+    pub fn set_post(&self, post: Arc<dyn Post>) {
+        let _ = self.post.set(post);
+    }
+
+    /// Whether notes can be sent.
+    #[must_use]
+    pub fn has_post(&self) -> bool {
+        self.post.get().is_some()
+    }
+
+    /// Sends a note to the same channel of another process; it may get lost.
+    pub fn tell(&self, process: u32, channel: &str, note: Vec<u8>) {
+        if let Some(post) = self.post.get() {
+            post.tell(process, channel, note);
+        }
+    }
+
+    /// A note has come. Called on the service thread.
+    pub fn told(self: &Arc<Self>, from: u32, channel: &str, note: &[u8]) {
+        if let Some(channel) = self.channels.iter().find(|other| other.name() == channel) {
+            channel.told(self, from, note);
+        }
+    }
+
+    /// Begins to link to all other processes that have no link yet, instead of waiting for
+    /// something to say.
+    pub fn connect_all(&self) {
+        for member in self.roster.members() {
+            if member.process != self.process
+                && let Some(peer) = self.peer(member.process)
+                && peer.link().is_none()
+            {
+                peer.connect();
+            }
+        }
+    }
+
     /// Says what to do when this process leaves.
     pub fn on_leave(&self, goodbye: Goodbye) {
         *self.goodbye.lock() = Some(goodbye);
@@ -377,12 +420,16 @@ impl Node {
         }
     }
 
-    pub(crate) fn ways_to(&self, member: &Member) -> Vec<(Arc<dyn Channel>, String)> {
+    /// The ways to a process, each with its quality: the rung counts first, then which channel
+    /// was named first.
+    pub(crate) fn ways_to(self: &Arc<Self>, member: &Member) -> Vec<(u16, Way)> {
+        let ladder = &self.settings.ladder;
         let mut ways = Vec::new();
-        for channel in &self.channels {
-            for (name, address) in &member.addresses {
-                if name == channel.name() {
-                    ways.push((Arc::clone(channel), address.clone()));
+        for (place, channel) in self.channels.iter().enumerate() {
+            for way in channel.ways(self, member) {
+                if let Some(step) = ladder.iter().position(|rung| *rung == way.rung) {
+                    let quality = (ladder.len() - step) * 256 + (self.channels.len() - place);
+                    ways.push((quality as u16, way));
                 }
             }
         }

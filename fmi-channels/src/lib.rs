@@ -4,8 +4,14 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "tcp")]
+pub mod greeting;
+#[cfg(feature = "tcp")]
 pub mod handshake;
+#[cfg(feature = "tcp")]
+pub mod identity;
 pub mod local;
+#[cfg(feature = "tcp")]
+pub mod outside;
 #[cfg(feature = "tcp")]
 pub mod rendezvous;
 pub mod sim;

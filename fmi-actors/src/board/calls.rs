@@ -175,6 +175,10 @@ mod tests {
             let (zero, one) = (scope.spawn(call(0)), scope.spawn(call(1)));
             (zero.join().unwrap(), one.join().unwrap())
         });
-        assert!(zero.iter().zip(&one).all(|(zero, one)| zero != one));
+        let pairs = || zero.iter().zip(&one);
+        assert!(!pairs().any(|(zero, one)| *zero && *one), "both cannot be the first");
+        // Who loses its core while it writes is not waited for: frames will tell.
+        let missed = pairs().filter(|(zero, one)| !**zero && !**one).count();
+        assert!(missed < 50, "{missed} of 50000 went unseen");
     }
 }

@@ -2,7 +2,7 @@
 
 use fmi_actors::{
     LinkRank, Node,
-    channel::{Link, Room, Seat},
+    channel::{Link, Room, Rung, Seat},
     frame::Frame,
     pair::Path,
 };
@@ -28,7 +28,7 @@ impl LocalLink {
     pub fn attach(node: &Arc<Node>) {
         if let Some(own) = node.peer(node.process()) {
             let link = Arc::new(Self { node: Arc::downgrade(node) });
-            own.attach(link, LinkRank { generation: 1, preferred: true });
+            own.attach(link, LinkRank { generation: 1, quality: u16::MAX, preferred: true });
         }
     }
 }
@@ -36,6 +36,10 @@ impl LocalLink {
 impl Link for LocalLink {
     fn channel(&self) -> &'static str {
         "local"
+    }
+
+    fn rung(&self) -> Rung {
+        Rung::Local
     }
 
     fn path(&self) -> Path {
@@ -70,6 +74,10 @@ impl Link for LocalLink {
 impl Link for Handle {
     fn channel(&self) -> &'static str {
         "local"
+    }
+
+    fn rung(&self) -> Rung {
+        Rung::Local
     }
 
     fn path(&self) -> Path {

@@ -2,8 +2,8 @@
 
 use super::network::{Network, Process};
 use fmi_actors::{
-    Node,
-    channel::{Channel, DialError, Link, Room, Seat},
+    Member, Node,
+    channel::{Channel, DialError, Link, Room, Rung, Seat, Way},
     clock::Time,
     frame::Frame,
     pair::Path,
@@ -17,6 +17,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 /// Bytes that wait to leave before a link takes no user frames, and none at all.
@@ -50,24 +51,29 @@ impl Channel for Sim {
 
     fn start(&self, _node: &Arc<Node>) {}
 
-    fn dial(
-        &self,
-        node: Arc<Node>,
-        process: u32,
-        _address: String,
-    ) -> BoxFuture<'static, Result<(), DialError>> {
-        let network = self.network.upgrade();
-        let (from, to) = (self.base.plus(node.process()), self.base.plus(process));
-        Box::pin(async move {
-            let network = network.ok_or_else(|| failed("the simulation is over"))?;
-            let rank = node.peer(process).map(|peer| peer.next_rank(node.process()));
-            let rank = rank.ok_or_else(|| failed("no such process"))?;
-            let time = network.wire().connect;
-            if !time.is_zero() {
-                network.sleep(time).await;
-            }
-            network.connect(from, to, rank).map_err(failed)
-        })
+    fn ways(&self, node: &Arc<Node>, to: &Member) -> Vec<Way> {
+        let (node, network) = (Arc::downgrade(node), self.network.clone());
+        let (base, process) = (self.base, to.process);
+        vec![Way {
+            rung: Rung::Direct,
+            name: Self::NAME.to_owned(),
+            after: Duration::ZERO,
+            dial: Box::new(move |quality| {
+                let (node, network) = (node.upgrade(), network.upgrade());
+                Box::pin(async move {
+                    let network = network.ok_or_else(|| failed("the simulation is over"))?;
+                    let node = node.ok_or_else(|| failed("the process has ended"))?;
+                    let peer = node.peer(process).ok_or_else(|| failed("no such process"))?;
+                    let time = network.wire().connect;
+                    if !time.is_zero() {
+                        network.sleep(time).await;
+                    }
+                    let rank = peer.next_rank(node.process(), quality);
+                    let (from, to) = (base.plus(node.process()), base.plus(process));
+                    network.connect(from, to, rank).map_err(failed)
+                })
+            }),
+        }]
     }
 
     fn stop(&self) {}
@@ -150,6 +156,10 @@ impl SimLink {
 impl Link for SimLink {
     fn channel(&self) -> &'static str {
         Sim::NAME
+    }
+
+    fn rung(&self) -> Rung {
+        Rung::Direct
     }
 
     fn path(&self) -> Path {

@@ -287,7 +287,7 @@ fn job(network: &Arc<Network>, ranks: &[usize], settings: &Settings) -> (Process
         let first = next;
         next += *count as u32;
         let addresses = vec![(Sim::NAME.to_owned(), String::new())];
-        Member { process, ranks: (first..next).collect(), addresses, incarnation: 0 }
+        Member { process, ranks: (first..next).collect(), addresses, ..Member::default() }
     });
     let roster = Arc::new(Roster::new(members.collect()));
     let base = network.enlist(ranks.iter().copied());

@@ -6,7 +6,7 @@ use super::{
 };
 use fmi_actors::{
     Node, Peer,
-    channel::{Link, Room, Seat},
+    channel::{Link, Room, Rung, Seat},
     frame::Frame,
     pair::Path,
 };
@@ -27,6 +27,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 #[derive(Debug)]
 pub(super) struct TcpLink {
     socket: Socket,
+    rung: Rung,
     node: Weak<Node>,
     process: u32,
     reader: Mutex<Reader>,
@@ -43,9 +44,10 @@ pub(super) struct TcpLink {
 }
 
 impl TcpLink {
-    pub(super) fn new(socket: Socket, node: &Arc<Node>, process: u32) -> Arc<Self> {
+    pub(super) fn new(socket: Socket, rung: Rung, node: &Arc<Node>, process: u32) -> Arc<Self> {
         Arc::new(Self {
             socket,
+            rung,
             node: Arc::downgrade(node),
             process,
             reader: Mutex::new(Reader::new(process)),
@@ -173,6 +175,10 @@ impl TcpLink {
 impl Link for TcpLink {
     fn channel(&self) -> &'static str {
         "tcp"
+    }
+
+    fn rung(&self) -> Rung {
+        self.rung
     }
 
     fn path(&self) -> Path {

@@ -8,20 +8,20 @@ mod link;
 mod reader;
 mod writer;
 
-use crate::handshake::{self, HANDSHAKE_DEADLINE, Purpose, Token};
+use crate::{
+    greeting::{self, SUPERSEDED},
+    handshake::{HANDSHAKE_DEADLINE, Token},
+};
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
 };
 use fmi_actors::{
-    Error, LinkRank, Node, Result,
-    channel::{Channel, DialError},
-    codec,
+    Error, LinkRank, Member, Node, Result,
+    channel::{Channel, DialError, Rung, Way},
     service::Service,
 };
-use futures::future::BoxFuture;
 use link::TcpLink;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::{
     io,
@@ -37,9 +37,6 @@ use tokio::{
 /// Connections that may be in their handshake at once.
 const UNKNOWN_PEERS: usize = 256;
 const BACKLOG: i32 = 4096;
-/// Said to a process that dials while its peer's own call succeeds.
-const SUPERSEDED: &str = "there is a better link already";
-
 /// The TCP channel of a process.
 #[derive(Debug)]
 pub struct Tcp {
@@ -48,16 +45,6 @@ pub struct Tcp {
     bound: SocketAddr,
     listener: Mutex<Option<std::net::TcpListener>>,
     acceptor: Arc<Mutex<Option<Addr<Acceptor>>>>,
-}
-
-/// What a dialling process says of itself.
-#[derive(Debug, Serialize, Deserialize)]
-struct Hello {
-    epoch: u32,
-    /// Number of the dialling process, and of the one that it means to reach.
-    from: u32,
-    to: u32,
-    generation: u32,
 }
 
 impl Tcp {
@@ -117,14 +104,25 @@ impl Channel for Tcp {
         Service::get().spawn_fn(move || *address.lock() = Some(acceptor.start()));
     }
 
-    fn dial(
-        &self,
-        node: Arc<Node>,
-        process: u32,
-        address: String,
-    ) -> BoxFuture<'static, Result<(), DialError>> {
-        let token = self.token.clone();
-        Box::pin(dial(node, process, address, token))
+    fn ways(&self, node: &Arc<Node>, to: &Member) -> Vec<Way> {
+        let own = to.addresses.iter().filter(|(channel, _)| channel == self.name());
+        own.map(|(_, address)| {
+            let (node, token) = (Arc::downgrade(node), self.token.clone());
+            let (process, address) = (to.process, address.clone());
+            Way {
+                rung: Rung::Direct,
+                name: format!("tcp {address}"),
+                after: Duration::ZERO,
+                dial: Box::new(move |quality| {
+                    let (node, token, address) = (node.upgrade(), token.clone(), address.clone());
+                    Box::pin(async move {
+                        let node = node.ok_or_else(|| DialError::soft("the process has ended"))?;
+                        dial(node, process, address, token, quality).await
+                    })
+                }),
+            }
+        })
+        .collect()
     }
 
     fn stop(&self) {
@@ -220,28 +218,9 @@ async fn greet(
     from: SocketAddr,
 ) -> Result<()> {
     tune(&stream, node)?;
-    let rank = |hello: &Hello| LinkRank {
-        generation: hello.generation,
-        preferred: hello.from < node.process(),
-    };
-    let judge = |bytes: &[u8]| {
-        let hello: Hello = codec::decode(bytes).map_err(|error| error.to_string())?;
-        if hello.epoch != node.epoch() {
-            return Err("another job or epoch".to_owned());
-        }
-        if hello.to != node.process() || hello.from == hello.to {
-            return Err(format!("this is process {}, not {}", node.process(), hello.to));
-        }
-        let peer = node.peer(hello.from).ok_or("no such process in this job")?;
-        if !peer.would_keep(rank(&hello)) {
-            return Err(SUPERSEDED.to_owned());
-        }
-        Ok(Vec::new())
-    };
-    let bytes =
-        handshake::accept(&mut stream, Purpose::Link, token, judge, &from.to_string()).await?;
-    let hello: Hello = codec::decode(&bytes)?;
-    attach(stream, node, hello.from, rank(&hello))
+    let (process, rank) =
+        greeting::accept(&mut stream, node, token, &[], &from.to_string()).await?;
+    attach(stream, node, process, rank)
 }
 
 async fn dial(
@@ -249,36 +228,20 @@ async fn dial(
     process: u32,
     address: String,
     token: Token,
+    quality: u16,
 ) -> Result<(), DialError> {
-    let soft =
-        |error: &dyn std::fmt::Display| DialError { reason: error.to_string(), fatal: false };
-    let peer = node.peer(process).ok_or_else(|| soft(&"no such process"))?;
-    let mut stream = connect(&address).await.map_err(|error| soft(&error))?;
-    tune(&stream, &node).map_err(|error| soft(&error))?;
-    let rank = peer.next_rank(node.process());
-    let hello = Hello {
-        epoch: node.epoch(),
-        from: node.process(),
-        to: process,
-        generation: rank.generation,
-    };
-    let hello = codec::encode(&hello).map_err(|error| soft(&error))?;
-    let opened = handshake::open(&mut stream, Purpose::Link, &token, &hello, &address);
-    match tokio::time::timeout(HANDSHAKE_DEADLINE, opened).await {
-        Ok(Ok(_)) => attach(stream, &node, process, rank).map_err(|error| soft(&error)),
-        Ok(Err(error)) => {
-            let fatal = matches!(error, Error::WrongToken { .. });
-            Err(DialError { reason: error.to_string(), fatal })
-        }
-        Err(_) => Err(soft(&"it accepts connections but does not answer")),
-    }
+    let mut stream = connect(&address).await.map_err(DialError::soft)?;
+    tune(&stream, &node).map_err(DialError::soft)?;
+    let rank =
+        greeting::open(&mut stream, &node, process, &token, (quality, &[]), &address).await?;
+    attach(stream, &node, process, rank).map_err(DialError::soft)
 }
 
 fn attach(stream: TcpStream, node: &Arc<Node>, process: u32, rank: LinkRank) -> Result<()> {
     let socket =
         Socket::from(stream.into_std().map_err(|error| system("use a connection", &error))?);
     if let Some(peer) = node.peer(process) {
-        peer.attach(TcpLink::new(socket, node, process), rank);
+        peer.attach(TcpLink::new(socket, Rung::Direct, node, process), rank);
     }
     Ok(())
 }

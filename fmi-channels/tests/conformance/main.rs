@@ -14,7 +14,7 @@ mod local {
     impl Wire for Local {
         fn nodes(&self, processes: &[usize], settings: &Settings) -> Vec<Arc<Node>> {
             let ranks = (0..processes.iter().sum::<usize>() as u32).collect();
-            let member = Member { process: 0, ranks, addresses: Vec::new(), incarnation: 0 };
+            let member = Member { ranks, ..Member::default() };
             let place = Place { process: 0, epoch: 1, members: vec![member] };
             let node = Node::new(place, Vec::new(), &[], settings.clone());
             LocalLink::attach(&node);

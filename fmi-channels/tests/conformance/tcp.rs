@@ -73,7 +73,12 @@ fn nodes(
             let channel = Tcp::bind(Some("127.0.0.1:0"), None, Token::new(SECRET)).unwrap();
             let address = reached(process, channel.local_addr()).to_string();
             let addresses = vec![("tcp".to_owned(), address)];
-            (Member { process, ranks: (first..next).collect(), addresses, incarnation: 3 }, channel)
+            {
+                let ranks = (first..next).collect();
+                let member =
+                    Member { process, ranks, addresses, incarnation: 3, ..Member::default() };
+                (member, channel)
+            }
         })
         .unzip();
     (0..)

@@ -1,14 +1,18 @@
 //! A process of the job as another sees it: its ranks, its address, the link to it.
 
+mod climb;
+
 use crate::{
     Node, Reason,
     channel::{Link, Room},
     home::HomeHandle,
-    keeper::within,
 };
+use climb::climb;
+use futures::task::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashSet;
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -17,7 +21,7 @@ use std::{
 };
 
 /// A process as the rendezvous describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Member {
     /// Number of the process in the job.
     pub process: u32,
@@ -27,6 +31,11 @@ pub struct Member {
     pub addresses: Vec<(String, String)>,
     /// How often its ranks have registered.
     pub incarnation: u16,
+    /// Its address as the rendezvous saw it; another than its own if an address translation lies
+    /// between.
+    pub observed: Option<SocketAddr>,
+    /// SHA-256 of the certificate that it shows on encrypted links.
+    pub fingerprint: Option<[u8; 32]>,
 }
 
 /// A process of the job and the link to it.
@@ -42,6 +51,12 @@ pub struct Peer {
     /// Of the latest link.
     generation: AtomicU32,
     dialling: AtomicBool,
+    /// Better ways are tried now and then.
+    bettering: AtomicBool,
+    /// Who dials, to be told of a link that came from the other side.
+    dialler: AtomicWaker,
+    /// The last attempt of each way.
+    attempts: Mutex<Vec<PeerAttempt>>,
     /// It has said that it leaves; the end of its link is its end.
     leaving: AtomicBool,
     gone: AtomicBool,
@@ -55,17 +70,32 @@ struct Held {
 }
 
 /// Order among links of two processes: both sides keep the greater one. A later generation
-/// replaces an earlier; of one generation, that dialled by the lower process number wins.
+/// replaces an earlier; of one generation the better wins, and of equals that dialled by the lower
+/// process number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkRank {
-    /// One more than that of the link that the dialling side had before.
+    /// That of the live link, which this one is to better; without one, one more than the last.
     pub generation: u32,
+    /// As the dialling side counts, see [`Way::dial`](crate::channel::Way::dial).
+    pub quality: u16,
     /// Dialled by the process with the lower number.
     pub preferred: bool,
 }
 
+/// How an attempt to reach a process went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerAttempt {
+    /// Name of the way.
+    pub way: String,
+    /// How long it took, or why it failed.
+    pub outcome: Result<Duration, String>,
+}
+
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 const LAST_RETRY: Duration = Duration::from_millis(500);
+/// How long a link that is not the best is put up with before better ways are tried again.
+const FIRST_UPGRADE: Duration = Duration::from_secs(1);
+const LAST_UPGRADE: Duration = Duration::from_secs(60);
 
 impl Peer {
     pub(crate) fn new(member: Arc<Member>, node: Weak<Node>, home: Option<HomeHandle>) -> Self {
@@ -77,6 +107,9 @@ impl Peer {
             blocked: Mutex::default(),
             generation: AtomicU32::new(0),
             dialling: AtomicBool::new(false),
+            bettering: AtomicBool::new(false),
+            dialler: AtomicWaker::new(),
+            attempts: Mutex::default(),
             leaving: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         }
@@ -94,11 +127,33 @@ impl Peer {
         self.link.read().as_ref().map(|held| Arc::clone(&held.link))
     }
 
-    /// The rank that the next link dialled from here has.
+    /// The rank that a link of this quality has, if it is dialled from here now.
     #[must_use]
-    pub fn next_rank(&self, own_process: u32) -> LinkRank {
-        let generation = self.generation.load(Ordering::Acquire) + 1;
-        LinkRank { generation, preferred: own_process < self.member.process }
+    pub fn next_rank(&self, own_process: u32, quality: u16) -> LinkRank {
+        let live = self.link.read().as_ref().map(|held| held.rank.generation);
+        let generation = live.unwrap_or_else(|| self.generation.load(Ordering::Acquire) + 1);
+        LinkRank { generation, quality, preferred: own_process < self.member.process }
+    }
+
+    /// How the ways that were tried went, each the last time.
+    #[must_use]
+    pub fn attempts(&self) -> Vec<PeerAttempt> {
+        self.attempts.lock().clone()
+    }
+
+    /// How good the live link is.
+    fn quality(&self) -> Option<u16> {
+        self.link.read().as_ref().map(|held| held.rank.quality)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    fn note_attempt(&self, attempt: PeerAttempt) {
+        let mut attempts = self.attempts.lock();
+        attempts.retain(|other| other.way != attempt.way);
+        attempts.push(attempt);
     }
 
     /// Whether a link of this rank would be kept.
@@ -125,7 +180,9 @@ impl Peer {
             }
         }
         self.generation.fetch_max(rank.generation, Ordering::AcqRel);
-        tracing::debug!(process = self.member.process, channel = link.channel(), "linked");
+        self.dialler.wake();
+        let (channel, rung) = (link.channel(), link.rung());
+        tracing::debug!(process = self.member.process, channel, %rung, "linked");
         if let Some(home) = self.home.as_ref().filter(|_| !link.path().direct) {
             home.adopt(link);
         }
@@ -183,6 +240,7 @@ impl Peer {
 
     pub(crate) fn end(&self) {
         self.gone.store(true, Ordering::Release);
+        self.dialler.wake();
         if let Some(held) = self.link.write().take() {
             held.link.close();
         }
@@ -196,7 +254,7 @@ impl Peer {
     /// Begins to dial, unless somebody does already.
     pub(crate) fn connect(self: &Arc<Self>) {
         // Who is gone is not dialled; to try would end in the same try at once.
-        if self.gone.load(Ordering::Acquire) {
+        if self.is_gone() {
             return;
         }
         let Some(node) = self.node.upgrade() else { return };
@@ -208,6 +266,7 @@ impl Peer {
                 // A frame may have come between the last look and the flag.
                 if let Some(node) = peer.node.upgrade() {
                     node.resume(&peer.member.ranks);
+                    peer.better_later(&node);
                 }
             }));
         }
@@ -220,36 +279,16 @@ impl Peer {
         let start = keeper.now();
         let mut pause = FIRST_RETRY;
         loop {
-            let mut tried = Vec::new();
-            let mut fatal = true;
-            for (channel, address) in node.ways_to(&self.member) {
-                if self.link.read().is_some() || self.gone.load(Ordering::Acquire) {
-                    return;
-                }
-                let name = channel.name();
-                let left = patience.saturating_sub(keeper.now().since(start));
-                let dial = channel.dial(Arc::clone(&node), self.member.process, address.clone());
-                match within(&*keeper, left, dial).await {
-                    Some(Ok(())) => return,
-                    Some(Err(error)) => {
-                        fatal &= error.fatal;
-                        tried.push(format!("{name} {address}: {}", error.reason));
-                    }
-                    None => {
-                        fatal = false;
-                        tried.push(format!("{name} {address}: no answer"));
-                    }
-                }
-            }
-            if self.link.read().is_some() || self.gone.load(Ordering::Acquire) || node.is_closing()
-            {
+            let left = patience.saturating_sub(keeper.now().since(start));
+            let mut ascent = climb(self, &node, left).await;
+            if self.link.read().is_some() || self.is_gone() || node.is_closing() {
                 return;
             }
-            if tried.is_empty() {
-                tried.push("no channel of ours is among its addresses".to_owned());
+            if ascent.tried.is_empty() {
+                ascent.tried.push("no channel of ours is among its addresses".to_owned());
             }
-            if fatal || keeper.now().since(start) >= patience {
-                let reason = Reason::Unreachable(tried.join("; "));
+            if ascent.fatal || keeper.now().since(start) >= patience {
+                let reason = Reason::Unreachable(ascent.tried.join("; "));
                 let reason =
                     if self.leaving.load(Ordering::Acquire) { Reason::Left } else { reason };
                 node.lose(&self.member.ranks, &reason);
@@ -258,6 +297,32 @@ impl Peer {
             keeper.sleep(pause).await;
             pause = (pause * 2).min(LAST_RETRY);
         }
+    }
+
+    /// While the link is not as good as one could be, better ways are tried now and then.
+    fn better_later(self: &Arc<Self>, node: &Arc<Node>) {
+        let could_be = |peer: &Self, node: &Arc<Node>| {
+            let best = node.ways_to(&peer.member).into_iter().map(|(quality, _)| quality).max();
+            peer.quality().is_some_and(|have| Some(have) < best)
+        };
+        if !could_be(self, node) || self.bettering.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (peer, keeper) = (Arc::downgrade(self), Arc::clone(node.keeper()));
+        node.keeper().spawn(Box::pin(async move {
+            let mut pause = FIRST_UPGRADE;
+            loop {
+                keeper.sleep(pause).await;
+                pause = (pause * 2).min(LAST_UPGRADE);
+                let Some(peer) = peer.upgrade() else { return };
+                let node = peer.node.upgrade().filter(|node| !node.is_closing());
+                let Some(node) = node.filter(|node| could_be(&peer, node)) else {
+                    peer.bettering.store(false, Ordering::Release);
+                    return;
+                };
+                climb(&peer, &node, node.settings().silent).await;
+            }
+        }));
     }
 }
 

@@ -1,0 +1,112 @@
+//! How a link between two processes begins, on any kind of stream: the [handshake] under the job's
+//! token, in which each side says which process of which job and epoch it is, and whom it means.
+
+use std::sync::Arc;
+
+use fmi_actors::{Error, LinkRank, Node, Result, channel::DialError, codec};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::handshake::{self, HANDSHAKE_DEADLINE, Purpose, Token};
+
+/// Said to a process that dials while its peer's own call succeeds.
+pub const SUPERSEDED: &str = "there is a better link already";
+
+/// What a dialling process says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Hello {
+    epoch: u32,
+    /// Number of the dialling process, and of the one that it means to reach.
+    from: u32,
+    to: u32,
+    generation: u32,
+    quality: u16,
+    /// Something that both ends of an encrypted connection know and that no two connections have
+    /// in common: who sits in the middle has two of them. Empty on plain ones.
+    binding: Vec<u8>,
+}
+
+/// Begins a link to a process over a connection that this side has opened. Returns the rank to
+/// attach it with. `at` names the peer in errors.
+///
+/// # Errors
+/// [`DialError`]: the link has not come about. It is fatal if the peer holds another token.
+pub async fn open<S>(
+    stream: &mut S,
+    node: &Arc<Node>,
+    process: u32,
+    token: &Token,
+    (quality, binding): (u16, &[u8]),
+    at: &str,
+) -> Result<LinkRank, DialError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let peer = node.peer(process).ok_or_else(|| DialError::soft("no such process"))?;
+    let rank = peer.next_rank(node.process(), quality);
+    let hello = Hello {
+        epoch: node.epoch(),
+        from: node.process(),
+        to: process,
+        generation: rank.generation,
+        quality,
+        binding: binding.to_vec(),
+    };
+    let hello = codec::encode(&hello).map_err(DialError::soft)?;
+    let opened = handshake::open(stream, Purpose::Link, token, &hello, at);
+    match tokio::time::timeout(HANDSHAKE_DEADLINE, opened).await {
+        Ok(Ok(_)) => Ok(rank),
+        Ok(Err(error)) => {
+            let fatal = matches!(error, Error::WrongToken { .. });
+            Err(DialError { reason: error.to_string(), fatal })
+        }
+        Err(_) => Err(DialError::soft("it accepts connections but does not answer")),
+    }
+}
+
+/// Begins a link over a connection that the other side has opened. Returns who it is, and the
+/// rank to attach it with.
+///
+/// # Errors
+/// As [`handshake::accept`]; a link that is not wanted is refused with [`SUPERSEDED`].
+pub async fn accept<S>(
+    stream: &mut S,
+    node: &Arc<Node>,
+    token: &Token,
+    binding: &[u8],
+    at: &str,
+) -> Result<(u32, LinkRank)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let judge = |bytes: &[u8]| judge(node, binding, bytes);
+    let hello = handshake::accept(stream, Purpose::Link, token, judge, at).await?;
+    let hello: Hello = codec::decode(&hello)?;
+    Ok((hello.from, rank(node, &hello)))
+}
+
+fn rank(node: &Node, hello: &Hello) -> LinkRank {
+    LinkRank {
+        generation: hello.generation,
+        quality: hello.quality,
+        preferred: hello.from < node.process(),
+    }
+}
+
+fn judge(node: &Arc<Node>, binding: &[u8], bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let hello: Hello = codec::decode(bytes).map_err(|error| error.to_string())?;
+    if hello.epoch != node.epoch() {
+        return Err("another job or epoch".to_owned());
+    }
+    if hello.to != node.process() || hello.from == hello.to {
+        return Err(format!("this is process {}, not {}", node.process(), hello.to));
+    }
+    if hello.binding != binding {
+        return Err("somebody sits in the middle of this connection".to_owned());
+    }
+    let peer = node.peer(hello.from).ok_or("no such process in this job")?;
+    if !peer.would_keep(rank(node, &hello)) {
+        return Err(SUPERSEDED.to_owned());
+    }
+    Ok(Vec::new())
+}
