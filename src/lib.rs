@@ -31,7 +31,7 @@ pub mod sim;
 pub mod testing;
 
 pub use config::Config;
-pub use fmi_actors::{Error, NoRejoin, Reason, Result};
+pub use fmi_actors::{Error, NoRejoin, Reason, Result, channel::Rung};
 pub use fmi_collectives::{
     ANY, Any, Buf, Communicator, Context, Driver, Message, Operation, PeerInfo, Protocol, Request,
     Scalar, Source, Status, TagFilter, Worker, op, plan,
