@@ -4,7 +4,7 @@ use super::Finding;
 use fmi::{Config, Error};
 use fmi_channels::{
     handshake::Token,
-    rendezvous::{Client, Ranks, Registration, Terms},
+    rendezvous::{Client, Ranks, Reach, Registration, Terms},
 };
 use std::{
     path::Path,
@@ -56,7 +56,8 @@ pub(super) async fn rendezvous(config: &Config) -> Finding {
         );
     };
     let start = Instant::now();
-    match visit(&url.to_string(), &Token::new(token.expose())).await {
+    let ca = config.rendezvous_ca.as_deref();
+    match visit(&url.to_string(), &Token::new(token.expose()), ca).await {
         Ok(()) => {
             let millis = start.elapsed().as_secs_f64() * 1000.0;
             Finding::ok(CHECK, format!("{url} took us in and the token is right ({millis:.1} ms)"))
@@ -78,7 +79,7 @@ pub(super) async fn rendezvous(config: &Config) -> Finding {
     }
 }
 
-async fn visit(url: &str, token: &Token) -> fmi::Result<()> {
+async fn visit(url: &str, token: &Token, ca: Option<&Path>) -> fmi::Result<()> {
     // Nobody else's job has a name like this.
     let job = format!("doctor-{}", &Token::random()?.reveal()[..16]);
     let registration = Registration {
@@ -92,7 +93,8 @@ async fn visit(url: &str, token: &Token) -> fmi::Result<()> {
         terms: Terms::default(),
         fingerprint: None,
     };
-    let client = Client::connect(url, token, registration, PATIENCE).await?;
+    let reach = Reach { address: url.to_owned(), port: None, ca: ca.map(Path::to_owned) };
+    let client = Client::connect_with(&reach, token, |_| registration.clone(), PATIENCE).await?;
     client.complete().await?;
     client.leave().await;
     Ok(())
