@@ -275,6 +275,7 @@ mod tests {
                 let seen = outlook(one, other);
                 assert_eq!(seen, outlook(other, one));
                 let expected = match (*first, *second) {
+                    ("open", _) | (_, "open") => Ok(ATTEMPT),
                     ("random" | "stepping", "random" | "stepping") => Err(Failure::Symmetric),
                     ("random", _) | (_, "random") => Ok(SLIM),
                     _ => Ok(ATTEMPT),
