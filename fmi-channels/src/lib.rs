@@ -4,6 +4,8 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "tcp")]
+pub mod dial;
+#[cfg(feature = "tcp")]
 pub mod greeting;
 #[cfg(feature = "tcp")]
 pub mod handshake;
@@ -12,6 +14,10 @@ pub mod identity;
 pub mod local;
 #[cfg(feature = "tcp")]
 pub mod outside;
+#[cfg(feature = "quic")]
+pub mod quic;
+#[cfg(feature = "tcp")]
+pub mod punch;
 #[cfg(feature = "tcp")]
 pub mod rendezvous;
 pub mod sim;

@@ -13,7 +13,7 @@
 use super::{Protection, link::TcpLink, protection::DISAGREE, stream::Stream, system, tls::Tls};
 use crate::{
     greeting,
-    handshake::{HANDSHAKE_DEADLINE, Token},
+    handshake::{HANDSHAKE_DEADLINE, Role, Token},
     identity::{self, Fingerprint, Identity, fingerprint},
 };
 use fmi_actors::{
@@ -41,13 +41,6 @@ pub(crate) struct Terms {
     pub(crate) rung: Rung,
     pub(crate) token: Token,
     pub(crate) protection: Protection,
-}
-
-/// Who opened a connection, as the greeting has settled it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Opener,
-    Acceptor,
 }
 
 /// Makes a connection that this side has opened a link.
