@@ -36,11 +36,23 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 /// What the links of a channel have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    /// The channel and the rung that the links are said to have.
     pub(crate) channel: &'static str,
+    /// Of links that are dialled; what is accepted may be another.
     pub(crate) rung: Rung,
     pub(crate) token: Token,
     pub(crate) protection: Protection,
+}
+
+/// What has been settled about a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Greeted {
+    /// This side's part.
+    pub(crate) role: Role,
+    /// The process at the other end.
+    pub(crate) process: u32,
+    /// To attach the link with.
+    pub(crate) rank: LinkRank,
+    pub(crate) rung: Rung,
 }
 
 /// Makes a connection that this side has opened a link.
@@ -61,7 +73,8 @@ pub(crate) async fn open(
             fatal: error.fatal || error.reason.contains(DISAGREE),
             ..error
         })?;
-    attach(stream, Role::Opener, node, (process, rank), terms, at).await.map_err(DialError::soft)
+    let greeted = Greeted { role: Role::Opener, process, rank, rung: terms.rung };
+    attach(stream, node, greeted, terms, at).await.map_err(DialError::soft)
 }
 
 /// Makes a connection that the other side has opened a link. The caller limits the time.
@@ -74,15 +87,17 @@ pub(crate) async fn accept(
     tune(&stream, node)?;
     let word = terms.protection.word();
     let (process, rank) = greeting::accept(&mut stream, node, &terms.token, word, at).await?;
-    attach(stream, Role::Acceptor, node, (process, rank), terms, at).await
+    // A shot of one who punches comes in here, if it has not met one of ours.
+    let rung = node.rung(rank.quality).unwrap_or(terms.rung);
+    let greeted = Greeted { role: Role::Acceptor, process, rank, rung };
+    attach(stream, node, greeted, terms, at).await
 }
 
-/// Makes a connection that has been greeted a link to `process`.
+/// Makes a connection that has been greeted a link.
 pub(crate) async fn attach(
     stream: TcpStream,
-    role: Role,
     node: &Arc<Node>,
-    (process, rank): (u32, LinkRank),
+    Greeted { role, process, rank, rung }: Greeted,
     terms: &Terms,
     at: &str,
 ) -> Result<()> {
@@ -101,7 +116,7 @@ pub(crate) async fn attach(
         }
     };
     let checked = matches!(terms.protection, Protection::Checksum);
-    let link = TcpLink::new(stream, (terms.channel, terms.rung), checked, node, process);
+    let link = TcpLink::new(stream, (terms.channel, rung), checked, node, process);
     peer.attach(link, rank);
     Ok(())
 }

@@ -8,6 +8,7 @@
 pub(crate) mod begin;
 mod link;
 mod protection;
+mod punch;
 mod reader;
 mod stream;
 mod sums;
@@ -34,6 +35,7 @@ use fmi_actors::{
     service::Service,
 };
 use parking_lot::Mutex;
+use punch::Puncher;
 use socket2::{Domain, Socket, Type};
 use std::{
     io,
@@ -60,6 +62,8 @@ pub struct Tcp {
     listener: Mutex<Option<std::net::TcpListener>>,
     acceptor: Arc<Mutex<Option<Addr<Acceptor>>>>,
     outside: OnceLock<(Outside, Arc<Identity>)>,
+    /// Punches links, as soon as it is known how this process is seen from outside.
+    puncher: OnceLock<Arc<Puncher>>,
 }
 
 impl Tcp {
@@ -82,6 +86,7 @@ impl Tcp {
             listener: Mutex::new(Some(listener)),
             acceptor: Arc::default(),
             outside: OnceLock::new(),
+            puncher: OnceLock::new(),
         })
     }
 
@@ -100,6 +105,8 @@ impl Tcp {
 
     /// Says what this process knows of the way out, and who it is on encrypted links. Counts once.
     pub fn outside(&self, outside: Outside, identity: Arc<Identity>) {
+        let puncher = Puncher::new(self.terms.clone(), self.bound, outside.clone());
+        let _ = self.puncher.set(puncher);
         let _ = self.outside.set((outside, identity));
     }
 }
@@ -135,6 +142,7 @@ impl Channel for Tcp {
 
     fn ways(&self, node: &Arc<Node>, to: &Member) -> Vec<Way> {
         let own = to.addresses.iter().filter(|(channel, _)| channel == self.name());
+        let punched = self.puncher.get().and_then(|puncher| puncher.way(node, to));
         own.map(|(_, address)| {
             let (node, terms) = (Arc::downgrade(node), self.terms.clone());
             let (process, address) = (to.process, address.clone());
@@ -152,11 +160,21 @@ impl Channel for Tcp {
                 }),
             }
         })
+        .chain(punched)
         .collect()
+    }
+
+    fn told(&self, node: &Arc<Node>, from: u32, note: &[u8]) {
+        if let Some(puncher) = self.puncher.get() {
+            puncher.told(node, from, note);
+        }
     }
 
     fn stop(&self) {
         self.listener.lock().take();
+        if let Some(puncher) = self.puncher.get() {
+            puncher.stop();
+        }
         // In turn behind its start.
         let address = Arc::clone(&self.acceptor);
         Service::get().spawn_fn(move || {

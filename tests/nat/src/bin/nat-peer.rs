@@ -63,9 +63,9 @@ const CHUNK: u64 = 1 << 20;
 fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
-        runtime.block_on(life(&args)).map_err(|error| error.to_string())
-    });
+    let ended = runtime
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(life(&args)).map_err(|error| error.to_string()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -147,7 +147,10 @@ async fn stream(comm: &Communicator, bytes: u64) -> fmi::Result<()> {
         }
         let got: Buf<u64> = comm.recv(0, 0).await?;
         if got[..] != content(chunk)[..] {
-            return Err(wrong(format!("message {chunk} is another: it begins with {:?}", &got[..4])));
+            return Err(wrong(format!(
+                "message {chunk} is another: it begins with {:?}",
+                &got[..4]
+            )));
         }
         progress(chunk, chunks);
     }
