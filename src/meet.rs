@@ -6,15 +6,16 @@ use crate::{
 };
 use fmi_actors::{
     Error, Member, NoRejoin, Node, Place, Reason, Result, Successor,
-    channel::Channel,
+    channel::{Channel, Rung},
     home::{self, HomeHandle},
     service::Service,
 };
 use fmi_channels::{
     handshake::Token,
     identity::Identity,
+    relay::Relay,
     rendezvous::{After, Client, Event, Ranks, Reach, Registration, Terms},
-    tcp::Tcp,
+    tcp::{Protection, Tcp},
 };
 use futures::{channel::oneshot, future::BoxFuture};
 use std::{fs, sync::Arc, time::Duration};
@@ -36,10 +37,16 @@ pub(crate) async fn meet(
     let identity = Arc::new(Identity::new()?);
     let mut tcp = None;
     if wanted(&ChannelSpec::Tcp) {
-        let bound = Arc::new(bind(config, &token, after.is_some()).await?);
+        let bound = bind(config, &token, after.is_some()).await?;
+        let bound = Arc::new(bound.protected(protection(config, &identity)));
         channels.push(Arc::clone(&bound) as Arc<dyn Channel>);
         tcp = Some(bound);
     }
+    let relay = config
+        .ladder
+        .contains(&Rung::Relay)
+        .then(|| Arc::new(Relay::new(token.clone(), Arc::clone(&identity))));
+    channels.extend(relay.clone().map(|relay| relay as Arc<dyn Channel>));
     let machine = machine();
     let register = |own: std::net::SocketAddr| Registration {
         job: config.job.clone(),
@@ -66,6 +73,9 @@ pub(crate) async fn meet(
     let client = Client::connect_with(&reach, &token, register, deadline).await?;
     if let Some(tcp) = &tcp {
         tcp.outside(client.outside().clone(), Arc::clone(&identity));
+    }
+    if let Some(relay) = &relay {
+        relay.outside(client.outside().clone());
     }
     let members = client.complete().await?;
     let here = members.iter().filter(|member| member.machine == machine);
@@ -132,6 +142,15 @@ async fn bind(config: &Config, token: &Token, again: bool) -> Result<Tcp> {
         }
         tries -= 1;
         tokio::time::sleep(REBIND).await;
+    }
+}
+
+/// What its tcp links are protected by.
+fn protection(config: &Config, identity: &Arc<Identity>) -> Protection {
+    match (config.encrypt, config.checksum) {
+        (true, _) => Protection::Tls(Arc::clone(identity)),
+        (false, true) => Protection::Checksum,
+        (false, false) => Protection::Plain,
     }
 }
 

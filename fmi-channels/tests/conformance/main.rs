@@ -29,6 +29,10 @@ mod local {
 
 #[cfg(feature = "tcp")]
 mod proxy;
+#[cfg(feature = "quic")]
+mod quic;
+#[cfg(feature = "tcp")]
+mod relay;
 mod sim;
 #[cfg(feature = "tcp")]
 mod tcp;
