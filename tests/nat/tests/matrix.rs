@@ -9,19 +9,40 @@ use nat_tests::{
     lab::{Family, Kind, Lab},
 };
 
-/// A row of tests: one kind at rank 0, and the rung that is reached with each at rank 1.
-macro_rules! row {
-    ($channels:literal $one:ident: $($other:ident $rung:literal)*) => {
-        mod $one {
-            $(#[test] fn $other() {
-                $crate::reaches($channels, stringify!($one), stringify!($other), $rung);
-            })*
-        }
+/// The tests of a table: the rung that is reached from the kind of the row to that of the column.
+macro_rules! table {
+    ($channels:literal: $($one:ident [$($rung:literal)*])*) => {
+        $(mod $one { $crate::row!($channels $one $($rung)*); })*
     };
 }
 
+/// The tests of a row.
+macro_rules! row {
+    ($channels:literal $one:ident $none:literal $full:literal $restricted:literal $symmetric:literal
+     $no_udp:literal $no_inbound:literal) => {
+        $crate::row! { $channels, $one: none $none, full_cone $full, restricted $restricted,
+            symmetric $symmetric, no_udp $no_udp, no_inbound $no_inbound }
+    };
+    ($channels:literal, $one:ident: $($other:ident $rung:literal),*) => {
+        $(#[test]
+        fn $other() {
+            $crate::reaches($channels, stringify!($one), stringify!($other), $rung);
+        })*
+    };
+}
+
+use row;
+
 mod tcp {
-    row!("tcp" none: none "direct");
+    table! { "tcp":
+        //           none      full_cone restricted symmetric no_udp    no_inbound
+        none       ["direct"  "punched" "punched"  "punched" "punched" "punched"]
+        full_cone  ["direct"  "punched" "punched"  "punched" "punched" "punched"]
+        restricted ["direct"  "punched" "punched"  "relay"   "punched" "punched"]
+        symmetric  ["direct"  "punched" "relay"    "relay"   "relay"   "relay"]
+        no_udp     ["direct"  "punched" "punched"  "relay"   "punched" "punched"]
+        no_inbound ["direct"  "punched" "punched"  "relay"   "punched" "punched"]
+    }
 }
 
 /// Two processes behind boxes of these kinds get a link on this rung, and messages pass.

@@ -217,7 +217,11 @@ impl Site {
         let upstream = Port { namespace: internet, name: &down, address: family.router() };
         if !kind.has_box() {
             let namespace = Namespace::new(format!("host {number}"))?;
-            connect(family, &upstream, Port { namespace: &namespace, name: "net0", address: outer })?;
+            connect(
+                family,
+                &upstream,
+                Port { namespace: &namespace, name: "net0", address: outer },
+            )?;
             let hosts = vec![Host { namespace, address: outer }];
             return Ok(Self { kind, gate: None, outer, hosts });
         }
@@ -301,7 +305,8 @@ fn look() -> Option<String> {
             return Some(format!("{program} cannot be run: {error}"));
         }
     }
-    let rules = "table inet probe {\n chain out {\n type nat hook postrouting priority 100;\n }\n}\n";
+    let rules =
+        "table inet probe {\n chain out {\n type nat hook postrouting priority 100;\n }\n}\n";
     let tried = Namespace::new("probe").and_then(|probe| probe.nft(rules));
     tried.err().map(|error| format!("network namespaces with nftables cannot be made: {error}"))
 }
