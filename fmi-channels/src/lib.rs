@@ -11,13 +11,15 @@ pub mod greeting;
 pub mod handshake;
 #[cfg(feature = "tcp")]
 pub mod identity;
+#[cfg(feature = "tcp")]
+mod interfaces;
 pub mod local;
 #[cfg(feature = "tcp")]
 pub mod outside;
-#[cfg(feature = "quic")]
-pub mod quic;
 #[cfg(feature = "tcp")]
 pub mod punch;
+#[cfg(feature = "quic")]
+pub mod quic;
 #[cfg(feature = "tcp")]
 pub mod rendezvous;
 pub mod sim;

@@ -5,6 +5,7 @@
 //! the peer here, it does not encrypt.
 
 mod link;
+mod punch;
 mod reader;
 mod writer;
 
@@ -25,6 +26,7 @@ use fmi_actors::{
 };
 use link::TcpLink;
 use parking_lot::Mutex;
+use punch::Puncher;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::{
     io,
@@ -49,6 +51,8 @@ pub struct Tcp {
     listener: Mutex<Option<std::net::TcpListener>>,
     acceptor: Arc<Mutex<Option<Addr<Acceptor>>>>,
     outside: OnceLock<(Outside, Arc<Identity>)>,
+    /// Punches links, as soon as it is known how this process is seen from outside.
+    puncher: OnceLock<Arc<Puncher>>,
 }
 
 impl Tcp {
@@ -70,6 +74,7 @@ impl Tcp {
             listener: Mutex::new(Some(listener)),
             acceptor: Arc::default(),
             outside: OnceLock::new(),
+            puncher: OnceLock::new(),
         })
     }
 
@@ -81,6 +86,8 @@ impl Tcp {
 
     /// Says what this process knows of the way out, and who it is on encrypted links. Counts once.
     pub fn outside(&self, outside: Outside, identity: Arc<Identity>) {
+        let puncher = Puncher::new("tcp", self.token.clone(), self.bound, outside.clone());
+        let _ = self.puncher.set(puncher);
         let _ = self.outside.set((outside, identity));
     }
 }
@@ -116,6 +123,7 @@ impl Channel for Tcp {
 
     fn ways(&self, node: &Arc<Node>, to: &Member) -> Vec<Way> {
         let own = to.addresses.iter().filter(|(channel, _)| channel == self.name());
+        let punched = self.puncher.get().and_then(|puncher| puncher.way(node, to));
         own.map(|(_, address)| {
             let (node, token) = (Arc::downgrade(node), self.token.clone());
             let (process, address) = (to.process, address.clone());
@@ -132,11 +140,21 @@ impl Channel for Tcp {
                 }),
             }
         })
+        .chain(punched)
         .collect()
+    }
+
+    fn told(&self, node: &Arc<Node>, from: u32, note: &[u8]) {
+        if let Some(puncher) = self.puncher.get() {
+            puncher.told(node, from, note);
+        }
     }
 
     fn stop(&self) {
         self.listener.lock().take();
+        if let Some(puncher) = self.puncher.get() {
+            puncher.stop();
+        }
         // In turn behind its start.
         let address = Arc::clone(&self.acceptor);
         Service::get().spawn_fn(move || {
@@ -230,7 +248,9 @@ async fn greet(
     tune(&stream, node)?;
     let (process, rank) =
         greeting::accept(&mut stream, node, token, &[], &from.to_string()).await?;
-    attach(stream, node, process, rank)
+    // A shot of one who punches comes in here, if it has not met one of ours.
+    let rung = node.rung(rank.quality).unwrap_or(Rung::Direct);
+    attach(stream, rung, node, process, rank)
 }
 
 async fn dial(
@@ -244,14 +264,20 @@ async fn dial(
     tune(&stream, &node).map_err(DialError::soft)?;
     let rank =
         greeting::open(&mut stream, &node, process, &token, (quality, &[]), &address).await?;
-    attach(stream, &node, process, rank).map_err(DialError::soft)
+    attach(stream, Rung::Direct, &node, process, rank).map_err(DialError::soft)
 }
 
-fn attach(stream: TcpStream, node: &Arc<Node>, process: u32, rank: LinkRank) -> Result<()> {
+fn attach(
+    stream: TcpStream,
+    rung: Rung,
+    node: &Arc<Node>,
+    process: u32,
+    rank: LinkRank,
+) -> Result<()> {
     let socket =
         Socket::from(stream.into_std().map_err(|error| system("use a connection", &error))?);
     if let Some(peer) = node.peer(process) {
-        peer.attach(TcpLink::new(socket, Rung::Direct, node, process), rank);
+        peer.attach(TcpLink::new(socket, rung, node, process), rank);
     }
     Ok(())
 }
