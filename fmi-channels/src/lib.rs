@@ -14,6 +14,8 @@ pub mod identity;
 pub mod local;
 #[cfg(feature = "tcp")]
 pub mod outside;
+#[cfg(feature = "quic")]
+pub mod quic;
 #[cfg(feature = "tcp")]
 pub mod punch;
 #[cfg(feature = "tcp")]

@@ -29,6 +29,8 @@ mod local {
 
 #[cfg(feature = "tcp")]
 mod proxy;
+#[cfg(feature = "quic")]
+mod quic;
 mod sim;
 #[cfg(feature = "tcp")]
 mod tcp;

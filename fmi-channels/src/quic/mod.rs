@@ -1,0 +1,185 @@
+//! Channel `quic`: encrypted connections between processes over one UDP socket each.
+//!
+//! Both sides show the certificate that the rendezvous knows of them
+//! ([`identity`](crate::identity)), and greet each other under the job's token inside.
+
+mod alarm;
+mod engine;
+mod hub;
+mod link;
+mod reader;
+mod runtime;
+mod socket;
+mod transport;
+mod watch;
+mod writer;
+
+use crate::{handshake::Token, identity::Identity};
+use fmi_actors::{
+    Error, Member, Node, Result,
+    channel::{Channel, DialError, Rung, Way},
+    service::Service,
+};
+use futures::future::{AbortHandle, abortable};
+use hub::Hub;
+use parking_lot::Mutex;
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::net::lookup_host;
+
+/// The QUIC channel of a process.
+#[derive(Debug)]
+pub struct Quic {
+    token: Token,
+    identity: Arc<Identity>,
+    advertise: Option<String>,
+    bound: SocketAddr,
+    stage: Arc<Mutex<Stage>>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Bound(UdpSocket),
+    Started { hub: Arc<Hub>, acceptor: AbortHandle },
+    Stopped,
+}
+
+impl Quic {
+    /// Takes a UDP port: `listen` (`HOST:PORT`; port 0 for a free one), by default on all
+    /// interfaces. `advertise` replaces the address that peers are told; without a port it gets
+    /// ours.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when the address is taken or not ours.
+    pub fn bind(
+        listen: Option<&str>,
+        advertise: Option<String>,
+        token: Token,
+        identity: Arc<Identity>,
+    ) -> Result<Self> {
+        let (bound, socket) = match listen {
+            Some(address) => listen_on(address)?,
+            // One socket for both families, where the machine has both.
+            None => listen_on("[::]:0").or_else(|_| listen_on("0.0.0.0:0"))?,
+        };
+        let stage = Arc::new(Mutex::new(Stage::Bound(socket)));
+        Ok(Self { token, identity, advertise, bound, stage })
+    }
+
+    /// The address of its socket.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.bound
+    }
+}
+
+impl Channel for Quic {
+    fn name(&self) -> &'static str {
+        "quic"
+    }
+
+    fn address(&self, own: IpAddr) -> Option<String> {
+        let port = self.bound.port();
+        Some(match &self.advertise {
+            Some(address) if address.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
+                format!("[{address}]:{port}")
+            }
+            Some(address) if has_port(address) => address.clone(),
+            Some(address) => format!("{address}:{port}"),
+            None if self.bound.ip().is_unspecified() => SocketAddr::new(own, port).to_string(),
+            None => self.bound.to_string(),
+        })
+    }
+
+    fn start(&self, node: &Arc<Node>) {
+        let mut stage = self.stage.lock();
+        let Stage::Bound(socket) = std::mem::replace(&mut *stage, Stage::Stopped) else { return };
+        let (identity, token) = (Arc::clone(&self.identity), self.token.clone());
+        match Hub::new(socket, identity, token, node.settings().silent) {
+            Ok(hub) => {
+                let accept = Arc::clone(&hub).accept_all(Arc::downgrade(node));
+                let (accept, acceptor) = abortable(accept);
+                Service::get().spawn(async move {
+                    let _ = accept.await;
+                });
+                *stage = Stage::Started { hub, acceptor };
+            }
+            Err(error) => tracing::error!(%error, "cannot use QUIC"),
+        }
+    }
+
+    fn ways(&self, node: &Arc<Node>, to: &Member) -> Vec<Way> {
+        let own = to.addresses.iter().filter(|(channel, _)| channel == self.name());
+        own.map(|(_, address)| {
+            let (node, stage) = (Arc::downgrade(node), Arc::clone(&self.stage));
+            let (process, address) = (to.process, address.clone());
+            Way {
+                rung: Rung::Direct,
+                name: format!("quic {address}"),
+                after: Duration::ZERO,
+                dial: Box::new(move |quality| {
+                    let (node, address) = (node.upgrade(), address.clone());
+                    let hub = hub_of(&stage);
+                    Box::pin(async move {
+                        let node = node.ok_or_else(|| DialError::soft("the process has ended"))?;
+                        dial(&hub?, &node, (process, &address), quality).await
+                    })
+                }),
+            }
+        })
+        .collect()
+    }
+
+    fn stop(&self) {
+        let stage = std::mem::replace(&mut *self.stage.lock(), Stage::Stopped);
+        if let Stage::Started { hub, acceptor } = stage {
+            acceptor.abort();
+            hub.refuse();
+        }
+    }
+}
+
+fn hub_of(stage: &Mutex<Stage>) -> Result<Arc<Hub>, DialError> {
+    match &*stage.lock() {
+        Stage::Started { hub, .. } => Ok(Arc::clone(hub)),
+        Stage::Bound(_) | Stage::Stopped => Err(DialError::soft("QUIC does not run here")),
+    }
+}
+
+/// Tries all addresses of a name.
+async fn dial(
+    hub: &Arc<Hub>,
+    node: &Arc<Node>,
+    (process, address): (u32, &str),
+    quality: u16,
+) -> Result<(), DialError> {
+    let mut last = DialError::soft("the name has no address");
+    for candidate in lookup_host(address).await.map_err(DialError::soft)? {
+        match hub.dial(node, (process, candidate), (Rung::Direct, quality)).await {
+            Ok(()) => return Ok(()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn listen_on(address: &str) -> Result<(SocketAddr, UdpSocket)> {
+    let failed =
+        |error: io::Error| Error::Listen { address: address.to_owned(), reason: error.to_string() };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for candidate in address.to_socket_addrs().map_err(failed)? {
+        match socket::bind(candidate) {
+            Ok(socket) => return Ok((socket.local_addr().map_err(failed)?, socket)),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+fn has_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
