@@ -140,7 +140,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
         outbox: config.limits.outbox,
         operation: config.deadlines.operation,
         silent: config.deadlines.silent,
-        ..Settings::default()
+        ladder: config.ladder.clone(),
     }
 }
 

@@ -31,10 +31,10 @@ pub mod sim;
 pub mod testing;
 
 pub use config::Config;
-pub use fmi_actors::{Error, NoRejoin, Reason, Result};
+pub use fmi_actors::{Error, NoRejoin, PeerAttempt, Reason, Result, channel::Rung};
 pub use fmi_collectives::{
-    ANY, Any, Buf, Communicator, Context, Driver, Message, Operation, PeerInfo, Protocol, Request,
-    Scalar, Source, Status, TagFilter, Worker, op, plan,
+    ANY, Any, Buf, Communicator, Connecting, Context, Driver, Message, Operation, PeerInfo,
+    Protocol, Request, Scalar, Source, Status, TagFilter, Worker, op, plan,
 };
 pub use fmi_macros::{Message, Protocol, rank, test};
 pub use run::{Outcome, run, run_with};

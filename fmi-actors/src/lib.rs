@@ -27,7 +27,7 @@ pub use endpoint::Endpoint;
 pub use error::{Error, NoRejoin, Reason, Result};
 pub use node::{Goodbye, Node, Place, Settings};
 pub use payload::{AlignedBuf, Payload};
-pub use peer::{LinkRank, Member, Peer, PeerAttempt};
+pub use peer::{LinkRank, Member, Mesh, Peer, PeerAttempt};
 pub use rejoin::{Regroup, Successor};
 pub use roster::Roster;
 

@@ -302,7 +302,10 @@ impl Node {
     pub fn lose(&self, ranks: &[u32], reason: &Reason) {
         let Some(peer) = ranks.first().and_then(|rank| self.route(*rank)) else { return };
         if peer.member().process != self.process {
-            peer.end();
+            match self.is_closing() {
+                true => peer.end(),
+                false => peer.lose(reason),
+            }
             // What comes while this process leaves is no loss.
             if !self.is_closing() {
                 self.loss.send_if_modified(|loss| {
@@ -361,19 +364,6 @@ impl Node {
     pub fn told(self: &Arc<Self>, from: u32, channel: &str, note: &[u8]) {
         if let Some(channel) = self.channels.iter().find(|other| other.name() == channel) {
             channel.told(self, from, note);
-        }
-    }
-
-    /// Begins to link to all other processes that have no link yet, instead of waiting for
-    /// something to say.
-    pub fn connect_all(&self) {
-        for member in self.roster.members() {
-            if member.process != self.process
-                && let Some(peer) = self.peer(member.process)
-                && peer.link().is_none()
-            {
-                peer.connect();
-            }
         }
     }
 

@@ -252,17 +252,6 @@ impl Communicator {
         }
     }
 
-    /// Over which channel a rank is reached.
-    ///
-    /// # Errors
-    /// [`Error::RankOutOfRange`].
-    pub fn peer(&self, rank: usize) -> Result<PeerInfo> {
-        self.check_rank("peer", rank)?;
-        let peer = self.inner.node.route(self.world_rank(rank));
-        let channel = peer.and_then(|peer| peer.link()).map(|link| link.channel());
-        Ok(PeerInfo { rank, channel })
-    }
-
     /// See [`Endpoint::notes_on_board`].
     #[doc(hidden)]
     #[must_use]
@@ -272,6 +261,10 @@ impl Communicator {
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.inner.endpoint
+    }
+
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.inner.node
     }
 
     pub(crate) fn scope(&self) -> u64 {
@@ -446,21 +439,6 @@ impl Drop for Inner {
 impl fmt::Debug for Communicator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Communicator(rank {} of {})", self.rank(), self.size())
-    }
-}
-
-/// How a rank is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerInfo {
-    /// Its number.
-    pub rank: usize,
-    /// The channel of the live link, if there is one: links come up with the first message.
-    pub channel: Option<&'static str>,
-}
-
-impl fmt::Display for PeerInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.channel.unwrap_or("no link yet"))
     }
 }
 

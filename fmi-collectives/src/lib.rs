@@ -7,6 +7,7 @@ mod collectives;
 mod communicator;
 mod context;
 mod executor;
+mod links;
 mod message;
 pub mod op;
 mod operation;
@@ -17,10 +18,11 @@ mod signature;
 mod store;
 
 pub use buf::Buf;
-pub use communicator::{Communicator, PeerInfo};
+pub use communicator::Communicator;
 pub use context::Context;
 // Where the derive of `Protocol` looks for them.
-pub use fmi_actors::{Error, Result};
+pub use fmi_actors::{Error, PeerAttempt, Result, channel::Rung};
+pub use links::{Connecting, PeerInfo};
 pub use message::{Extent, Message, Scalar};
 pub use operation::{Operation, Trouble};
 pub use point_to_point::{ANY, Any, Probe, Receive, Source, Status, TagFilter};

@@ -118,6 +118,11 @@ impl<F> Operation<F> {
         Self { inner, base }
     }
 
+    /// What it does, before it is polled.
+    pub(crate) fn inner_mut(&mut self) -> &mut F {
+        &mut self.inner
+    }
+
     /// One that ends with this error if there is one.
     pub(crate) fn refused(mut self, error: Option<Error>) -> Self {
         self.base.refused = error;

@@ -6,15 +6,44 @@ use std::str::FromStr;
 
 use fmi_actors::Error;
 
+use super::suggest;
+
 /// Where the processes of a job find each other.
 ///
-/// As text, `tcp://HOST:PORT`: an `fmi rendezvous` server.
+/// As text, `tcp://HOST:PORT` or `tls://HOST:PORT`: an `fmi rendezvous` server, the latter
+/// started with a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendezvous {
+    scheme: Scheme,
     address: String,
 }
 
+/// What a rendezvous is, and how it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// A server, in the clear: authenticated, but who listens reads names and addresses.
+    Tcp,
+    /// A server, encrypted.
+    Tls,
+}
+
+impl Scheme {
+    /// As URLs have it, without `://`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 impl Rendezvous {
+    /// What it is.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     /// `HOST:PORT`, as `ToSocketAddrs` and `tokio::net::lookup_host` take it.
     pub fn address(&self) -> &str {
         &self.address
@@ -25,8 +54,9 @@ impl Rendezvous {
             let url = super::channel::hidden(url);
             return Err(format!("{url:?} is no URL: write tcp://HOST:PORT"));
         };
-        match scheme {
-            "tcp" => {}
+        let scheme = match scheme {
+            "tcp" => Scheme::Tcp,
+            "tls" => Scheme::Tls,
             "redis" | "rediss" | "s3" | "file" => {
                 // The rest of the URL may hold a password: it is not shown.
                 return Err(format!(
@@ -34,20 +64,20 @@ impl Rendezvous {
                      rendezvous --listen 0.0.0.0:10000` and write tcp://HOST:10000"
                 ));
             }
-            _ => return Err(format!("{scheme}:// leads to no rendezvous: write tcp://HOST:PORT")),
-        }
+            _ => return Err(unknown(scheme)),
+        };
         let address = rest.strip_suffix('/').unwrap_or(rest);
         match parts(address)?.1 {
             Some(0) => Err(format!("{address:?} has port 0: write the port it listens on")),
-            Some(_) => Ok(Self { address: address.to_owned() }),
-            None => Err(format!("{address:?} has no port: write tcp://HOST:PORT")),
+            Some(_) => Ok(Self { scheme, address: address.to_owned() }),
+            None => Err(format!("{address:?} has no port: write {}://HOST:PORT", scheme.name())),
         }
     }
 }
 
 impl fmt::Display for Rendezvous {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tcp://{}", self.address)
+        write!(f, "{}://{}", self.scheme.name(), self.address)
     }
 }
 
@@ -56,6 +86,14 @@ impl FromStr for Rendezvous {
 
     fn from_str(url: &str) -> Result<Self, Error> {
         Self::read(url).map_err(|wrong| super::told("rendezvous", wrong))
+    }
+}
+
+/// A URL that leads nowhere.
+fn unknown(scheme: &str) -> String {
+    match suggest::closest(scheme, [Scheme::Tcp, Scheme::Tls].map(Scheme::name)) {
+        Some(known) => format!("{scheme}:// leads to no rendezvous: did you mean {known}://?"),
+        None => format!("{scheme}:// leads to no rendezvous: write tcp://HOST:PORT"),
     }
 }
 
@@ -143,9 +181,12 @@ mod tests {
             ("tcp://[::1]:10000", "[::1]:10000"),
         ] {
             let rendezvous: Rendezvous = url.parse().unwrap();
-            assert_eq!(rendezvous.address(), address);
+            assert_eq!((rendezvous.scheme(), rendezvous.address()), (Scheme::Tcp, address));
             assert_eq!(rendezvous.to_string(), format!("tcp://{address}"));
         }
+        let encrypted: Rendezvous = "tls://meet.example.org:443".parse().unwrap();
+        assert_eq!(encrypted.scheme(), Scheme::Tls);
+        assert_eq!(encrypted.to_string(), "tls://meet.example.org:443");
     }
 
     #[test]
@@ -153,6 +194,8 @@ mod tests {
         for (url, wrong) in [
             ("10.0.0.1:10000", "\"10.0.0.1:10000\" is no URL: write tcp://HOST:PORT"),
             ("http://h:1", "http:// leads to no rendezvous: write tcp://HOST:PORT"),
+            ("tsl://h:1", "tsl:// leads to no rendezvous: did you mean tls://?"),
+            ("tls://h", "\"h\" has no port: write tls://HOST:PORT"),
             ("tcp://h", "\"h\" has no port: write tcp://HOST:PORT"),
             ("tcp://h:0", "\"h:0\" has port 0: write the port it listens on"),
             ("tcp://:10000", "\":10000\" is no address: write HOST:PORT"),

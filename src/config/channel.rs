@@ -58,7 +58,9 @@ impl ChannelSpec {
             Self::Local => None,
             Self::Tcp if cfg!(feature = "tcp") => None,
             Self::Tcp => Some("built without the feature \"tcp\""),
-            Self::Shm | Self::Quic | Self::Redis(_) | Self::S3(_) => Some("not built yet"),
+            Self::Quic if cfg!(feature = "quic") => None,
+            Self::Quic => Some("built without the feature \"quic\""),
+            Self::Shm | Self::Redis(_) | Self::S3(_) => Some("not built yet"),
         }
     }
 
@@ -244,17 +246,27 @@ mod tests {
 
     #[test]
     fn reports_what_is_not_built_yet() {
-        let mut config = Config::default().channels("redis://:pw@h:1,local,quic").unwrap();
+        let mut config = Config::default().channels("redis://:pw@h:1,local,shm").unwrap();
         config.model = Some(serde_json::Value::Null);
         let reported: Vec<_> = config.unavailable().iter().map(ToString::to_string).collect();
         assert_eq!(
             reported,
             [
                 "redis://***@h:1: not built yet",
-                "quic: not built yet",
+                "shm: not built yet",
                 "model: read, but not used yet"
             ]
         );
         assert_eq!(config.available().collect::<Vec<_>>(), [&ChannelSpec::Local]);
+    }
+
+    #[test]
+    fn features_decide_what_is_there() {
+        let why = ChannelSpec::Quic.unavailable();
+        let missing = (!cfg!(feature = "quic")).then_some("built without the feature \"quic\"");
+        assert_eq!(why, missing);
+        let why = ChannelSpec::Tcp.unavailable();
+        let missing = (!cfg!(feature = "tcp")).then_some("built without the feature \"tcp\"");
+        assert_eq!(why, missing);
     }
 }

@@ -2,7 +2,7 @@
 
 use fmi_actors::{Error, Result};
 
-use super::{Config, address, channel, ranks, told, units};
+use super::{Config, Scheme, address, channel, ladder, ranks, told, units};
 
 /// The longest name of a job, in bytes: it travels in the first frame to the rendezvous.
 const LONGEST_NAME: usize = 255;
@@ -41,6 +41,16 @@ impl Config {
         }
         if let Some(advertise) = &self.advertise {
             address::advertise(advertise).map_err(|wrong| told("advertise", wrong))?;
+        }
+        ladder::check(&self.ladder).map_err(|wrong| told("ladder", wrong))?;
+        if let (Some(url), Some(_)) = (&self.rendezvous, &self.rendezvous_ca)
+            && url.scheme() != Scheme::Tls
+        {
+            let wrong = format!(
+                "certificates for the rendezvous are given, but {url} shows none: write \
+                 tls://HOST:PORT, or take FMI_RENDEZVOUS_CA away"
+            );
+            return Err(told("rendezvous_ca", wrong));
         }
         for (name, deadline) in [
             ("deadlines.join", self.deadlines.join),
@@ -232,6 +242,20 @@ mod tests {
             );
         }
         refused(base().token(""), "token", "the token is empty: set FMI_TOKEN to the job's secret");
+        let mut config = base();
+        config.ladder.clear();
+        refused(
+            config,
+            "ladder",
+            "no rung is left, so no process reaches another: name at least one of direct, punched \
+             and relay",
+        );
+        refused(
+            base().rendezvous_ca("ca.pem"),
+            "rendezvous_ca",
+            "certificates for the rendezvous are given, but tcp://h:1 shows none: write \
+             tls://HOST:PORT, or take FMI_RENDEZVOUS_CA away",
+        );
         refused(
             base().silent_deadline(Duration::ZERO),
             "deadlines.silent",

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use fmi_actors::Result;
 
-use super::{Config, Rendezvous, Token, address, algorithms, channel, ranks, told};
+use super::{Config, Rendezvous, Token, address, algorithms, channel, ladder, ranks, told, units};
 
 /// Looks a variable up. A closure, so that tests need not change the process's environment.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -26,14 +26,26 @@ pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
     if let Some(rendezvous) = read(lookup, "FMI_RENDEZVOUS", Rendezvous::read)? {
         config.rendezvous = Some(rendezvous);
     }
+    if let Some(path) = raw(lookup, "FMI_RENDEZVOUS_CA") {
+        config.rendezvous_ca = Some(path.into());
+    }
     if let Some(channels) = read(lookup, "FMI_CHANNELS", channel::list)? {
         config.channels = channels;
+    }
+    if let Some(ladder) = read(lookup, "FMI_LADDER", ladder::list)? {
+        config.ladder = ladder;
     }
     if let Some(listen) = read(lookup, "FMI_LISTEN", address::listen)? {
         config.listen = Some(listen);
     }
     if let Some(advertise) = read(lookup, "FMI_ADVERTISE", address::advertise)? {
         config.advertise = Some(advertise);
+    }
+    if let Some(encrypt) = read(lookup, "FMI_ENCRYPT", units::flag)? {
+        config.encrypt = encrypt;
+    }
+    if let Some(checksum) = read(lookup, "FMI_CHECKSUM", units::flag)? {
+        config.checksum = checksum;
     }
     if let Some(algorithms) = read(lookup, "FMI_ALGORITHMS", algorithms::list)? {
         config.algorithms = algorithms;
@@ -67,6 +79,7 @@ fn read<T>(
 mod tests {
     use super::*;
     use crate::config::ChannelSpec;
+    use fmi_actors::channel::Rung;
 
     fn with(variables: &[(&str, &str)]) -> Result<Config> {
         let lookup = |name: &str| {
@@ -83,8 +96,12 @@ mod tests {
             ("FMI_SIZE", "16"),
             ("FMI_RANK", "0,4,8-9"),
             ("FMI_TOKEN", " spaces count "),
-            ("FMI_RENDEZVOUS", "tcp://10.0.0.1:10000"),
+            ("FMI_RENDEZVOUS", "tls://10.0.0.1:10000"),
+            ("FMI_RENDEZVOUS_CA", "/etc/fmi/ca.pem"),
             ("FMI_CHANNELS", "local,tcp"),
+            ("FMI_LADDER", "direct, relay"),
+            ("FMI_ENCRYPT", "on"),
+            ("FMI_CHECKSUM", "1"),
             ("FMI_LISTEN", "0.0.0.0:7000"),
             ("FMI_ADVERTISE", "203.0.113.9:7000"),
             ("FMI_ALGORITHMS", "allreduce/ring, bcast/chain"),
@@ -94,7 +111,10 @@ mod tests {
         assert_eq!(config.size, Some(16));
         assert_eq!(config.ranks, Some(vec![0, 4, 8, 9]));
         assert_eq!(config.token, Some(Token::from(" spaces count ")));
-        assert_eq!(config.rendezvous.unwrap().address(), "10.0.0.1:10000");
+        assert_eq!(config.rendezvous.unwrap().to_string(), "tls://10.0.0.1:10000");
+        assert_eq!(config.rendezvous_ca, Some("/etc/fmi/ca.pem".into()));
+        assert_eq!(config.ladder, [Rung::Direct, Rung::Relay]);
+        assert!(config.encrypt && config.checksum);
         assert_eq!(config.channels, [ChannelSpec::Local, ChannelSpec::Tcp]);
         assert_eq!(config.listen.as_deref(), Some("0.0.0.0:7000"));
         assert_eq!(config.advertise.as_deref(), Some("203.0.113.9:7000"));
@@ -119,6 +139,12 @@ mod tests {
             ("FMI_RANK", "1,2,1", "FMI_RANK: rank 1 is named twice: name each rank once"),
             ("FMI_RENDEZVOUS", "h:1", "FMI_RENDEZVOUS: \"h:1\" is no URL: write tcp://HOST:PORT"),
             ("FMI_CHANNELS", "tpc", "FMI_CHANNELS: \"tpc\" is no channel: did you mean \"tcp\"?"),
+            ("FMI_LADDER", "releay", "FMI_LADDER: \"releay\" is no rung: did you mean \"relay\"?"),
+            (
+                "FMI_ENCRYPT",
+                "please",
+                "FMI_ENCRYPT: \"please\" is neither true nor false: write one of them",
+            ),
             ("FMI_LISTEN", "h", "FMI_LISTEN: \"h\" has no port: add one, or :0 for any free port"),
             (
                 "FMI_ADVERTISE",

@@ -11,6 +11,7 @@ mod check;
 mod env;
 mod json;
 mod json_tree;
+mod ladder;
 mod limits;
 mod load;
 mod ranks;
@@ -20,14 +21,15 @@ mod toml;
 mod tree;
 mod units;
 
-pub use address::Rendezvous;
+pub use address::{Rendezvous, Scheme};
 pub use channel::{ChannelSpec, Unavailable};
 pub use limits::{Deadlines, Limits};
 pub use token::Token;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use fmi_actors::{Error, Result};
+use fmi_actors::{Error, Result, channel::Rung};
 use fmi_collectives::plan::Rule;
 
 /// Everything that a process is told about its job.
@@ -64,15 +66,27 @@ pub struct Config {
     pub token: Option<Token>,
     /// Where the processes of the job find each other. `None`: all ranks are in this process.
     pub rendezvous: Option<Rendezvous>,
+    /// A file with the certificates (PEM) that a `tls://` rendezvous may be signed by. `None`:
+    /// those that this machine trusts.
+    pub rendezvous_ca: Option<PathBuf>,
     /// The channels to use, also those that this build lacks; see [`Config::available`]. Empty:
     /// the library chooses.
     pub channels: Vec<ChannelSpec>,
+    /// The rungs that links to other processes may have, the best first. All of them,
+    /// [`Rung::LADDER`], if not set.
+    pub ladder: Vec<Rung>,
     /// Where the tcp channel listens, `HOST:PORT`; port 0 is any free one. `None`: a free port
     /// on all addresses.
     pub listen: Option<String>,
     /// Where other processes reach this one, `HOST` or `HOST:PORT`, if that is not where it
     /// listens (address translation, mapped container ports).
     pub advertise: Option<String>,
+    /// Whether tcp links are encrypted (TLS 1.3, each process pins the other's certificate).
+    /// `false` if not set: they are authenticated alone. It takes both ends.
+    pub encrypt: bool,
+    /// Whether tcp links check what arrives beyond TCP's own 16 bits. `false` if not set; of no
+    /// use on encrypted links. It takes both ends.
+    pub checksum: bool,
     /// How long to wait for what.
     pub deadlines: Deadlines,
     /// Bounds on memory.
@@ -98,9 +112,13 @@ impl Default for Config {
             ranks: None,
             token: None,
             rendezvous: None,
+            rendezvous_ca: None,
             channels: Vec::new(),
+            ladder: Rung::LADDER.to_vec(),
             listen: None,
             advertise: None,
+            encrypt: false,
+            checksum: false,
             deadlines: Deadlines::default(),
             limits: Limits::default(),
             keep_awake: true,
@@ -147,15 +165,28 @@ impl Config {
         self
     }
 
-    /// Sets where the processes find each other: `tcp://HOST:PORT`.
+    /// Sets where the processes find each other: `tcp://HOST:PORT`, or `tls://HOST:PORT`.
     pub fn rendezvous(mut self, url: &str) -> Result<Self> {
         self.rendezvous = Some(Rendezvous::read(url).map_err(|wrong| told("rendezvous", wrong))?);
         Ok(self)
     }
 
+    /// Sets by which certificates (a PEM file) a `tls://` rendezvous may be signed.
+    pub fn rendezvous_ca(mut self, path: impl Into<PathBuf>) -> Self {
+        self.rendezvous_ca = Some(path.into());
+        self
+    }
+
     /// Sets the channels: names or URLs with commas between them, as `FMI_CHANNELS` has them.
     pub fn channels(mut self, list: &str) -> Result<Self> {
         self.channels = channel::list(list).map_err(|wrong| told("channels", wrong))?;
+        Ok(self)
+    }
+
+    /// Sets which rungs links may have, the best first: names with commas between them, as
+    /// `FMI_LADDER` has them, `direct,relay`.
+    pub fn ladder(mut self, list: &str) -> Result<Self> {
+        self.ladder = ladder::list(list).map_err(|wrong| told("ladder", wrong))?;
         Ok(self)
     }
 
@@ -170,6 +201,18 @@ impl Config {
         let address = address::advertise(address).map_err(|wrong| told("advertise", wrong))?;
         self.advertise = Some(address);
         Ok(self)
+    }
+
+    /// Says whether tcp links are encrypted. All processes of a job must say the same.
+    pub fn encrypt(mut self, on: bool) -> Self {
+        self.encrypt = on;
+        self
+    }
+
+    /// Says whether tcp links carry checksums. All processes of a job must say the same.
+    pub fn checksum(mut self, on: bool) -> Self {
+        self.checksum = on;
+        self
     }
 
     /// Sets how long to wait until all ranks have joined.
@@ -244,6 +287,8 @@ mod tests {
         assert_eq!((config.deadlines.grace, config.min_size), (Duration::from_secs(5), 1));
         assert_eq!(config.limits.outbox, 4 << 20);
         assert!(config.keep_awake);
+        assert_eq!(config.ladder, [Rung::Direct, Rung::Punched, Rung::Relay]);
+        assert_eq!((config.encrypt, config.checksum, &config.rendezvous_ca), (false, false, &None));
         assert_eq!(config.validate(), Ok(()));
     }
 
@@ -254,11 +299,15 @@ mod tests {
             .size(8)
             .rank(3)
             .token("secret")
-            .rendezvous("tcp://h:1")
+            .rendezvous("tls://h:1")
             .and_then(|config| config.channels("local,tcp"))
+            .and_then(|config| config.ladder("relay,direct"))
             .and_then(|config| config.listen("0.0.0.0:0"))
             .and_then(|config| config.advertise("h"))
             .unwrap()
+            .rendezvous_ca("ca.pem")
+            .encrypt(true)
+            .checksum(true)
             .join_deadline(Duration::from_secs(1))
             .silent_deadline(Duration::from_secs(2))
             .operation_deadline(Duration::from_secs(3))
@@ -276,6 +325,10 @@ mod tests {
         assert_eq!((config.deadlines.grace, config.min_size), (Duration::from_secs(4), 2));
         assert_eq!(config.limits.outbox, 4);
         assert!(!config.keep_awake);
+        assert_eq!(config.ladder, [Rung::Relay, Rung::Direct]);
+        assert!(config.encrypt && config.checksum);
+        assert_eq!(config.rendezvous_ca, Some(PathBuf::from("ca.pem")));
+        assert_eq!(config.validate(), Ok(()));
     }
 
     #[test]

@@ -6,18 +6,20 @@ use fmi_actors::Result;
 
 use super::check::check_threads;
 use super::tree::{Document, Entry, Node, Tree};
-use super::{Config, Rendezvous, address, algorithms, channel, ranks, units};
+use super::{Config, Rendezvous, address, algorithms, channel, ladder, ranks, units};
 
 const SECTIONS: [&str; 5] = ["deadlines", "limits", "tcp", "run", algorithms::SECTION];
 
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 36] = [
     "job",
     "size",
     "min_size",
     "rank",
     "ranks",
     "rendezvous",
+    "rendezvous_ca",
     "channels",
+    "ladder",
     "deadlines",
     "deadlines.join",
     "deadlines.silent",
@@ -28,6 +30,8 @@ const KEYS: [&str; 32] = [
     "tcp",
     "tcp.listen",
     "tcp.advertise",
+    "tcp.encrypt",
+    "tcp.checksum",
     "run",
     "run.threads",
     "run.keep_awake",
@@ -89,6 +93,8 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
             .text()
             .and_then(Rendezvous::read)
             .map(|rendezvous| config.rendezvous = Some(rendezvous)),
+        "rendezvous_ca" => value.text().map(|path| config.rendezvous_ca = Some(path.into())),
+        "ladder" => rungs(value).map(|ladder| config.ladder = ladder),
         "channels" => channels(value).map(|channels| config.channels = channels),
         "deadlines.join" => deadline(value).map(|join| config.deadlines.join = join),
         "deadlines.silent" => deadline(value).map(|silent| config.deadlines.silent = silent),
@@ -104,6 +110,8 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
             .text()
             .and_then(address::advertise)
             .map(|advertise| config.advertise = Some(advertise)),
+        "tcp.encrypt" => value.flag().map(|on| config.encrypt = on),
+        "tcp.checksum" => value.flag().map(|on| config.checksum = on),
         "run.threads" => value.number().and_then(|threads| {
             config.threads = Some(threads);
             check_threads(threads)
@@ -136,6 +144,17 @@ fn channels(value: &Tree) -> Result<Vec<channel::ChannelSpec>, String> {
     let channels = channels.collect::<Result<Vec<_>, String>>()?;
     channel::check(&channels)?;
     Ok(channels)
+}
+
+/// `["direct", "relay"]` or `"direct,relay"`.
+fn rungs(value: &Tree) -> Result<Vec<fmi_actors::channel::Rung>, String> {
+    if let Node::Text(text) = &value.node {
+        return ladder::list(text);
+    }
+    let rungs = value.list()?.iter().map(|item| ladder::read(item.text()?));
+    let rungs = rungs.collect::<Result<Vec<_>, String>>()?;
+    ladder::check(&rungs)?;
+    Ok(rungs)
 }
 
 fn deadline(value: &Tree) -> Result<std::time::Duration, String> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::{ChannelSpec, told};
 use super::*;
+use fmi_actors::channel::Rung;
 
 fn refused(text: &str, place: &str, message: &str) {
     let wrong = read("fmi.toml", text).expect_err(text);
@@ -16,8 +17,10 @@ fn reads_every_key() {
         job = "scoring-42"
         size = 16
         ranks = "0-7"
-        rendezvous = "tcp://10.0.0.1:10000"
+        rendezvous = "tls://10.0.0.1:10000"
+        rendezvous_ca = "/etc/fmi/ca.pem"
         channels = ["local", "tcp", "redis://cache:6379/0"]
+        ladder = ["direct", "relay"]
 
         [deadlines]
         join = "2min"
@@ -30,6 +33,8 @@ fn reads_every_key() {
         [tcp]
         listen = "0.0.0.0:7000"
         advertise = "203.0.113.9"
+        encrypt = true
+        checksum = true
 
         [run]
         threads = 2
@@ -44,8 +49,13 @@ fn reads_every_key() {
         .operation_deadline(Duration::from_secs(3600))
         .outbox(8 << 20)
         .threads(2)
-        .keep_awake(false);
-    expected.rendezvous = Some("tcp://10.0.0.1:10000".parse().unwrap());
+        .keep_awake(false)
+        .rendezvous_ca("/etc/fmi/ca.pem")
+        .encrypt(true)
+        .checksum(true)
+        .ladder("direct,relay")
+        .unwrap();
+    expected.rendezvous = Some("tls://10.0.0.1:10000".parse().unwrap());
     expected.channels = channel::list("local,tcp,redis://cache:6379/0").unwrap();
     expected.listen = Some("0.0.0.0:7000".to_owned());
     expected.advertise = Some("203.0.113.9".to_owned());
@@ -121,6 +131,24 @@ fn channels_in_both_forms() {
 }
 
 #[test]
+fn ladders_in_both_forms() {
+    let expected = [Rung::Relay, Rung::Direct];
+    for text in ["ladder = [\"relay\", \"direct\"]", "ladder = \"relay,direct\""] {
+        assert_eq!(read("f", text).unwrap().ladder, expected);
+    }
+    refused(
+        "ladder = [\"direct\", \"punch\"]",
+        "1:10",
+        "ladder: \"punch\" is no rung: did you mean \"punched\"?",
+    );
+    refused("ladder = []", "1:10", {
+        "ladder: no rung is left, so no process reaches another: name at least one of direct, \
+         punched and relay"
+    });
+    refused("ladder = 2", "1:10", "ladder: must be a list, not a whole number");
+}
+
+#[test]
 fn unknown_keys() {
     refused("job = \"x\"\n  rnak = 3", "2:3", "unknown key \"rnak\": did you mean \"rank\"?");
     refused(
@@ -133,20 +161,20 @@ fn unknown_keys() {
     refused(
         "[tcp]\ncolour = 1",
         "2:1",
-        "unknown key \"tcp.colour\": the keys here are listen, advertise",
+        "unknown key \"tcp.colour\": the keys here are listen, advertise, encrypt, checksum",
     );
     refused(
         "tcp.colour.red = 1",
         "1:5",
-        "unknown key \"tcp.colour\": the keys here are listen, advertise",
+        "unknown key \"tcp.colour\": the keys here are listen, advertise, encrypt, checksum",
     );
 }
 
 #[test]
 fn the_first_mistake_in_the_file_is_told() {
     refused("zzz = 1\naaa = 1\n", "1:1", {
-        "unknown key \"zzz\": the keys here are job, size, min_size, rank, ranks, rendezvous, channels, \
-         deadlines, limits, tcp, run, algorithms"
+        "unknown key \"zzz\": the keys here are job, size, min_size, rank, ranks, rendezvous, \
+         rendezvous_ca, channels, ladder, deadlines, limits, tcp, run, algorithms"
     });
 }
 

@@ -48,6 +48,15 @@ pub(super) fn check_deadline(deadline: Duration) -> Result<(), String> {
     Ok(())
 }
 
+/// Reads `true` or `false`, in the words that people have for them.
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false: write one of them")),
+    }
+}
+
 /// Reads a limit on memory: a size that is not 0.
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
     let bytes = size(text)?;

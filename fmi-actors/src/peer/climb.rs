@@ -4,7 +4,7 @@
 use super::{Peer, PeerAttempt};
 use crate::{
     Node,
-    channel::{DialError, Way},
+    channel::{DialError, Rung, Way},
     clock::Time,
     keeper::within,
 };
@@ -28,6 +28,7 @@ pub(super) struct Ascent {
 
 /// An attempt that is under way.
 struct Climber {
+    rung: Rung,
     name: String,
     quality: u16,
     begun: Time,
@@ -62,6 +63,7 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
             let keeper = Arc::clone(node.keeper());
             let dialled = (way.dial)(quality);
             climbers.push(Climber {
+                rung: way.rung,
                 name: way.name,
                 quality,
                 begun: node.now(),
@@ -101,7 +103,8 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
         if let Err(reason) = &outcome {
             ascent.tried.push(format!("{}: {reason}", climber.name));
         }
-        peer.note_attempt(PeerAttempt { way: climber.name, outcome });
+        let Climber { rung, name: way, .. } = climber;
+        peer.note_attempt(PeerAttempt { rung, way, outcome });
     }
 }
 

@@ -1,22 +1,26 @@
 //! A process of the job as another sees it: its ranks, its address, the link to it.
 
 mod climb;
+mod mesh;
 
 use crate::{
     Node, Reason,
-    channel::{Link, Room},
+    channel::{Link, Room, Rung},
     home::HomeHandle,
 };
 use climb::climb;
 use futures::task::AtomicWaker;
+pub use mesh::Mesh;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashSet;
 use std::{
+    fmt,
     net::SocketAddr,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    task::Waker,
     time::Duration,
 };
 
@@ -60,6 +64,10 @@ pub struct Peer {
     /// It has said that it leaves; the end of its link is its end.
     leaving: AtomicBool,
     gone: AtomicBool,
+    /// Why it is gone, if it is a loss.
+    fate: Mutex<Option<Reason>>,
+    /// Who waits for a link, or for there never to be one.
+    watchers: Mutex<Vec<Waker>>,
 }
 
 /// A link and what decides between two that came up at once.
@@ -85,10 +93,21 @@ pub struct LinkRank {
 /// How an attempt to reach a process went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerAttempt {
+    /// Where the way stands on the ladder.
+    pub rung: Rung,
     /// Name of the way.
     pub way: String,
     /// How long it took, or why it failed.
     pub outcome: Result<Duration, String>,
+}
+
+impl fmt::Display for PeerAttempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Ok(took) => write!(f, "{}: linked in {:.1} ms", self.way, took.as_secs_f64() * 1000.0),
+            Err(reason) => write!(f, "{}: {reason}", self.way),
+        }
+    }
 }
 
 const FIRST_RETRY: Duration = Duration::from_millis(5);
@@ -112,6 +131,8 @@ impl Peer {
             attempts: Mutex::default(),
             leaving: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            fate: Mutex::default(),
+            watchers: Mutex::default(),
         }
     }
 
@@ -139,6 +160,12 @@ impl Peer {
     #[must_use]
     pub fn attempts(&self) -> Vec<PeerAttempt> {
         self.attempts.lock().clone()
+    }
+
+    /// Whether ways to it are being tried; also while there is a link, if they are better.
+    #[must_use]
+    pub fn is_climbing(&self) -> bool {
+        self.dialling.load(Ordering::Acquire)
     }
 
     /// How good the live link is.
@@ -181,6 +208,7 @@ impl Peer {
         }
         self.generation.fetch_max(rank.generation, Ordering::AcqRel);
         self.dialler.wake();
+        self.tell_watchers();
         let (channel, rung) = (link.channel(), link.rung());
         tracing::debug!(process = self.member.process, channel, %rung, "linked");
         if let Some(home) = self.home.as_ref().filter(|_| !link.path().direct) {
@@ -238,12 +266,24 @@ impl Peer {
         }
     }
 
+    /// It is gone, for this reason.
+    pub(crate) fn lose(&self, reason: &Reason) {
+        self.fate.lock().get_or_insert_with(|| reason.clone());
+        self.end();
+    }
+
     pub(crate) fn end(&self) {
         self.gone.store(true, Ordering::Release);
         self.dialler.wake();
+        self.tell_watchers();
         if let Some(held) = self.link.write().take() {
             held.link.close();
         }
+    }
+
+    fn tell_watchers(&self) {
+        let watchers = std::mem::take(&mut *self.watchers.lock());
+        watchers.into_iter().for_each(Waker::wake);
     }
 
     /// Closes the link in good order and takes no other.
