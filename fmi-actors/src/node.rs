@@ -413,17 +413,31 @@ impl Node {
     /// The ways to a process, each with its quality: the rung counts first, then which channel
     /// was named first.
     pub(crate) fn ways_to(self: &Arc<Self>, member: &Member) -> Vec<(u16, Way)> {
-        let ladder = &self.settings.ladder;
         let mut ways = Vec::new();
-        for (place, channel) in self.channels.iter().enumerate() {
+        for channel in &self.channels {
             for way in channel.ways(self, member) {
-                if let Some(step) = ladder.iter().position(|rung| *rung == way.rung) {
-                    let quality = (ladder.len() - step) * 256 + (self.channels.len() - place);
-                    ways.push((quality as u16, way));
+                if let Some(quality) = self.quality(channel.name(), way.rung) {
+                    ways.push((quality, way));
                 }
             }
         }
         ways
+    }
+
+    /// The quality of links of a channel on a rung, if there may be any.
+    #[must_use]
+    pub fn quality(&self, channel: &str, rung: Rung) -> Option<u16> {
+        let ladder = &self.settings.ladder;
+        let step = ladder.iter().position(|other| *other == rung)?;
+        let place = self.channels.iter().position(|other| other.name() == channel)?;
+        Some(((ladder.len() - step) * 256 + (self.channels.len() - place)) as u16)
+    }
+
+    /// The rung of a link of this quality, if the other side has the same ladder.
+    #[must_use]
+    pub fn rung(&self, quality: u16) -> Option<Rung> {
+        let ladder = &self.settings.ladder;
+        ladder.get(ladder.len().checked_sub(usize::from(quality / 256))?).copied()
     }
 
     pub(crate) fn timed(&self, local: u32, remote: u32) {

@@ -1,13 +1,16 @@
 //! How a link between two processes begins, on any kind of stream: the [handshake] under the job's
 //! token, in which each side says which process of which job and epoch it is, and whom it means.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use fmi_actors::{Error, LinkRank, Node, Result, channel::DialError, codec};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{Mutex, MutexGuard},
+};
 
-use crate::handshake::{self, HANDSHAKE_DEADLINE, Purpose, Token};
+use crate::handshake::{self, HANDSHAKE_DEADLINE, Purpose, Role, Token};
 
 /// Said to a process that dials while its peer's own call succeeds.
 pub const SUPERSEDED: &str = "there is a better link already";
@@ -42,6 +45,68 @@ pub async fn open<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
+    let (rank, hello) = hello(node, process, (quality, binding))?;
+    let opened = handshake::open(stream, Purpose::Link, token, &hello, at);
+    within(HANDSHAKE_DEADLINE, opened).await?;
+    Ok(rank)
+}
+
+/// A connection that both sides have opened, and that has been greeted.
+#[derive(Debug)]
+pub struct Meeting<'t> {
+    /// This side's part from now on.
+    pub role: Role,
+    /// Who the other side is.
+    pub process: u32,
+    /// To attach the link with.
+    pub rank: LinkRank,
+    /// The opener's turn: to be kept until the link is attached.
+    pub turn: Option<MutexGuard<'t, ()>>,
+}
+
+/// Begins a link over a connection that this side has opened, and perhaps the other, too
+/// ([`handshake::meet`]), to a process that is meant by both. `turns` belongs to that process: of
+/// several connections to it this side opens a link on one at a time, so that both sides keep the
+/// same one.
+///
+/// # Errors
+/// As [`open`] and [`accept`].
+pub async fn meet<'t, S>(
+    stream: &mut S,
+    node: &Arc<Node>,
+    process: u32,
+    token: &Token,
+    (quality, binding): (u16, &[u8]),
+    turns: &'t Mutex<()>,
+    at: &str,
+) -> Result<Meeting<'t>, DialError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let met = within(HANDSHAKE_DEADLINE, handshake::meet(stream, Purpose::Link, at)).await?;
+    let role = met.role();
+    if role == Role::Acceptor {
+        let judge = |bytes: &[u8]| judge(node, binding, bytes);
+        let hello = within(HANDSHAKE_DEADLINE, met.accept(stream, token, judge, at)).await?;
+        let hello: Hello = codec::decode(&hello).map_err(DialError::soft)?;
+        return Ok(Meeting { role, process: hello.from, rank: rank(node, &hello), turn: None });
+    }
+    let turn = turns.lock().await;
+    // Only now: the one before may have brought the link.
+    let (rank, hello) = hello(node, process, (quality, binding))?;
+    if !node.peer(process).is_some_and(|peer| peer.would_keep(rank)) {
+        return Err(DialError::soft(SUPERSEDED));
+    }
+    within(TURN, met.open(stream, token, &hello, at)).await?;
+    Ok(Meeting { role, process, rank, turn: Some(turn) })
+}
+
+/// What this side says when it opens a link, and the rank that the link will have.
+fn hello(
+    node: &Arc<Node>,
+    process: u32,
+    (quality, binding): (u16, &[u8]),
+) -> Result<(LinkRank, Vec<u8>), DialError> {
     let peer = node.peer(process).ok_or_else(|| DialError::soft("no such process"))?;
     let rank = peer.next_rank(node.process(), quality);
     let hello = Hello {
@@ -52,10 +117,12 @@ where
         quality,
         binding: binding.to_vec(),
     };
-    let hello = codec::encode(&hello).map_err(DialError::soft)?;
-    let opened = handshake::open(stream, Purpose::Link, token, &hello, at);
-    match tokio::time::timeout(HANDSHAKE_DEADLINE, opened).await {
-        Ok(Ok(_)) => Ok(rank),
+    Ok((rank, codec::encode(&hello).map_err(DialError::soft)?))
+}
+
+async fn within<T>(span: Duration, step: impl Future<Output = Result<T>>) -> Result<T, DialError> {
+    match tokio::time::timeout(span, step).await {
+        Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             let fatal = matches!(error, Error::WrongToken { .. });
             Err(DialError { reason: error.to_string(), fatal })
@@ -63,6 +130,9 @@ where
         Err(_) => Err(DialError::soft("it accepts connections but does not answer")),
     }
 }
+
+/// How long an opener's turn may last: others wait behind it.
+const TURN: Duration = Duration::from_secs(2);
 
 /// Begins a link over a connection that the other side has opened. Returns who it is, and the
 /// rank to attach it with.

@@ -16,8 +16,13 @@
 //! The acceptor shows nothing but a nonce before the opener has proved itself. The proofs of the
 //! two directions have different prefixes, so one cannot be reflected as the other. Afterwards the
 //! stream is as it was: plain TCP stays plain, this authenticates only.
+//!
+//! A connection that was punched may have been opened by both sides ([`meet`]). So with the purpose
+//! each says whether it has opened or accepted the connection; who has opened it says so at once.
+//! If both have, the one with the greater nonce goes on as the opener. The proofs cover what the
+//! acceptor said of that. Equal nonces are one's own, sent back.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{cmp::Ordering, fmt, io, sync::Arc, time::Duration};
 
 use fmi_actors::{Error, Result};
 use hmac::{Hmac, Mac};
@@ -117,6 +122,97 @@ where
     accepting(stream, purpose, token, reply).await.map_err(|failure| failure.at(at))
 }
 
+/// Begins the handshake of a connection that this side has opened, and perhaps the other, too.
+///
+/// # Errors
+/// [`Error::System`] when the peer is something else, this side itself, or breaks off.
+pub async fn meet<S>(stream: &mut S, purpose: Purpose, at: &str) -> Result<Met>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    meeting(stream, purpose).await.map_err(|failure| failure.at(at))
+}
+
+/// A handshake in which both sides have said a nonce: it is settled who goes on how.
+#[derive(Debug, Clone)]
+pub struct Met {
+    role: Role,
+    purpose: Purpose,
+    opener: [u8; NONCE],
+    acceptor: [u8; NONCE],
+    /// What the acceptor has said of itself.
+    opened: Opened,
+}
+
+/// A side's part in a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It proves itself first.
+    Opener,
+    /// It judges the opener.
+    Acceptor,
+}
+
+impl Met {
+    /// This side's part.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Goes on as [`open`] does.
+    ///
+    /// # Errors
+    /// As [`open`].
+    ///
+    /// # Panics
+    /// When this side is not the opener.
+    pub async fn open<S>(
+        self,
+        stream: &mut S,
+        token: &Token,
+        hello: &[u8],
+        at: &str,
+    ) -> Result<Vec<u8>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+    {
+        assert_eq!(self.role, Role::Opener);
+        prove(stream, &self, token, hello).await.map_err(|failure| failure.at(at))
+    }
+
+    /// Goes on as [`accept`] does.
+    ///
+    /// # Errors
+    /// As [`accept`].
+    ///
+    /// # Panics
+    /// When this side is not the acceptor.
+    pub async fn accept<S>(
+        self,
+        stream: &mut S,
+        token: &Token,
+        reply: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+        at: &str,
+    ) -> Result<Vec<u8>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+    {
+        assert_eq!(self.role, Role::Acceptor);
+        verify(stream, &self, token, reply).await.map_err(|failure| failure.at(at))
+    }
+}
+
+/// Who has opened a connection, as a side says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Opened {
+    /// The side that says so.
+    Here = 0,
+    /// The other one.
+    Elsewhere = 0x80,
+}
+
 /// Why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
@@ -128,6 +224,10 @@ pub(crate) enum Failure {
     Version,
     #[error("it is for a {theirs:?}, not for a {ours:?}")]
     Purpose { ours: Purpose, theirs: Purpose },
+    #[error("it takes a part in this connection that is not its own")]
+    Role,
+    #[error("it is this process itself")]
+    Itself,
     #[error("a hello of {0} bytes, at most {MAX_HELLO} are allowed")]
     TooLong(usize),
     #[error("refused: {0}")]
@@ -164,13 +264,46 @@ pub(crate) async fn opening<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
+    let met = meeting(stream, purpose).await?;
+    match met.role {
+        Role::Opener => prove(stream, &met, token, hello).await,
+        // Nobody but a `meet` opens a connection from the port of one that was opened from here.
+        Role::Acceptor => Err(Failure::Role),
+    }
+}
+
+/// [`meet`] with the private error.
+async fn meeting<S>(stream: &mut S, purpose: Purpose) -> Result<Met, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
     let ours = nonce()?;
-    greet(stream, purpose, &ours).await?;
-    let (their_purpose, theirs) = greeting(stream).await?;
+    greet(stream, purpose, Opened::Here, &ours).await?;
+    let (their_purpose, theirs, nonce) = greeting(stream).await?;
     if their_purpose != purpose {
         return Err(Failure::Purpose { ours: purpose, theirs: their_purpose });
     }
-    let proof = Proof { token, purpose, opener: ours, acceptor: theirs, hello };
+    let opener = Met { role: Role::Opener, purpose, opener: ours, acceptor: nonce, opened: theirs };
+    match (theirs, ours.cmp(&nonce)) {
+        (Opened::Elsewhere, _) | (Opened::Here, Ordering::Greater) => Ok(opener),
+        (Opened::Here, Ordering::Equal) => Err(Failure::Itself),
+        (Opened::Here, Ordering::Less) => {
+            Ok(Met { role: Role::Acceptor, opener: nonce, acceptor: ours, ..opener })
+        }
+    }
+}
+
+/// The opener's part after the greetings.
+async fn prove<S>(
+    stream: &mut S,
+    met: &Met,
+    token: &Token,
+    hello: &[u8],
+) -> Result<Vec<u8>, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let proof = Proof { token, met, hello };
     send(stream, &[], hello, proof.opener()).await?;
 
     let verdict = stream.read_u8().await?;
@@ -198,15 +331,33 @@ pub(crate) async fn accepting<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    let (their_purpose, theirs) = greeting(stream).await?;
-    let ours = nonce()?;
+    let (their_purpose, theirs, opener) = greeting(stream).await?;
+    let acceptor = nonce()?;
     // Also to a peer with another purpose: so it learns where it is.
-    greet(stream, purpose, &ours).await?;
+    greet(stream, purpose, Opened::Elsewhere, &acceptor).await?;
     if their_purpose != purpose {
         return Err(Failure::Purpose { ours: purpose, theirs: their_purpose });
     }
+    if theirs == Opened::Elsewhere {
+        return Err(Failure::Role);
+    }
+    let opened = Opened::Elsewhere;
+    let met = Met { role: Role::Acceptor, purpose, opener, acceptor, opened };
+    verify(stream, &met, token, reply).await
+}
+
+/// The acceptor's part after the greetings.
+async fn verify<S>(
+    stream: &mut S,
+    met: &Met,
+    token: &Token,
+    reply: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+) -> Result<Vec<u8>, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
     let hello = block(stream).await?;
-    let proof = Proof { token, purpose, opener: theirs, acceptor: ours, hello: &hello };
+    let proof = Proof { token, met, hello: &hello };
     if let Err(failure) = check(stream, proof.opener()).await {
         if failure == Failure::WrongToken {
             stream.write_all(&[WRONG_TOKEN]).await?;
@@ -240,9 +391,7 @@ type HmacSha256 = Hmac<Sha256>;
 /// What both proofs cover.
 struct Proof<'a> {
     token: &'a Token,
-    purpose: Purpose,
-    opener: [u8; NONCE],
-    acceptor: [u8; NONCE],
+    met: &'a Met,
     hello: &'a [u8],
 }
 
@@ -262,9 +411,9 @@ impl Proof<'_> {
         let mut mac = HmacSha256::new_from_slice(self.token.0.as_bytes())
             .expect("HMAC takes a key of any length");
         mac.update(direction);
-        mac.update(&[self.purpose as u8]);
-        mac.update(&self.opener);
-        mac.update(&self.acceptor);
+        mac.update(&[self.met.purpose as u8 | self.met.opened as u8]);
+        mac.update(&self.met.opener);
+        mac.update(&self.met.acceptor);
         absorb(&mut mac, self.hello);
         mac
     }
@@ -282,18 +431,23 @@ fn nonce() -> Result<[u8; NONCE], Failure> {
     Ok(bytes)
 }
 
-async fn greet<S>(stream: &mut S, purpose: Purpose, nonce: &[u8; NONCE]) -> Result<(), Failure>
+async fn greet<S>(
+    stream: &mut S,
+    purpose: Purpose,
+    opened: Opened,
+    nonce: &[u8; NONCE],
+) -> Result<(), Failure>
 where
     S: AsyncWrite + Unpin + ?Sized,
 {
     let mut bytes = MAGIC.to_vec();
-    bytes.push(purpose as u8);
+    bytes.push(purpose as u8 | opened as u8);
     bytes.extend_from_slice(nonce);
     stream.write_all(&bytes).await?;
     Ok(stream.flush().await?)
 }
 
-async fn greeting<S>(stream: &mut S) -> Result<(Purpose, [u8; NONCE]), Failure>
+async fn greeting<S>(stream: &mut S) -> Result<(Purpose, Opened, [u8; NONCE]), Failure>
 where
     S: AsyncRead + Unpin + ?Sized,
 {
@@ -303,14 +457,17 @@ where
     if magic != MAGIC {
         return Err(if magic[..3] == MAGIC[..3] { Failure::Version } else { Failure::NotFmi });
     }
-    let purpose = match stream.read_u8().await? {
+    let said = stream.read_u8().await?;
+    let elsewhere = Opened::Elsewhere as u8;
+    let opened = if said & elsewhere == 0 { Opened::Here } else { Opened::Elsewhere };
+    let purpose = match said & !elsewhere {
         1 => Purpose::Rendezvous,
         2 => Purpose::Link,
         _ => return Err(Failure::NotFmi),
     };
     let mut nonce = [0; NONCE];
     stream.read_exact(&mut nonce).await?;
-    Ok((purpose, nonce))
+    Ok((purpose, opened, nonce))
 }
 
 async fn send<S>(stream: &mut S, head: &[u8], body: &[u8], mac: HmacSha256) -> Result<(), Failure>
@@ -411,7 +568,7 @@ mod tests {
         let (mut near, mut far) = duplex(1024);
         let impostor = async move {
             greeting(&mut far).await.unwrap();
-            greet(&mut far, Purpose::Link, &[1; NONCE]).await.unwrap();
+            greet(&mut far, Purpose::Link, Opened::Elsewhere, &[1; NONCE]).await.unwrap();
             block(&mut far).await.unwrap();
             far.write_all(&[ACCEPTED, 0, 0, 0, 0]).await.unwrap();
             far.write_all(&[9; 32]).await.unwrap();
@@ -428,8 +585,8 @@ mod tests {
         // An acceptor without the token sends the opener's own nonce and proof back.
         let (mut near, mut far) = duplex(1024);
         let mirror = async move {
-            let (purpose, nonce) = greeting(&mut far).await.unwrap();
-            greet(&mut far, purpose, &nonce).await.unwrap();
+            let (purpose, _, nonce) = greeting(&mut far).await.unwrap();
+            greet(&mut far, purpose, Opened::Elsewhere, &nonce).await.unwrap();
             let hello = block(&mut far).await.unwrap();
             let mut mac = [0; 32];
             far.read_exact(&mut mac).await.unwrap();
@@ -464,6 +621,123 @@ mod tests {
         );
         assert_eq!(opened, Err(Failure::WrongToken));
         assert_eq!(accepted, Err(Failure::WrongToken));
+    }
+
+    /// Both sides have opened the connection. What each has been told by the other.
+    async fn crossing(first: &str, second: &str) -> (Role, [Result<Vec<u8>, Failure>; 2]) {
+        async fn side(mut stream: DuplexStream, secret: &str) -> (Role, Result<Vec<u8>, Failure>) {
+            let met = meeting(&mut stream, Purpose::Link).await.unwrap();
+            let (role, token) = (met.role(), token(secret));
+            let outcome = match role {
+                Role::Opener => prove(&mut stream, &met, &token, b"opener").await,
+                Role::Acceptor => {
+                    verify(&mut stream, &met, &token, |_| Ok(b"acceptor".to_vec())).await
+                }
+            };
+            (role, outcome)
+        }
+        let (near, far) = duplex(64);
+        let ((role, ours), (other, theirs)) = tokio::join!(side(near, first), side(far, second));
+        assert_ne!(role, other);
+        (role, [ours, theirs])
+    }
+
+    #[tokio::test]
+    async fn of_two_that_opened_one_is_the_opener() {
+        let mut parts = [0; 2];
+        for _ in 0..40 {
+            let (role, told) = crossing("secret", "secret").await;
+            let mut expected = [Ok(b"acceptor".to_vec()), Ok(b"opener".to_vec())];
+            if role == Role::Acceptor {
+                expected.reverse();
+            }
+            assert_eq!(told, expected);
+            parts[usize::from(role == Role::Opener)] += 1;
+        }
+        assert!(parts.iter().all(|count| *count > 0), "chance decides: {parts:?}");
+        let (_, told) = crossing("secret", "other").await;
+        assert_eq!(told, [Err(Failure::WrongToken), Err(Failure::WrongToken)]);
+    }
+
+    #[tokio::test]
+    async fn who_meets_an_acceptor_is_the_opener() {
+        let (mut near, mut far) = duplex(64);
+        let token = token("secret");
+        let (met, accepted) = tokio::join!(
+            async {
+                let met = meeting(&mut near, Purpose::Link).await?;
+                assert_eq!(met.role(), Role::Opener);
+                prove(&mut near, &met, &token, b"opener").await
+            },
+            accepting(&mut far, Purpose::Link, &token, |_| Ok(b"acceptor".to_vec())),
+        );
+        assert_eq!(met.unwrap(), b"acceptor");
+        assert_eq!(accepted.unwrap(), b"opener");
+    }
+
+    #[tokio::test]
+    async fn who_hears_itself_says_no_more() {
+        // Everything that is sent comes back.
+        let (mut near, mut far) = duplex(64);
+        let echo = async move {
+            let mut bytes = [0; 37];
+            far.read_exact(&mut bytes).await.unwrap();
+            far.write_all(&bytes).await.unwrap();
+            let mut rest = Vec::new();
+            far.read_to_end(&mut rest).await.unwrap();
+            rest
+        };
+        let met = async move { meeting(&mut near, Purpose::Link).await.map(|met| met.role()) };
+        let (met, rest) = tokio::join!(met, echo);
+        assert_eq!((met, rest), (Err(Failure::Itself), vec![]));
+    }
+
+    #[tokio::test]
+    async fn nobody_can_swap_the_parts() {
+        // Somebody in the middle makes the opener believe that the other side has opened, too.
+        let mut swapped = 0;
+        while swapped == 0 {
+            let (near, mut middle) = duplex(1024);
+            let (mut other, far) = duplex(1024);
+            let relay = async move {
+                pass(&mut middle, &mut other, 37, None).await;
+                let mut bytes = [0; 37];
+                other.read_exact(&mut bytes).await.unwrap();
+                bytes[4] &= 0x7f;
+                middle.write_all(&bytes).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut middle, &mut other).await;
+            };
+            let secret = token("secret");
+            let opener = async {
+                let mut near = near;
+                let met = meeting(&mut near, Purpose::Link).await?;
+                match met.role() {
+                    Role::Opener => prove(&mut near, &met, &secret, b"hi").await,
+                    // Both wait for the other to begin: no harm done.
+                    Role::Acceptor => Err(Failure::Role),
+                }
+            };
+            let acceptor = async {
+                let mut far = far;
+                accepting(&mut far, Purpose::Link, &secret, |_| Ok(Vec::new())).await
+            };
+            let (opened, accepted, ()) = tokio::join!(opener, acceptor, relay);
+            if opened != Err(Failure::Role) {
+                assert_eq!(
+                    (opened, accepted),
+                    (Err(Failure::WrongToken), Err(Failure::WrongToken))
+                );
+                swapped += 1;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_acceptor_takes_no_acceptor() {
+        let mut input = MAGIC.to_vec();
+        input.push(Purpose::Link as u8 | Opened::Elsewhere as u8);
+        input.extend([0; NONCE]);
+        assert_eq!(fed(&input, false).await, Err(Failure::Role));
     }
 
     async fn pass(from: &mut DuplexStream, to: &mut DuplexStream, len: usize, flip: Option<usize>) {

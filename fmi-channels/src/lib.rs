@@ -15,6 +15,8 @@ pub mod outside;
 #[cfg(feature = "quic")]
 pub mod quic;
 #[cfg(feature = "tcp")]
+pub mod punch;
+#[cfg(feature = "tcp")]
 pub mod rendezvous;
 pub mod sim;
 #[cfg(feature = "tcp")]
