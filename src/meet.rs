@@ -12,6 +12,7 @@ use fmi_actors::{
 };
 use fmi_channels::{
     handshake::Token,
+    identity::Identity,
     rendezvous::{After, Client, Event, Ranks, Registration, Terms},
     tcp::Tcp,
 };
@@ -32,8 +33,12 @@ pub(crate) async fn meet(
     let token = Token::new(token.expose());
     let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
     let wanted = |spec: &ChannelSpec| config.channels.is_empty() || config.channels.contains(spec);
+    let identity = Arc::new(Identity::new()?);
+    let mut tcp = None;
     if wanted(&ChannelSpec::Tcp) {
-        channels.push(Arc::new(bind(config, &token, after.is_some()).await?));
+        let bound = Arc::new(bind(config, &token, after.is_some()).await?);
+        channels.push(Arc::clone(&bound) as Arc<dyn Channel>);
+        tcp = Some(bound);
     }
     let machine = machine();
     let register = |own: std::net::SocketAddr| Registration {
@@ -51,8 +56,16 @@ pub(crate) async fn meet(
         threads: homes.len().max(1) as u32,
         after: after.clone(),
         terms: terms(config),
+        fingerprint: Some(identity.fingerprint()),
     };
-    let client = Client::connect_with(&rendezvous, &token, register, config.deadlines.join).await?;
+    // From the port that links come to, so that the rendezvous sees what an address translation
+    // makes of that.
+    let port = tcp.as_ref().map(|tcp| tcp.local_addr().port());
+    let deadline = config.deadlines.join;
+    let client = Client::connect_with(&rendezvous, &token, port, register, deadline).await?;
+    if let Some(tcp) = &tcp {
+        tcp.outside(client.outside().clone(), Arc::clone(&identity));
+    }
     let members = client.complete().await?;
     let here = members.iter().filter(|member| member.machine == machine);
     let busy: u32 = here.map(|member| member.threads).sum();
@@ -68,7 +81,8 @@ pub(crate) async fn meet(
                 ranks: member.ranks.clone(),
                 addresses: member.addresses.clone(),
                 incarnation: member.incarnation,
-                ..Member::default()
+                observed: member.observed,
+                fingerprint: member.fingerprint,
             })
             .collect(),
     };
@@ -80,6 +94,7 @@ pub(crate) async fn meet(
     })?;
     let node = Node::new(place, channels, homes, settings(config));
     let client = Arc::new(client);
+    node.set_post(Arc::new(client.post()));
     listen(&node, &client);
     let again = (config.clone(), homes.to_vec(), ranks.clone());
     node.on_rejoin(Box::new(move |old| meet_again(old, again.clone())));
@@ -160,6 +175,7 @@ fn listen(node: &Arc<Node>, client: &Arc<Client>) {
                 }
                 Event::Moved { ranks, .. } => node.lose(&ranks, &Reason::Moved),
                 Event::Abort { rank, reason } => node.lose(&[rank], &reason),
+                Event::Told { from, channel, note } => node.told(from, &channel, &note),
                 Event::RendezvousLost => tracing::warn!("the rendezvous is gone; the job goes on"),
             }
         }

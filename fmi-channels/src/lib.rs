@@ -4,6 +4,8 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "tcp")]
+pub mod dial;
+#[cfg(feature = "tcp")]
 pub mod greeting;
 #[cfg(feature = "tcp")]
 pub mod handshake;

@@ -1,6 +1,7 @@
 //! `fmi doctor`: what is wrong here, and what to do about it.
 
 mod channels;
+mod links;
 mod machine;
 mod settings;
 
@@ -15,17 +16,26 @@ use std::{process::ExitCode, time::Duration};
 /// Reads the same files and variables as a rank would in this directory and environment. The
 /// exit code is not 0 if there is a problem. It joins no job but one of its own.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
+
+    #[command(subcommand)]
+    topic: Option<Topic>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Topic {
+    Links(links::Args),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   fmi doctor
   FMI_RENDEZVOUS=tcp://10.0.0.1:10000 FMI_TOKEN=… FMI_SIZE=2 fmi doctor
+  fmi run -n 4 -- fmi doctor links                   how the processes of a job reach each other
   fmi doctor --json
       {\"ok\":true,\"checks\":[{\"check\":\"config\",\"status\":\"ok\",\"detail\":\"…\"}]}
 
@@ -73,6 +83,9 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if let Some(Topic::Links(args)) = &args.topic {
+        return links::run(args);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut desk = Desk { json: args.json, findings: Vec::new() };
 

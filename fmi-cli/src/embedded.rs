@@ -3,7 +3,7 @@
 use fmi::Result;
 use fmi_channels::{
     handshake::Token,
-    rendezvous::{Options, Server},
+    rendezvous::{Mirrors, Options, Server},
 };
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -22,7 +22,13 @@ impl Embedded {
     /// Begins to listen on `address`; port 0 takes a free one.
     pub(crate) async fn start(address: &str) -> Result<Self> {
         let token = Token::random()?;
-        let server = Server::bind(address, token.clone(), Options::default()).await?;
+        // On one machine nobody has to look from outside.
+        let alone = address.rsplit_once(':').is_some_and(|(host, _)| {
+            host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        });
+        let mirrors = if alone { Mirrors::Off } else { Mirrors::Near };
+        let options = Options { mirrors, ..Options::default() };
+        let server = Server::bind(address, token.clone(), options).await?;
         let address = server.local_addr();
         let (running, ended) = oneshot::channel();
         let task = tokio::spawn(server.run(ended));

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use fmi_actors::{Error, NoRejoin, Reason, Result};
+use fmi_actors::{Error, NoRejoin, Reason, Result, channel::Post as _};
 use tokio::{
     net::{TcpStream, lookup_host},
     sync::{Mutex, mpsc, oneshot, watch},
@@ -11,6 +11,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
+    post::{Note, Post, WAITING},
     protocol::{
         Answer, MAX_ANSWER, MAX_REQUEST, Member, Missing, Ranks, Refusal, Registered, Registration,
         RejoinRefusal, Request,
@@ -18,7 +19,11 @@ use super::{
     session::{Command, Session, State},
     wire::{Inbox, frame},
 };
-use crate::handshake::{self, Failure, Purpose, Token};
+use crate::{
+    dial,
+    handshake::{self, Failure, Purpose, Token},
+    outside::Outside,
+};
 
 /// What happens in a job after its processes have found each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +58,24 @@ pub enum Event {
         /// What happened to it.
         reason: Reason,
     },
+    /// A [note](Client::tell) has come.
+    Told {
+        /// The process that sent it.
+        from: u32,
+        /// The channel that it is for.
+        channel: String,
+        /// What it says.
+        note: Vec<u8>,
+    },
     /// The rendezvous is gone. The job goes on; nothing more will come.
     RendezvousLost,
+}
+
+/// What the session hands on.
+#[derive(Debug)]
+struct Inbound {
+    events: mpsc::UnboundedReceiver<Event>,
+    told: mpsc::Receiver<Note>,
 }
 
 /// A process' registration with the rendezvous, kept alive by a task of its own.
@@ -67,13 +88,14 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Client {
     registered: Registered,
-    local: SocketAddr,
+    outside: Outside,
     job: String,
     address: String,
     deadline: Instant,
     after: Duration,
     state: watch::Receiver<State>,
-    events: Mutex<mpsc::UnboundedReceiver<Event>>,
+    inbound: Mutex<Inbound>,
+    post: Post,
     commands: mpsc::Sender<Command>,
 }
 
@@ -93,17 +115,19 @@ impl Client {
         registration: Registration,
         deadline: Duration,
     ) -> Result<Self> {
-        Self::connect_with(address, token, |_| registration.clone(), deadline).await
+        Self::connect_with(address, token, None, |_| registration.clone(), deadline).await
     }
 
     /// Like [`connect`](Self::connect), with a registration that depends on this side's address
-    /// of the connection: the one under which this process is likely to be reached.
+    /// of the connection: the one under which this process is likely to be reached. The connection
+    /// comes from the local `port`, if one is given (see [`dial`]) and can be had.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(
         address: &str,
         token: &Token,
+        port: Option<u16>,
         mut registration: impl FnMut(SocketAddr) -> Registration + Send,
         deadline: Duration,
     ) -> Result<Self> {
@@ -116,7 +140,7 @@ impl Client {
         let mut wait = Duration::from_millis(10);
         let attempts = async {
             loop {
-                match attempt(address, target, token, &mut registration, &mut last).await {
+                match attempt(address, (target, port), token, &mut registration, &mut last).await {
                     Ok(joined) => return Ok(joined),
                     Err(Setback::Final(error)) => return Err(error),
                     Err(Setback::Again(reason)) => {
@@ -136,7 +160,7 @@ impl Client {
             Err(_) if last.is_empty() => return Err(failed(format!("no answer in {deadline:?}"))),
             Err(_) => return Err(failed(format!("{last} (tried for {deadline:?})"))),
         };
-        let Joined { stream, inbox, local, job, registered } = joined;
+        let Joined { stream, inbox, outside, job, registered } = joined;
         debug!(
             address,
             job,
@@ -147,17 +171,20 @@ impl Client {
         let (commands, inlet) = mpsc::channel(COMMANDS);
         let (outlet, events) = mpsc::unbounded_channel();
         let (show, state) = watch::channel(State::Joining);
-        let session = Session::new(address, &registered, inbox, show, outlet);
-        tokio::spawn(session.run(stream, inlet));
+        let (hear, told) = mpsc::channel(WAITING);
+        let (post, notes) = Post::new();
+        let session = Session::new(address, &registered, inbox, show, outlet, hear);
+        tokio::spawn(session.run(stream, inlet, notes));
         Ok(Self {
             registered,
-            local,
+            outside,
             job,
             address: address.to_owned(),
             deadline: end,
             after: deadline,
             state,
-            events: Mutex::new(events),
+            inbound: Mutex::new(Inbound { events, told }),
+            post,
             commands,
         })
     }
@@ -169,7 +196,24 @@ impl Client {
 
     /// This side's address of the connection to the rendezvous.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        self.outside.local
+    }
+
+    /// What was learnt of the way to the rendezvous and back.
+    pub fn outside(&self) -> &Outside {
+        &self.outside
+    }
+
+    /// Sends a note of a channel to the same channel of another process, once the job is complete.
+    /// Does not wait; the note may get lost, above all one longer than
+    /// [`MAX_NOTE`](fmi_actors::channel::MAX_NOTE). The rendezvous can read it.
+    pub fn tell(&self, process: u32, channel: &str, note: Vec<u8>) {
+        self.post.tell(process, channel, note);
+    }
+
+    /// Who sends notes for the channels.
+    pub fn post(&self) -> Post {
+        self.post.clone()
     }
 
     /// Waits until all ranks of the job have registered. May be called again.
@@ -211,7 +255,15 @@ impl Client {
     ///
     /// Cancel-safe.
     pub async fn event(&self) -> Option<Event> {
-        self.events.lock().await.recv().await
+        let mut inbound = self.inbound.lock().await;
+        let Inbound { events, told } = &mut *inbound;
+        tokio::select! {
+            biased;
+            event = events.recv() => event,
+            Some(Note { process: from, channel, note }) = told.recv() => {
+                Some(Event::Told { from, channel, note })
+            }
+        }
     }
 
     /// Tells all other processes that a rank failed. Does not wait; [`leave`](Self::leave) does.
@@ -272,7 +324,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 struct Joined {
     stream: TcpStream,
     inbox: Inbox,
-    local: SocketAddr,
+    outside: Outside,
     job: String,
     registered: Registered,
 }
@@ -301,7 +353,7 @@ fn target(address: &str) -> Result<&str> {
 /// One attempt to register. `stage` says how far it came, should the deadline cut it short.
 async fn attempt(
     address: &str,
-    target: &str,
+    (target, port): (&str, Option<u16>),
     token: &Token,
     registration: &mut (impl FnMut(SocketAddr) -> Registration + Send),
     stage: &mut String,
@@ -309,7 +361,8 @@ async fn attempt(
     let again = |error: std::io::Error| Setback::Again(error.to_string());
     let failed =
         |reason: String| Setback::Final(Error::Rendezvous { address: address.to_owned(), reason });
-    let mut stream = dial(target).await?;
+    let (mut stream, reached) = dial(target, port).await?;
+    let server = stream.peer_addr().map_err(again)?;
     let local = stream.local_addr().map_err(again)?;
     stream.set_nodelay(true).map_err(again)?;
     "the connection is accepted, but not answered".clone_into(stage);
@@ -340,6 +393,7 @@ async fn attempt(
             request.len()
         )));
     }
+    let asked = Instant::now();
     tokio::io::AsyncWriteExt::write_all(&mut stream, &request).await.map_err(again)?;
 
     let mut inbox = Inbox::new(MAX_ANSWER);
@@ -356,7 +410,19 @@ async fn attempt(
         Answer::Registered(registered)
             if given.is_none_or(|given| given == registered.ranks.len()) =>
         {
-            Ok(Joined { stream, inbox, local, job, registered })
+            let ip = server.ip().to_canonical();
+            let ports = &registered.mirrors;
+            let outside = Outside {
+                server,
+                local,
+                observed: registered.observed,
+                tcp_mirror: ports.tcp.map(|port| SocketAddr::new(ip, port)),
+                udp_mirrors: ports.udp.iter().map(|port| SocketAddr::new(ip, *port)).collect(),
+                // Either may have waited for something besides.
+                round_trip: reached.min(asked.elapsed()),
+                token: token.clone(),
+            };
+            Ok(Joined { stream, inbox, outside, job, registered })
         }
         // Another process of the job may say it later.
         Answer::Refused(refusal @ Refusal::SizeUnknown) => {
@@ -367,14 +433,16 @@ async fn attempt(
     }
 }
 
-async fn dial(target: &str) -> Result<TcpStream, Setback> {
+/// A connection, and how long it took to be accepted.
+async fn dial(target: &str, port: Option<u16>) -> Result<(TcpStream, Duration), Setback> {
     let addresses = lookup_host(target)
         .await
         .map_err(|error| Setback::Again(format!("cannot look up {target}: {error}")))?;
     let mut last = format!("{target} has no address");
     for address in addresses {
-        match timeout(CONNECT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+        let start = Instant::now();
+        match timeout(CONNECT, dial::from(port, address)).await {
+            Ok(Ok(stream)) => return Ok((stream, start.elapsed())),
             Ok(Err(error)) => last = error.to_string(),
             Err(_) => last = format!("{address} does not answer"),
         }

@@ -2,7 +2,7 @@
 //!
 //! Pure, like [`Job`]: the server asks it under one lock and does the I/O.
 
-use std::{collections::HashMap, time::Instant};
+use std::{collections::HashMap, net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 
@@ -25,7 +25,7 @@ pub(super) struct Limits {
 }
 
 /// A process that is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Ticket {
     pub(super) epoch: u32,
     pub(super) process: u32,
@@ -71,6 +71,7 @@ impl Hall {
     pub(super) fn register(
         &mut self,
         registration: Registration,
+        observed: SocketAddr,
         now: Instant,
     ) -> Result<(Ticket, Admitted), Refusal> {
         self.admit(&registration)?;
@@ -84,11 +85,11 @@ impl Hall {
         let (epoch, admitted) = match place {
             Place::Job(epoch) => {
                 let (_, job) = self.jobs.get_mut(&epoch).expect("every name has its job");
-                (epoch, job.register(registration, claim, now)?)
+                (epoch, job.register(registration, observed, claim, now)?)
             }
             Place::New(mut job) => {
                 check(Limit::Jobs, self.jobs.len() + 1, self.limits.jobs)?;
-                let admitted = job.register(registration, claim, now)?;
+                let admitted = job.register(registration, observed, claim, now)?;
                 let epoch = self.new_epoch();
                 self.names.insert(name.clone(), epoch);
                 self.jobs.insert(epoch, (name, job));
@@ -172,6 +173,14 @@ impl Hall {
     /// The job of a process that is in.
     pub(super) fn job(&self, ticket: Ticket) -> Option<&Job> {
         self.jobs.get(&ticket.epoch).map(|(_, job)| job)
+    }
+
+    /// Where a note from one process to another of its job goes, if there is such a one: who has
+    /// gone on to the next epoch reads none.
+    pub(super) fn addressee(&self, from: Ticket, to: u32) -> Option<Ticket> {
+        let job = self.job(from).filter(|job| job.is_complete())?;
+        let there = job.ranks(to).is_some() && !job.has_parted(to);
+        there.then_some(Ticket { epoch: from.epoch, process: to })
     }
 
     /// What there is to read for a process from `cursor` on.

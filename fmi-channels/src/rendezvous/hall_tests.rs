@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     super::{
-        job::tests::{any, decode, given},
+        job::tests::{any, decode, given, seen},
         protocol::Answer,
         pulse::{Death, Pulse},
     },
@@ -14,7 +14,7 @@ use super::{
 
 impl Hall {
     fn come(&mut self, registration: Registration) -> Result<(Ticket, Admitted), Refusal> {
-        self.register(registration, Instant::now())
+        self.register(registration, seen(), Instant::now())
     }
 }
 
@@ -179,8 +179,8 @@ fn survivors_close_ranks_after_the_grace() {
     let start = Instant::now();
     hall.depart(old[0], Departure::Died);
     hall.depart(old[3], Departure::Left);
-    let (first, _) = hall.register(again(5, old[4]), start).unwrap();
-    let (_, second) = hall.register(again(5, old[1]), start).unwrap();
+    let (first, _) = hall.register(again(5, old[4]), seen(), start).unwrap();
+    let (_, second) = hall.register(again(5, old[1]), seen(), start).unwrap();
     assert_eq!(second.ranks, [1]);
     // One lives but does not come: it is waited for as long as the others have patience.
     assert_eq!(hall.due(first), Some(start + Duration::from_secs(30)));
@@ -301,11 +301,11 @@ proptest! {
             match (kind, pick) {
                 (0 | 1, _) => {
                     let coming = any("j", size, 1 + number as u32 % 2);
-                    inside.extend(hall.register(coming, now).map(|(ticket, _)| ticket));
+                    inside.extend(hall.register(coming, seen(), now).map(|(ticket, _)| ticket));
                 }
                 (2 | 3, Some(at)) => {
                     let coming = again(size, inside[at]);
-                    inside.extend(hall.register(coming, now).map(|(ticket, _)| ticket));
+                    inside.extend(hall.register(coming, seen(), now).map(|(ticket, _)| ticket));
                 }
                 (4, Some(at)) => {
                     hall.depart(inside.swap_remove(at), Departure::Died);

@@ -8,7 +8,7 @@
 //! A job that has lost a process is broken; its next epoch is a job of its own, which forms under
 //! the terms of [`Regroup`].
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use fmi_actors::codec;
@@ -177,6 +177,7 @@ impl Job {
     pub(super) fn register(
         &mut self,
         registration: Registration,
+        observed: SocketAddr,
         claim: Option<Vec<u32>>,
         now: Instant,
     ) -> Result<Admitted, Refusal> {
@@ -208,6 +209,8 @@ impl Job {
             machine: registration.machine,
             threads: registration.threads,
             incarnation,
+            observed: Some(observed),
+            fingerprint: registration.fingerprint,
         };
         let bytes = codec::encode(&member).map_or(usize::MAX, |bytes| bytes.len());
         if bytes > MAX_LIST - self.list {

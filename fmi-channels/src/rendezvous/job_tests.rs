@@ -14,12 +14,18 @@ pub(in super::super) fn given(job: &str, size: u32, ranks: &[u32]) -> Registrati
         threads: 1,
         after: None,
         terms: Terms::default(),
+        fingerprint: None,
     }
+}
+
+/// Where all processes of these tests come from.
+pub(in super::super) fn seen() -> SocketAddr {
+    ([192, 0, 2, 1], 4711).into()
 }
 
 /// As newcomers do.
 fn come(job: &mut Job, registration: Registration) -> Result<Admitted, Refusal> {
-    job.register(registration, None, Instant::now())
+    job.register(registration, seen(), None, Instant::now())
 }
 
 pub(in super::super) fn any(job: &str, size: u32, count: u32) -> Registration {

@@ -2,8 +2,9 @@
 //!
 //! A process [registers](Client::connect) with the list of its ranks. When all ranks of the job
 //! have come, every process gets the list of all [members](Member); from then on it hears when
-//! one is gone, leaves or fails. The rendezvous carries no messages between ranks, and a job that
-//! is complete survives its loss. When a process is gone, its job is broken: survivors (with
+//! one is gone, leaves or fails. Processes without a link have
+//! the rendezvous carry short [notes](Client::tell) between them; messages between ranks never pass
+//! there, and a job that is complete survives its loss. When a process is gone, its job is broken: survivors (with
 //! [`After`] in their registration) and newcomers form the job's next epoch.
 //!
 //! | part | what | I/O |
@@ -14,22 +15,32 @@
 //! | `pulse` | when a connection counts as dead | none |
 //! | `protocol` | requests and answers | none |
 //! | `wire` | frames on a stream, bounded | any stream |
-//! | `server` | a task a connection around the hall | TCP |
-//! | `client`, `session` | registration, and the task that keeps it | TCP |
+//! | `bucket` | how often somebody may do something | none |
+//! | `letters` | notes that wait for those they are for | none |
+//! | `mirror` | where sockets learn how they look from outside | TCP, UDP |
+//! | `server`, `floor`, `visit` | a task a connection around the hall | TCP |
+//! | `client`, `session`, `post` | registration, the task that keeps it, and notes | TCP |
 //!
 //! Every connection opens with the [handshake](crate::handshake). TCP here is authenticated, not
 //! encrypted: job names and addresses can be read on the way.
 
+mod bucket;
 mod client;
+mod floor;
 mod hall;
 mod job;
+mod letters;
+pub mod mirror;
+mod post;
 mod protocol;
 mod pulse;
 mod regroup;
 mod server;
 mod session;
+mod visit;
 mod wire;
 
 pub use client::{Client, Event};
-pub use protocol::{After, Member, Ranks, Registered, Registration, Terms};
-pub use server::{Options, Server};
+pub use post::Post;
+pub use protocol::{After, Member, MirrorPorts, Ranks, Registered, Registration, Terms};
+pub use server::{Mirrors, Options, Server};

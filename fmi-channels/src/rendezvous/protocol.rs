@@ -2,7 +2,7 @@
 //!
 //! Frames are a length (u32, little endian) and one encoded [`Request`] or [`Answer`].
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use fmi_actors::Reason;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -12,6 +12,9 @@ pub(super) const MAX_REQUEST: usize = 1 << 20;
 
 /// Bytes that an answer may have; only the list of the members comes near.
 pub(super) const MAX_ANSWER: usize = 8 << 20;
+
+/// Bytes of the name of the channel that a note belongs to.
+pub(super) const MAX_CHANNEL: usize = 64;
 
 /// Bytes that the list of the members may have: the rest of its frame takes a few.
 pub(super) const MAX_LIST: usize = MAX_ANSWER - 64;
@@ -54,6 +57,8 @@ pub struct Registration {
     pub after: Option<After>,
     /// What it asks for should the group form anew.
     pub terms: Terms,
+    /// SHA-256 of the certificate that it shows on encrypted links, for the others to pin.
+    pub fingerprint: Option<[u8; 32]>,
 }
 
 /// A place in a broken epoch, whose process takes part in the next one.
@@ -105,10 +110,22 @@ pub struct Registered {
     pub ranks: Vec<u32>,
     /// How many ranks the job has when all have come.
     pub size: u32,
-    /// This process' IP address as the rendezvous sees it.
-    pub observed: IpAddr,
+    /// This process' address as the rendezvous sees it.
+    pub observed: SocketAddr,
+    /// Where the rendezvous says how sockets look from there.
+    pub mirrors: MirrorPorts,
     /// After how much silence either side takes the other for dead.
     pub silent: Duration,
+}
+
+/// The ports on which the rendezvous has [mirrors](super::mirror), at the address that it was
+/// reached at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorPorts {
+    /// For TCP connections; another port than the rendezvous' own.
+    pub tcp: Option<u16>,
+    /// For datagrams.
+    pub udp: Vec<u16>,
 }
 
 /// A process of a complete job.
@@ -128,6 +145,10 @@ pub struct Member {
     pub threads: u32,
     /// How often its ranks had been registered before.
     pub incarnation: u16,
+    /// Its address as the rendezvous sees it.
+    pub observed: Option<SocketAddr>,
+    /// SHA-256 of the certificate that it shows on encrypted links.
+    pub fingerprint: Option<[u8; 32]>,
 }
 
 /// Client to server.
@@ -145,6 +166,13 @@ pub(super) enum Request {
     },
     /// In good order; the server closes the connection.
     Leave,
+    /// A note of a channel to the same channel of another process. It may get lost.
+    Tell {
+        to: u32,
+        #[serde(deserialize_with = "text")]
+        channel: String,
+        note: Vec<u8>,
+    },
 }
 
 /// Server to client. After `Registered` a process gets the job's log, entry by entry: `Abort`,
@@ -174,6 +202,13 @@ pub(super) enum Answer {
     Abort {
         rank: u32,
         reason: Cause,
+    },
+    /// A note from another process. No part of the log.
+    Told {
+        from: u32,
+        #[serde(deserialize_with = "text")]
+        channel: String,
+        note: Vec<u8>,
     },
 }
 
@@ -364,6 +399,7 @@ mod tests {
             threads: 2,
             after: Some(After::new(7, 1, Some((2, Reason::Unreachable("far".to_owned()))))),
             terms: Terms::default(),
+            fingerprint: Some([7; 32]),
         }
     }
 
@@ -373,6 +409,7 @@ mod tests {
             Request::Register(registration()),
             Request::WhoIsMissing,
             Request::Abort { rank: 3, reason: Cause::Panicked("oh".to_owned()) },
+            Request::Tell { to: 3, channel: "tcp".to_owned(), note: vec![1, 2] },
         ];
         for request in requests {
             let bytes = codec::encode(&request).unwrap();
@@ -422,7 +459,7 @@ mod tests {
         #[test]
         fn random_bytes_decode_or_fail(
             bytes in proptest::collection::vec(any::<u8>(), 0..64),
-            kind in 0u8..8,
+            kind in 0u8..10,
         ) {
             let _ = codec::decode::<Request>(&bytes);
             let _ = codec::decode::<Answer>(&bytes);

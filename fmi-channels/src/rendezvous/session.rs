@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 
 use super::{
     client::Event,
+    post::Note,
     protocol::{Answer, Member, Missing, Registered, Request},
     pulse::{self, Death, Pulse},
     wire::{Inbox, Outbox, frame},
@@ -47,6 +48,8 @@ pub(super) struct Session {
     state: watch::Sender<State>,
     /// Bounded by the job: one departure a member, one abort, one loss.
     events: mpsc::UnboundedSender<Event>,
+    /// Notes that nobody takes in time get lost.
+    told: mpsc::Sender<Note>,
     /// Ranks of the members that are still there.
     present: HashMap<u32, Vec<u32>>,
     asked: Vec<oneshot::Sender<Missing>>,
@@ -69,6 +72,7 @@ impl Session {
         inbox: Inbox,
         state: watch::Sender<State>,
         events: mpsc::UnboundedSender<Event>,
+        told: mpsc::Sender<Note>,
     ) -> Self {
         Self {
             address: address.to_owned(),
@@ -76,6 +80,7 @@ impl Session {
             outbox: Outbox::default(),
             state,
             events,
+            told,
             present: HashMap::new(),
             asked: Vec::new(),
             leaving: Vec::new(),
@@ -85,8 +90,13 @@ impl Session {
         }
     }
 
-    pub(super) async fn run(mut self, stream: TcpStream, commands: mpsc::Receiver<Command>) {
-        let end = self.talk(stream, commands).await;
+    pub(super) async fn run(
+        mut self,
+        stream: TcpStream,
+        commands: mpsc::Receiver<Command>,
+        notes: mpsc::Receiver<Note>,
+    ) {
+        let end = self.talk(stream, commands, notes).await;
         let End::Lost(reason) = end else { return };
         let error = Error::Rendezvous { address: self.address.clone(), reason: reason.clone() };
         let joining = self.state.send_if_modified(|state| {
@@ -104,7 +114,12 @@ impl Session {
         let _ = self.events.send(Event::RendezvousLost);
     }
 
-    async fn talk(&mut self, mut stream: TcpStream, mut commands: mpsc::Receiver<Command>) -> End {
+    async fn talk(
+        &mut self,
+        mut stream: TcpStream,
+        mut commands: mpsc::Receiver<Command>,
+        mut notes: mpsc::Receiver<Note>,
+    ) -> End {
         let (mut reader, mut writer) = stream.split();
         let mut pulse = Pulse::new(self.silent, Instant::now());
         let mut beat = Instant::now() + pulse.beat();
@@ -154,6 +169,10 @@ impl Session {
                         return End::Meant;
                     }
                 },
+                Some(note) = notes.recv(), if self.outbox.len() < WRITES => {
+                    let Note { process: to, channel, note } = note;
+                    self.outbox.push(frame(&Request::Tell { to, channel, note }));
+                }
                 () = sleep_until(wake.into()) => match pulse.check(Instant::now()) {
                     Some(Death::Silent) => {
                         return End::Lost(format!("it said nothing for {:?}", self.silent));
@@ -218,6 +237,9 @@ impl Session {
                 }));
                 self.tell(Event::Abort { rank, reason });
             }
+            Answer::Told { from, channel, note } => {
+                let _ = self.told.try_send(Note { process: from, channel, note });
+            }
             Answer::Registered(_) | Answer::Refused(_) => {
                 return Err("it answered a registration twice");
             }
@@ -243,4 +265,6 @@ impl Session {
 }
 
 const STRANGER: &str = "it reported the end of a process that is not in the job";
+/// Frames that one write takes.
+const WRITES: usize = 64;
 const FLUSH: Duration = Duration::from_secs(1);

@@ -9,8 +9,11 @@ mod reader;
 mod writer;
 
 use crate::{
+    dial,
     greeting::{self, SUPERSEDED},
     handshake::{HANDSHAKE_DEADLINE, Token},
+    identity::Identity,
+    outside::Outside,
 };
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
@@ -26,7 +29,7 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 use tokio::{
@@ -45,6 +48,7 @@ pub struct Tcp {
     bound: SocketAddr,
     listener: Mutex<Option<std::net::TcpListener>>,
     acceptor: Arc<Mutex<Option<Addr<Acceptor>>>>,
+    outside: OnceLock<(Outside, Arc<Identity>)>,
 }
 
 impl Tcp {
@@ -65,6 +69,7 @@ impl Tcp {
             bound,
             listener: Mutex::new(Some(listener)),
             acceptor: Arc::default(),
+            outside: OnceLock::new(),
         })
     }
 
@@ -72,6 +77,11 @@ impl Tcp {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.bound
+    }
+
+    /// Says what this process knows of the way out, and who it is on encrypted links. Counts once.
+    pub fn outside(&self, outside: Outside, identity: Arc<Identity>) {
+        let _ = self.outside.set((outside, identity));
     }
 }
 
@@ -300,6 +310,7 @@ fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    dial::share(&socket)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }

@@ -8,7 +8,7 @@ use std::{
 use fmi_actors::{Error, Reason, codec};
 use fmi_channels::{
     handshake::{self, Purpose, Token},
-    rendezvous::{Client, Event, Options, Registered},
+    rendezvous::{Client, Event, MirrorPorts, Options, Registered},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -211,7 +211,8 @@ async fn rendezvous_that_hangs_is_lost_after_its_term() {
                 incarnation: 0,
                 ranks: vec![0],
                 size: 2,
-                observed: Ipv4Addr::LOCALHOST.into(),
+                observed: (Ipv4Addr::LOCALHOST, 1).into(),
+                mirrors: MirrorPorts::default(),
                 silent: Duration::from_millis(200),
             };
             let answer = frame(&codec::encode(&(0u8, registered)).unwrap());

@@ -25,8 +25,8 @@ async fn processes_find_each_other() {
         assert_eq!(two.registered().size, 6);
         let three = bed.join(any("app", Some(6), 1)).await.unwrap();
         assert_eq!(three.registered().ranks, [5]);
-        assert_eq!(three.registered().observed, IpAddr::from(Ipv4Addr::LOCALHOST));
-        assert_eq!(three.local_addr().ip(), three.registered().observed);
+        assert_eq!(three.registered().observed.ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
+        assert_eq!(three.local_addr(), three.registered().observed);
 
         let members = one.complete().await.unwrap();
         assert_eq!(members, two.complete().await.unwrap());
@@ -41,6 +41,8 @@ async fn processes_find_each_other() {
                 machine: "here".to_owned(),
                 threads: 1,
                 incarnation: 0,
+                observed: Some(one.local_addr()),
+                fingerprint: None,
             }
         );
         let ranks = members.iter().flat_map(|m| m.ranks.clone()).collect::<HashSet<_>>();
@@ -58,7 +60,8 @@ async fn address_to_advertise_is_known_when_registering() {
             addresses: vec![("tcp".to_owned(), format!("{}:7", local.ip()))],
             ..given("app", 1, &[0])
         };
-        let client = Client::connect_with(&bed.address, &token, advertise, JOIN).await.unwrap();
+        let client =
+            Client::connect_with(&bed.address, &token, None, advertise, JOIN).await.unwrap();
         assert_eq!(client.complete().await.unwrap()[0].addresses[0].1, "127.0.0.1:7");
     })
     .await;
@@ -179,7 +182,7 @@ async fn names_and_ipv6() {
             let client = Client::connect(&address, &token, given("app", 1, &[0]), JOIN).await;
             let client = client.unwrap();
             client.complete().await.unwrap();
-            assert!(client.registered().observed.is_loopback());
+            assert!(client.registered().observed.ip().is_loopback());
         }
     })
     .await;

@@ -5,6 +5,8 @@
 mod bad_input;
 mod endings;
 mod joining;
+mod mirrors;
+mod notes;
 mod rejoining;
 
 use std::time::Duration;
@@ -67,6 +69,7 @@ fn given(job: &str, size: u32, ranks: &[u32]) -> Registration {
         threads: 1,
         after: None,
         terms: Terms::default(),
+        fingerprint: None,
     }
 }
 

@@ -90,6 +90,7 @@ async fn visit(url: &str, token: &Token) -> fmi::Result<()> {
         threads: 1,
         after: None,
         terms: Terms::default(),
+        fingerprint: None,
     };
     let client = Client::connect(url, token, registration, PATIENCE).await?;
     client.complete().await?;

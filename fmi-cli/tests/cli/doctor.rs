@@ -122,6 +122,56 @@ fn channels_that_this_build_lacks_are_noted() {
 }
 
 #[test]
+fn links_of_a_job_and_their_rungs() {
+    let program = env!("CARGO_BIN_EXE_fmi");
+    let ran = finish(
+        fmi(&["run", "-n", "5", "--packs", "3", "--", program, "doctor", "links", "--json"]),
+        LIMIT,
+    );
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));
+    assert_eq!((&found["ok"], &found["processes"]), (&Value::Bool(true), &Value::from(3)));
+    let links = found["links"].as_array().unwrap();
+    assert_eq!(links.len(), 3, "{ran:?}");
+    assert!(links.iter().all(|link| link["rung"] == "direct" && link["channel"] == "tcp"));
+    assert_eq!(links[0]["to"], serde_json::json!([1, 2]), "{ran:?}");
+    let ran = finish(fmi(&["run", "-n", "2", "--", program, "doctor", "links"]), LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.starts_with("0 - 1           direct    tcp\n"), "{ran:?}");
+    assert!(ran.stdout.ends_with("1 link: 1 direct\n"), "{ran:?}");
+}
+
+#[test]
+fn a_link_that_does_not_come_up_is_told_with_what_was_tried() {
+    let (_server, line) = rendezvous::start(Some("hunter2"));
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("fmi.toml"), "deadlines.silent = \"500 ms\"\n").unwrap();
+    let rank = |rank: &str| {
+        let mut command = fmi(&["doctor", "links", "--ranks", "2"]);
+        command
+            .current_dir(directory.path())
+            .env("FMI_RENDEZVOUS", line["rendezvous"].as_str().unwrap())
+            .env("FMI_TOKEN", "hunter2")
+            .env("FMI_RANK", rank)
+            .env("FMI_LISTEN", "127.0.0.1:0")
+            .env("FMI_ADVERTISE", nobody.to_string());
+        command
+    };
+    let mut other = Running::start(rank("1"));
+    let ran = finish(rank("0"), LIMIT);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.starts_with("0 - 1           none\n"), "{ran:?}");
+    assert!(ran.stdout.contains(&format!("-> direct, tcp {nobody}, from rank 0: ")), "{ran:?}");
+    assert!(ran.stderr.contains("rank 1 is lost"), "{ran:?}");
+    assert_eq!(other.end(LIMIT).0, Some(1));
+
+    let ran = finish(fmi(&["doctor", "links", "--ranks", "2"]), LIMIT);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("set FMI_RENDEZVOUS"), "{ran:?}");
+}
+
+#[test]
 fn a_port_to_listen_on_that_is_taken_is_a_problem() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = fmi(&["doctor"]);

@@ -1,0 +1,311 @@
+//! One connection to the rendezvous: who it is, what it asks and what it is told.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, watch},
+    time::{sleep_until, timeout},
+};
+use tracing::{debug, info, warn};
+
+use super::{
+    bucket::Bucket,
+    floor::{Bells, Shared},
+    hall::Ticket,
+    job::Departure,
+    protocol::{Answer, MAX_REQUEST, Refusal, Registered, Request},
+    pulse::{Death, Pulse},
+    server::FLUSH,
+    wire::{BadFrame, Inbox, Outbox, frame},
+};
+use crate::handshake::{self, Failure, Purpose};
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    mut closing: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    let admitted = tokio::select! {
+        admitted = timeout(shared.options.handshake, admit(&shared, &mut stream, peer)) => admitted,
+        _ = closing.wait_for(|closing| *closing) => return,
+    };
+    drop(permit);
+    let end = match admitted {
+        Err(_) => End::Slow,
+        Ok(Err(end)) => end,
+        Ok(Ok((seat, inbox, outbox))) => {
+            let ticket = seat.ticket;
+            let end = attend(seat, inbox, outbox, &mut stream, closing).await;
+            let Ticket { epoch, process } = ticket;
+            match end {
+                End::Left | End::Closing => debug!(%peer, epoch, process, "process: {end}"),
+                _ => warn!(%peer, epoch, process, "process is gone: {end}"),
+            }
+            return;
+        }
+    };
+    warn!(%peer, "connection dropped: {end}");
+}
+
+/// Replies that may wait for a client to read. With so many, nothing more is read from it.
+const MAX_REPLIES: usize = 64;
+/// A connection writes a job's news at most once in this time a process. With thousands of
+/// processes that leave together, each is so told of hundreds at once, not one by one.
+const PACE: Duration = Duration::from_micros(20);
+/// Up to this pace nobody waits at all.
+const NO_PACE: Duration = Duration::from_millis(1);
+/// Notes that a process may send at once, and in a second: enough to call a thousand others, and to
+/// answer them.
+const NOTES: (u32, u32) = (4096, 1024);
+
+/// A process' place in the hall, given back whatever ends the connection.
+struct Seat {
+    shared: Arc<Shared>,
+    ticket: Ticket,
+    bells: Bells,
+    /// Of the notes that it may send.
+    notes: Bucket,
+    how: Departure,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.floor.lock().depart(self.ticket, self.how);
+    }
+}
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("{0}")]
+    Handshake(#[from] Failure),
+    #[error("{0}")]
+    BadFrame(#[from] BadFrame),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    #[error("did not register in time")]
+    Slow,
+    #[error("another request where a registration is due, or a second registration")]
+    OutOfTurn,
+    #[error("it said nothing for {0:?}")]
+    Silent(Duration),
+    #[error("it did not read for {0:?}")]
+    Stalled(Duration),
+    #[error("closed without leaving")]
+    Closed,
+    #[error("left")]
+    Left,
+    #[error("the rendezvous ends")]
+    Closing,
+}
+
+/// Handshake and registration.
+async fn admit(
+    shared: &Arc<Shared>,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+) -> Result<(Seat, Inbox, Outbox), End> {
+    handshake::accepting(stream, Purpose::Rendezvous, &shared.token, |_| Ok(Vec::new())).await?;
+    let mut inbox = Inbox::new(MAX_REQUEST);
+    let registration = loop {
+        match inbox.next()? {
+            Some(Request::Register(registration)) => break registration,
+            Some(_) => return Err(End::OutOfTurn),
+            None if inbox.read(stream).await? == 0 => return Err(End::Closed),
+            None => {}
+        }
+    };
+    let observed = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let job = registration.job.clone();
+    let size = registration.size;
+    let entered = {
+        let mut floor = shared.floor.lock();
+        let entered = floor.hall.register(registration, observed, Instant::now());
+        let entered = entered.map(|(ticket, admitted)| {
+            let bells = floor.bells(ticket);
+            let size = floor.hall.job(ticket).map_or(0, |job| job.full());
+            let complete = floor.hall.job(ticket).is_some_and(|job| job.is_complete());
+            (ticket, admitted, bells, size, complete)
+        });
+        floor.ring_stirred();
+        entered
+    };
+    let (ticket, admitted, bells, size, complete) = match entered {
+        Ok(entered) => entered,
+        Err(refusal) => {
+            debug!(%peer, job, ?size, "refused: {refusal}");
+            stream.write_all(&frame(&Answer::Refused(refusal.clone()))).await?;
+            stream.shutdown().await?;
+            return Err(End::Refused(refusal));
+        }
+    };
+    let notes = Bucket::new(NOTES.0, NOTES.1, Instant::now());
+    let seat = Seat { shared: shared.clone(), ticket, bells, notes, how: Departure::Died };
+    let Ticket { epoch, process } = ticket;
+    debug!(%peer, job, epoch, process, ranks = admitted.ranks.len(), "process registered");
+    if complete {
+        info!(job, epoch, size, "job is complete");
+    }
+    let mut outbox = Outbox::default();
+    outbox.push(frame(&Answer::Registered(Registered {
+        process,
+        epoch,
+        incarnation: admitted.incarnation,
+        ranks: admitted.ranks,
+        size,
+        observed,
+        mirrors: shared.ports.clone(),
+        silent: shared.options.silent,
+    })));
+    Ok((seat, inbox, outbox))
+}
+
+/// Serves a registered process until its connection ends.
+async fn attend(
+    mut seat: Seat,
+    mut inbox: Inbox,
+    mut outbox: Outbox,
+    stream: &mut TcpStream,
+    mut closing: watch::Receiver<bool>,
+) -> End {
+    let (mut reader, mut writer) = stream.split();
+    let silent = seat.shared.options.silent;
+    let mut pulse = Pulse::new(silent, Instant::now());
+    let mut cursor = 0;
+    // Whether to look into the log, and from when on.
+    let (mut look, mut quiet_until) = (true, Instant::now());
+    // When the job, if it forms anew, goes on with those who are there.
+    let mut due = None;
+    // Whether there may be notes.
+    let mut told = false;
+    let letters = Arc::clone(&seat.bells.letters);
+    let end = loop {
+        // Bytes that came along with the registration are here before the first read.
+        if let Err(end) = requests(&mut seat, &mut inbox, &mut outbox) {
+            break end;
+        }
+        let now = Instant::now();
+        if look && outbox.is_empty() && now >= quiet_until {
+            look = false;
+            let population = collect(&seat, &mut cursor, &mut outbox);
+            due = seat.shared.floor.lock().hall.due(seat.ticket);
+            let pace = PACE * u32::try_from(population).unwrap_or(u32::MAX);
+            if pace > NO_PACE {
+                quiet_until = now + pace;
+            }
+        }
+        if told && outbox.is_empty() {
+            // As much as one write takes.
+            let some = seat.shared.floor.lock().letters(seat.ticket, MAX_REPLIES);
+            told = !some.is_empty();
+            some.into_iter().for_each(|letter| outbox.push(letter));
+        }
+        if due.is_some_and(|due| due <= now) {
+            let mut floor = seat.shared.floor.lock();
+            floor.hall.expire(seat.ticket, now);
+            floor.ring_stirred();
+            due = floor.hall.due(seat.ticket);
+        }
+        if !outbox.is_empty() {
+            pulse.waiting(now);
+        }
+        let wake =
+            if look && outbox.is_empty() { quiet_until.min(pulse.due()) } else { pulse.due() };
+        tokio::select! {
+            biased;
+            read = inbox.read(&mut reader), if outbox.len() < MAX_REPLIES => match read {
+                Ok(0) => break End::Closed,
+                Ok(_) => pulse.heard(Instant::now()),
+                Err(error) => break End::Io(error),
+            },
+            wrote = outbox.write(&mut writer), if !outbox.is_empty() => match wrote {
+                Ok(()) => pulse.taken(!outbox.is_empty(), Instant::now()),
+                Err(error) => break End::Io(error),
+            },
+            // The bell outlives the seat: a job ends only when its last process has departed.
+            _ = seat.bells.news.changed(), if !look => look = true,
+            () = letters.notified(), if !told => told = true,
+            _ = closing.wait_for(|closing| *closing) => break End::Closing,
+            () = sleep_until(due.map_or(wake, |due| due.min(wake)).into()) => match pulse.check(Instant::now()) {
+                Some(Death::Silent) => break End::Silent(silent),
+                Some(Death::Stalled) => break End::Stalled(silent),
+                None => {}
+            },
+        }
+    };
+    if matches!(end, End::Closing) {
+        // An abort may just have come.
+        collect(&seat, &mut cursor, &mut outbox);
+        let _ = timeout(FLUSH, outbox.flush(&mut writer)).await;
+    }
+    if matches!(end, End::Left) {
+        seat.how = Departure::Left;
+    }
+    // The others first; the socket is the leaving process' own time.
+    drop(seat);
+    if matches!(end, End::Left | End::Closing) {
+        let _ = timeout(FLUSH, writer.shutdown()).await;
+    }
+    end
+}
+
+/// Handles the requests that have arrived, as far as their replies have room.
+fn requests(seat: &mut Seat, inbox: &mut Inbox, outbox: &mut Outbox) -> Result<(), End> {
+    while outbox.len() < MAX_REPLIES {
+        let Some(request) = inbox.next()? else { break };
+        match request {
+            Request::Register(_) => return Err(End::OutOfTurn),
+            Request::Beat => outbox.push(frame(&Answer::Beat)),
+            Request::WhoIsMissing => {
+                let missing = seat.shared.floor.lock().hall.missing(seat.ticket);
+                if let Some(missing) = missing {
+                    outbox.push(frame(&Answer::Missing(missing)));
+                }
+            }
+            Request::Abort { rank, reason } => {
+                let Ticket { epoch, process } = seat.ticket;
+                warn!(epoch, process, rank, ?reason, "a rank failed");
+                let mut floor = seat.shared.floor.lock();
+                if floor.hall.abort(seat.ticket, rank, reason) {
+                    floor.ring(epoch);
+                }
+            }
+            Request::Tell { to, channel, note } => {
+                let Ticket { epoch, process } = seat.ticket;
+                let lost = match seat.notes.take(Instant::now()) {
+                    true => seat.shared.floor.lock().tell(seat.ticket, to, channel, note),
+                    false => 1,
+                };
+                if lost > 0 {
+                    debug!(epoch, process, to, lost, "notes got lost");
+                }
+            }
+            Request::Leave => return Err(End::Left),
+        }
+    }
+    Ok(())
+}
+
+/// Takes over what is new in the log. Returns how many processes the job has if there was any.
+fn collect(seat: &Seat, cursor: &mut usize, outbox: &mut Outbox) -> usize {
+    let floor = seat.shared.floor.lock();
+    let news = floor.hall.news(seat.ticket, cursor);
+    let population = floor.hall.job(seat.ticket).map_or(0, |job| job.population());
+    drop(floor);
+    let told = !news.is_empty();
+    news.into_iter().for_each(|frame| outbox.push(frame));
+    if told { population } else { 0 }
+}
