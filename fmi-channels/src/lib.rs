@@ -14,10 +14,10 @@ pub mod identity;
 pub mod local;
 #[cfg(feature = "tcp")]
 pub mod outside;
-#[cfg(feature = "quic")]
-pub mod quic;
 #[cfg(feature = "tcp")]
 pub mod punch;
+#[cfg(feature = "quic")]
+pub mod quic;
 #[cfg(feature = "tcp")]
 pub mod rendezvous;
 pub mod sim;
