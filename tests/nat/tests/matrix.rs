@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{PEER, World, leave, linked};
+use common::{PEER, World, leave, linked, mesh};
 use nat_tests::{
     job::Job,
     lab::{Family, Kind, Lab},
@@ -63,6 +63,76 @@ fn check(lab: nat_tests::lab::Builder, job: &Job, rung: &str) {
 }
 
 #[test]
-fn ipv6_none() {
-    check(Lab::pair(Kind::None, Kind::None).family(Family::V6), &Job::pair(PEER, "tcp"), "direct");
+fn tcp_refusing_to_refusing() {
+    reaches("tcp", "refusing", "refusing", "punched");
+}
+
+#[test]
+fn tcp_refusing_to_restricted() {
+    reaches("tcp", "refusing", "restricted", "punched");
+}
+
+#[test]
+fn tcp_restricted_to_refusing() {
+    reaches("tcp", "restricted", "refusing", "punched");
+}
+
+/// The same over IPv6, where boxes are firewalls mostly.
+mod ipv6 {
+    use super::{Family, Job, Kind, Lab, PEER, check};
+
+    fn reaches(one: Kind, other: Kind, rung: &str) {
+        check(Lab::pair(one, other).family(Family::V6), &Job::pair(PEER, "tcp"), rung);
+    }
+
+    #[test]
+    fn tcp_none_to_none() {
+        reaches(Kind::None, Kind::None, "direct");
+    }
+
+    #[test]
+    fn tcp_no_inbound_to_no_inbound() {
+        reaches(Kind::NoInbound, Kind::NoInbound, "punched");
+    }
+
+    #[test]
+    fn tcp_restricted_to_restricted() {
+        reaches(Kind::Restricted, Kind::Restricted, "punched");
+    }
+}
+
+/// Behind the same box, and each behind one of its own with the same private addresses.
+mod neighbours {
+    use super::{Job, Kind, Lab, PEER, check};
+
+    #[test]
+    fn tcp_of_one_site_are_direct() {
+        let lab = Lab::builder().site(Kind::Restricted, 2);
+        check(lab, &Job::pair(PEER, "tcp"), "direct");
+    }
+
+    #[test]
+    fn tcp_with_the_same_private_address_are_not_confused() {
+        let lab = Lab::pair(Kind::Restricted, Kind::Restricted).alike();
+        check(lab, &Job::pair(PEER, "tcp"), "punched");
+    }
+}
+
+/// All ranks with all, a link each.
+#[test]
+fn tcp_full_mesh_behind_four_boxes() {
+    let sites = |lab: nat_tests::lab::Builder| lab.site(Kind::Restricted, 3);
+    let Some(world) = World::new((0..4).fold(Lab::builder(), |lab, _| sites(lab))) else { return };
+    let mut job = Job::pair(PEER, "tcp");
+    job.size = 12;
+    let processes = world.start(&job, &["mesh"]);
+    for (rank, process) in processes.iter().enumerate() {
+        let links = process.until(mesh);
+        for link in &links {
+            let rung = if link.rank / 3 == rank / 3 { "direct" } else { "punched" };
+            assert_eq!(link.rung, rung, "{rank} to {}\n{}", link.rank, process.log());
+        }
+        assert_eq!(links.len(), 11, "{links:?}");
+    }
+    leave(processes);
 }
