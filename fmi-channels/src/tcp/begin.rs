@@ -10,7 +10,9 @@
 //!    one TLS connection know (its exporter). So it is not enough to make the rendezvous tell
 //!    other fingerprints: who sits in the middle has two connections and no token.
 
-use super::{Protection, link::TcpLink, protection::DISAGREE, stream::Stream, system, tls::Tls};
+use super::{
+    Protection, beat, link::TcpLink, protection::DISAGREE, stream::Stream, system, tls::Tls,
+};
 use crate::{
     greeting,
     handshake::{HANDSHAKE_DEADLINE, Role, Token},
@@ -87,8 +89,11 @@ pub(crate) async fn accept(
     tune(&stream, node)?;
     let word = terms.protection.word();
     let (process, rank) = greeting::accept(&mut stream, node, &terms.token, word, at).await?;
-    // A shot of one who punches comes in here, if it has not met one of ours.
-    let rung = node.rung(rank.quality).unwrap_or(terms.rung);
+    let rung = match terms.rung {
+        Rung::Relay => Rung::Relay,
+        // A shot of one who punches comes in here, if it has not met one of ours.
+        other => node.rung(rank.quality).unwrap_or(other),
+    };
     let greeted = Greeted { role: Role::Acceptor, process, rank, rung };
     attach(stream, node, greeted, terms, at).await
 }
@@ -117,6 +122,9 @@ pub(crate) async fn attach(
     };
     let checked = matches!(terms.protection, Protection::Checksum);
     let link = TcpLink::new(stream, (terms.channel, rung), checked, node, process);
+    if rung == Rung::Relay {
+        beat::start(&link, node.settings().silent);
+    }
     peer.attach(link, rank);
     Ok(())
 }

@@ -62,7 +62,7 @@ impl TcpLink {
             rung,
             node: Arc::downgrade(node),
             process,
-            reader: Mutex::new(Reader::new(process, checked)),
+            reader: Mutex::new(Reader::new(process, checked, rung == Rung::Relay)),
             writer: Mutex::new(Writer::new(checked)),
             dead: AtomicBool::new(false),
             mute: AtomicBool::new(false),
@@ -70,6 +70,34 @@ impl TcpLink {
             unread: AtomicBool::new(unread),
             drivers: Default::default(),
         })
+    }
+
+    /// Grows while something comes.
+    pub(super) fn heard(&self) -> u64 {
+        self.stream.heard()
+    }
+
+    /// Gives a sign of life, or the link up if the other side gives none. False if it is dead.
+    pub(super) fn beat(&self, silent: bool) -> bool {
+        if silent {
+            self.kill(&"nothing has come from the other side for too long");
+        }
+        if self.dead.load(Ordering::Acquire) || self.mute.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut writer = self.writer.lock();
+        // What waits to be written says as much.
+        if writer.is_empty(&self.stream) && !self.closing.load(Ordering::Acquire) {
+            let result = writer.beat(&self.stream);
+            let queued = !writer.is_empty(&self.stream);
+            drop(writer);
+            match result {
+                Ok(()) if queued => self.call_drivers(),
+                Ok(()) => {}
+                Err(error) => self.mute(&error),
+            }
+        }
+        true
     }
 
     fn peer(&self) -> Option<(Arc<Node>, Arc<Peer>)> {

@@ -5,6 +5,7 @@
 //! link is to be [encrypted](Protection::Tls). Plain TCP authenticates the peer at the beginning, no
 //! more.
 
+mod beat;
 pub(crate) mod begin;
 mod link;
 mod protection;

@@ -71,6 +71,14 @@ impl Stream {
         }
     }
 
+    /// Grows while something comes, where anybody wants to know.
+    pub(super) fn heard(&self) -> u64 {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(tls) => tls.heard(),
+        }
+    }
+
     /// Says that no more will come. Repeated until nothing [waits](Self::waiting).
     pub(super) fn finish(&self) {
         if let Self::Tls(tls) = self {

@@ -11,7 +11,7 @@ use socket2::Socket;
 use std::{
     io::{self, BufRead, ErrorKind, IoSlice, Write},
     mem::MaybeUninit,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// Bytes that are sealed ahead of the socket, and bytes that one read of it may bring.
@@ -23,6 +23,8 @@ pub(super) struct Tls {
     session: Mutex<Session>,
     /// Records wait for the socket.
     waiting: AtomicBool,
+    /// How often something has come.
+    heard: AtomicU64,
 }
 
 struct Session {
@@ -57,7 +59,12 @@ impl Tls {
             broken: None,
             farewell: false,
         };
-        Self { socket, session: Mutex::new(session), waiting: AtomicBool::new(false) }
+        Self {
+            socket,
+            session: Mutex::new(session),
+            waiting: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -95,7 +102,7 @@ impl Tls {
             } else {
                 match session.fill(&self.socket) {
                     Ok(0) => break Ok(true),
-                    Ok(_) => {}
+                    Ok(_) => _ = self.heard.fetch_add(1, Ordering::Relaxed),
                     Err(error) => break Err(error),
                 }
             }
@@ -126,6 +133,11 @@ impl Tls {
 
     pub(super) fn waiting(&self) -> usize {
         if self.waiting.load(Ordering::Acquire) { SEALED } else { 0 }
+    }
+
+    /// Grows while something comes.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// Tells the peer that this is the end and not a cut.

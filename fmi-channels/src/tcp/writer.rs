@@ -4,6 +4,7 @@
 //! the socket does not take is queued.
 
 use super::{
+    beat::BEAT,
     stream::Stream,
     sums::{self, SUMS},
 };
@@ -90,7 +91,18 @@ impl Writer {
 
     /// Queues a frame and writes what the stream takes.
     pub(super) fn send(&mut self, stream: &Stream, frame: Frame) -> io::Result<()> {
-        let outgoing = Outgoing::new(frame, self.checked);
+        self.push(stream, Outgoing::new(frame, self.checked))
+    }
+
+    /// Says that this side lives.
+    pub(super) fn beat(&mut self, stream: &Stream) -> io::Result<()> {
+        let mut head = [0; HEADER_LEN + SIGNATURE_LEN + SUMS];
+        head[..HEADER_LEN].copy_from_slice(&BEAT);
+        let (head_len, payload) = (HEADER_LEN, Payload::empty());
+        self.push(stream, Outgoing { head, head_len, payload })
+    }
+
+    fn push(&mut self, stream: &Stream, outgoing: Outgoing) -> io::Result<()> {
         self.queued += outgoing.len();
         self.queue.push_back(outgoing);
         if self.queue.len() == 1 {
