@@ -1,7 +1,7 @@
 //! How processes meet at the rendezvous: at first, and again after a loss.
 
 use crate::{
-    config::{ChannelSpec, Config},
+    config::{ChannelSpec, Config, Scheme},
     join::{Joined, begin, cores_suffice, settings},
 };
 use fmi_actors::{
@@ -11,9 +11,10 @@ use fmi_actors::{
     service::Service,
 };
 use fmi_channels::{
+    directory::{Directory, Folder, Membership, Server},
     handshake::Token,
     identity::Identity,
-    rendezvous::{After, Client, Event, Ranks, Registration, Terms},
+    rendezvous::{After, Event, Ranks, Registration, Terms},
     tcp::Tcp,
 };
 use futures::{channel::oneshot, future::BoxFuture};
@@ -41,7 +42,7 @@ pub(crate) async fn meet(
         tcp = Some(bound);
     }
     let machine = machine();
-    let register = |own: std::net::SocketAddr| Registration {
+    let register = |own: std::net::IpAddr| Registration {
         job: config.job.clone(),
         size: config.size.map(|size| size as u32),
         ranks: match &config.ranks {
@@ -50,7 +51,7 @@ pub(crate) async fn meet(
         },
         addresses: channels
             .iter()
-            .filter_map(|channel| Some((channel.name().to_owned(), channel.address(own.ip())?)))
+            .filter_map(|channel| Some((channel.name().to_owned(), channel.address(own)?)))
             .collect(),
         machine: machine.clone(),
         threads: homes.len().max(1) as u32,
@@ -61,16 +62,16 @@ pub(crate) async fn meet(
     // From the port that links come to, so that the rendezvous sees what an address translation
     // makes of that.
     let port = tcp.as_ref().map(|tcp| tcp.local_addr().port());
-    let deadline = config.deadlines.join;
-    let client = Client::connect_with(&rendezvous, &token, port, register, deadline).await?;
-    if let Some(tcp) = &tcp {
-        tcp.outside(client.outside().clone(), Arc::clone(&identity));
+    let directory = directory(config, rendezvous.clone(), token, port);
+    let client = directory.register(Box::new(register), config.deadlines.join).await?;
+    if let (Some(tcp), Some(outside)) = (&tcp, client.outside()) {
+        tcp.outside(outside, Arc::clone(&identity));
     }
-    let members = client.complete().await?;
+    let formed = client.complete().await?;
+    let (process, epoch, members) = (formed.process, formed.epoch, formed.members);
     let here = members.iter().filter(|member| member.machine == machine);
     let busy: u32 = here.map(|member| member.threads).sum();
     home::set_keep_awake(config.keep_awake && cores_suffice(busy as usize));
-    let (process, epoch) = (client.registered().process, client.registered().epoch);
     let place = Place {
         process,
         epoch,
@@ -93,8 +94,9 @@ pub(crate) async fn meet(
         reason: "it lists all processes but this one".to_owned(),
     })?;
     let node = Node::new(place, channels, homes, settings(config));
-    let client = Arc::new(client);
-    node.set_post(Arc::new(client.post()));
+    if let Some(post) = client.post() {
+        node.set_post(post);
+    }
     listen(&node, &client);
     let again = (config.clone(), homes.to_vec(), ranks.clone());
     node.on_rejoin(Box::new(move |old| meet_again(old, again.clone())));
@@ -119,6 +121,23 @@ fn meet_again(
         let ranks = ranks.into_iter().zip(joined.ranks).collect();
         Ok(Successor { node: joined.node, ranks })
     })
+}
+
+/// Where the processes find each other.
+fn directory(
+    config: &Config,
+    address: String,
+    token: Token,
+    port: Option<u16>,
+) -> Box<dyn Directory> {
+    match &config.rendezvous {
+        Some(folder) if folder.scheme() == Scheme::File => Box::new(Folder {
+            path: folder.address().into(),
+            token,
+            silent: config.deadlines.silent,
+        }),
+        _ => Box::new(Server { address, token, port }),
+    }
 }
 
 /// Listens for links. A fixed port may be held for a moment by the node that was.
@@ -149,7 +168,7 @@ fn terms(config: &Config) -> Terms {
 }
 
 /// Tells the node what the rendezvous says, until either ends.
-fn listen(node: &Arc<Node>, client: &Arc<Client>) {
+fn listen(node: &Arc<Node>, client: &Arc<dyn Membership>) {
     let (alive, mut ended) = oneshot::channel::<()>();
     let leaving = Arc::clone(client);
     node.on_leave(Box::new(move || {

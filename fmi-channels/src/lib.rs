@@ -6,6 +6,8 @@ pub mod conformance;
 #[cfg(feature = "tcp")]
 pub mod dial;
 #[cfg(feature = "tcp")]
+pub mod directory;
+#[cfg(feature = "tcp")]
 pub mod greeting;
 #[cfg(feature = "tcp")]
 pub mod handshake;
@@ -14,10 +16,10 @@ pub mod identity;
 pub mod local;
 #[cfg(feature = "tcp")]
 pub mod outside;
-#[cfg(feature = "quic")]
-pub mod quic;
 #[cfg(feature = "tcp")]
 pub mod punch;
+#[cfg(feature = "quic")]
+pub mod quic;
 #[cfg(feature = "tcp")]
 pub mod rendezvous;
 pub mod sim;
