@@ -7,6 +7,8 @@ pub mod conformance;
 pub mod dial;
 #[cfg(feature = "tcp")]
 pub mod directory;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(feature = "tcp")]
 pub mod greeting;
 #[cfg(feature = "tcp")]

@@ -27,6 +27,8 @@
 mod bucket;
 mod client;
 mod floor;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod hall;
 mod job;
 mod letters;
