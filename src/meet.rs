@@ -6,16 +6,19 @@ use crate::{
 };
 use fmi_actors::{
     Error, Member, NoRejoin, Node, Place, Reason, Result, Successor,
-    channel::Channel,
+    channel::{Channel, Rung},
     home::{self, HomeHandle},
     service::Service,
 };
+#[cfg(feature = "quic")]
+use fmi_channels::quic::Quic;
 use fmi_channels::{
     directory::{Directory, Folder, Membership, Server},
     handshake::Token,
     identity::Identity,
-    rendezvous::{After, Event, Ranks, Registration, Terms},
-    tcp::Tcp,
+    relay::Relay,
+    rendezvous::{After, Event, Ranks, Reach, Registration, Terms},
+    tcp::{Protection, Tcp},
 };
 use futures::{channel::oneshot, future::BoxFuture};
 use std::{fs, sync::Arc, time::Duration};
@@ -37,10 +40,27 @@ pub(crate) async fn meet(
     let identity = Arc::new(Identity::new()?);
     let mut tcp = None;
     if wanted(&ChannelSpec::Tcp) {
-        let bound = Arc::new(bind(config, &token, after.is_some()).await?);
+        let bound = bind(config, &token, after.is_some()).await?;
+        let bound = Arc::new(bound.protected(protection(config, &identity)));
         channels.push(Arc::clone(&bound) as Arc<dyn Channel>);
         tcp = Some(bound);
     }
+    #[cfg(feature = "quic")]
+    let quic = match wanted(&ChannelSpec::Quic) {
+        true => Some(Arc::new(bind_quic(config, &token, &identity, after.is_some()).await?)),
+        false => None,
+    };
+    #[cfg(feature = "quic")]
+    channels.extend(quic.iter().map(|quic| Arc::clone(quic) as Arc<dyn Channel>));
+    // Who is named first is preferred.
+    channels.sort_by_key(|channel| {
+        config.channels.iter().position(|spec| spec.name() == channel.name())
+    });
+    let relay = config
+        .ladder
+        .contains(&Rung::Relay)
+        .then(|| Arc::new(Relay::new(token.clone(), Arc::clone(&identity))));
+    channels.extend(relay.clone().map(|relay| relay as Arc<dyn Channel>));
     let machine = machine();
     let register = |own: std::net::IpAddr| Registration {
         job: config.job.clone(),
@@ -62,10 +82,20 @@ pub(crate) async fn meet(
     // From the port that links come to, so that the rendezvous sees what an address translation
     // makes of that.
     let port = tcp.as_ref().map(|tcp| tcp.local_addr().port());
-    let directory = directory(config, rendezvous.clone(), token, port);
+    let reach = Reach { address: rendezvous.clone(), port, ca: config.rendezvous_ca.clone() };
+    let directory = directory(config, reach, token);
     let client = directory.register(Box::new(register), config.deadlines.join).await?;
-    if let (Some(tcp), Some(outside)) = (&tcp, client.outside()) {
-        tcp.outside(outside, Arc::clone(&identity));
+    if let Some(outside) = client.outside() {
+        if let Some(tcp) = &tcp {
+            tcp.outside(outside.clone(), Arc::clone(&identity));
+        }
+        #[cfg(feature = "quic")]
+        if let Some(quic) = &quic {
+            quic.outside(outside.clone());
+        }
+        if let Some(relay) = &relay {
+            relay.outside(outside);
+        }
     }
     let formed = client.complete().await?;
     let (process, epoch, members) = (formed.process, formed.epoch, formed.members);
@@ -124,32 +154,57 @@ fn meet_again(
 }
 
 /// Where the processes find each other.
-fn directory(
-    config: &Config,
-    address: String,
-    token: Token,
-    port: Option<u16>,
-) -> Box<dyn Directory> {
+fn directory(config: &Config, reach: Reach, token: Token) -> Box<dyn Directory> {
     match &config.rendezvous {
         Some(folder) if folder.scheme() == Scheme::File => Box::new(Folder {
             path: folder.address().into(),
             token,
             silent: config.deadlines.silent,
         }),
-        _ => Box::new(Server { address, token, port }),
+        _ => Box::new(Server { reach, token }),
     }
 }
 
-/// Listens for links. A fixed port may be held for a moment by the node that was.
+/// Listens for links over TCP.
 async fn bind(config: &Config, token: &Token, again: bool) -> Result<Tcp> {
+    let bind = || Tcp::bind(config.listen.as_deref(), config.advertise.clone(), token.clone());
+    persist(bind, again).await
+}
+
+/// Takes a port for QUIC.
+#[cfg(feature = "quic")]
+async fn bind_quic(
+    config: &Config,
+    token: &Token,
+    identity: &Arc<Identity>,
+    again: bool,
+) -> Result<Quic> {
+    let bind = || {
+        let (advertise, identity) = (config.advertise.clone(), Arc::clone(identity));
+        Quic::bind(config.listen.as_deref(), advertise, token.clone(), identity)
+    };
+    persist(bind, again).await
+}
+
+/// A fixed port may be held for a moment by the node that was.
+async fn persist<T>(bind: impl Fn() -> Result<T>, again: bool) -> Result<T> {
     let mut tries = if again { REBINDS } else { 0 };
     loop {
-        let bound = Tcp::bind(config.listen.as_deref(), config.advertise.clone(), token.clone());
+        let bound = bind();
         if bound.is_ok() || tries == 0 {
             return bound;
         }
         tries -= 1;
         tokio::time::sleep(REBIND).await;
+    }
+}
+
+/// What its tcp links are protected by.
+fn protection(config: &Config, identity: &Arc<Identity>) -> Protection {
+    match (config.encrypt, config.checksum) {
+        (true, _) => Protection::Tls(Arc::clone(identity)),
+        (false, true) => Protection::Checksum,
+        (false, false) => Protection::Plain,
     }
 }
 

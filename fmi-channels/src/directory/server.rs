@@ -4,7 +4,7 @@ use super::{Directory, Formed, Membership, Register};
 use crate::{
     handshake::Token,
     outside::Outside,
-    rendezvous::{Client, Event},
+    rendezvous::{Client, Event, Reach},
 };
 use fmi_actors::{Reason, Result, channel::Post};
 use futures::future::BoxFuture;
@@ -13,13 +13,10 @@ use std::{sync::Arc, time::Duration};
 /// An `fmi rendezvous`.
 #[derive(Debug)]
 pub struct Server {
-    /// Its URL.
-    pub address: String,
+    /// Where it is.
+    pub reach: Reach,
     /// The job's token.
     pub token: Token,
-    /// The local port to register from, so that the server sees what an address translation makes
-    /// of it.
-    pub port: Option<u16>,
 }
 
 impl Directory for Server {
@@ -30,8 +27,7 @@ impl Directory for Server {
     ) -> BoxFuture<'a, Result<Arc<dyn Membership>>> {
         Box::pin(async move {
             let register = move |own: std::net::SocketAddr| registration(own.ip());
-            let (address, token) = (&self.address, &self.token);
-            let client = Client::connect_with(address, token, self.port, register, deadline);
+            let client = Client::connect_with(&self.reach, &self.token, register, deadline);
             Ok(Arc::new(client.await?) as Arc<dyn Membership>)
         })
     }
