@@ -1,7 +1,7 @@
 //! How processes meet at the rendezvous: at first, and again after a loss.
 
 use crate::{
-    config::{ChannelSpec, Config},
+    config::{ChannelSpec, Config, Scheme},
     join::{Joined, begin, cores_suffice, settings},
 };
 use fmi_actors::{
@@ -13,10 +13,11 @@ use fmi_actors::{
 #[cfg(feature = "quic")]
 use fmi_channels::quic::Quic;
 use fmi_channels::{
+    directory::{Directory, Folder, Membership, Server},
     handshake::Token,
     identity::Identity,
     relay::Relay,
-    rendezvous::{After, Client, Event, Ranks, Reach, Registration, Terms},
+    rendezvous::{After, Event, Ranks, Reach, Registration, Terms},
     tcp::{Protection, Tcp},
 };
 use futures::{channel::oneshot, future::BoxFuture};
@@ -61,7 +62,7 @@ pub(crate) async fn meet(
         .then(|| Arc::new(Relay::new(token.clone(), Arc::clone(&identity))));
     channels.extend(relay.clone().map(|relay| relay as Arc<dyn Channel>));
     let machine = machine();
-    let register = |own: std::net::SocketAddr| Registration {
+    let register = |own: std::net::IpAddr| Registration {
         job: config.job.clone(),
         size: config.size.map(|size| size as u32),
         ranks: match &config.ranks {
@@ -70,7 +71,7 @@ pub(crate) async fn meet(
         },
         addresses: channels
             .iter()
-            .filter_map(|channel| Some((channel.name().to_owned(), channel.address(own.ip())?)))
+            .filter_map(|channel| Some((channel.name().to_owned(), channel.address(own)?)))
             .collect(),
         machine: machine.clone(),
         threads: homes.len().max(1) as u32,
@@ -81,24 +82,26 @@ pub(crate) async fn meet(
     // From the port that links come to, so that the rendezvous sees what an address translation
     // makes of that.
     let port = tcp.as_ref().map(|tcp| tcp.local_addr().port());
-    let deadline = config.deadlines.join;
     let reach = Reach { address: rendezvous.clone(), port, ca: config.rendezvous_ca.clone() };
-    let client = Client::connect_with(&reach, &token, register, deadline).await?;
-    if let Some(tcp) = &tcp {
-        tcp.outside(client.outside().clone(), Arc::clone(&identity));
+    let directory = directory(config, reach, token);
+    let client = directory.register(Box::new(register), config.deadlines.join).await?;
+    if let Some(outside) = client.outside() {
+        if let Some(tcp) = &tcp {
+            tcp.outside(outside.clone(), Arc::clone(&identity));
+        }
+        #[cfg(feature = "quic")]
+        if let Some(quic) = &quic {
+            quic.outside(outside.clone());
+        }
+        if let Some(relay) = &relay {
+            relay.outside(outside);
+        }
     }
-    #[cfg(feature = "quic")]
-    if let Some(quic) = &quic {
-        quic.outside(client.outside().clone());
-    }
-    if let Some(relay) = &relay {
-        relay.outside(client.outside().clone());
-    }
-    let members = client.complete().await?;
+    let formed = client.complete().await?;
+    let (process, epoch, members) = (formed.process, formed.epoch, formed.members);
     let here = members.iter().filter(|member| member.machine == machine);
     let busy: u32 = here.map(|member| member.threads).sum();
     home::set_keep_awake(config.keep_awake && cores_suffice(busy as usize));
-    let (process, epoch) = (client.registered().process, client.registered().epoch);
     let place = Place {
         process,
         epoch,
@@ -121,8 +124,9 @@ pub(crate) async fn meet(
         reason: "it lists all processes but this one".to_owned(),
     })?;
     let node = Node::new(place, channels, homes, settings(config));
-    let client = Arc::new(client);
-    node.set_post(Arc::new(client.post()));
+    if let Some(post) = client.post() {
+        node.set_post(post);
+    }
     listen(&node, &client);
     let again = (config.clone(), homes.to_vec(), ranks.clone());
     node.on_rejoin(Box::new(move |old| meet_again(old, again.clone())));
@@ -147,6 +151,18 @@ fn meet_again(
         let ranks = ranks.into_iter().zip(joined.ranks).collect();
         Ok(Successor { node: joined.node, ranks })
     })
+}
+
+/// Where the processes find each other.
+fn directory(config: &Config, reach: Reach, token: Token) -> Box<dyn Directory> {
+    match &config.rendezvous {
+        Some(folder) if folder.scheme() == Scheme::File => Box::new(Folder {
+            path: folder.address().into(),
+            token,
+            silent: config.deadlines.silent,
+        }),
+        _ => Box::new(Server { reach, token }),
+    }
 }
 
 /// Listens for links over TCP.
@@ -207,7 +223,7 @@ fn terms(config: &Config) -> Terms {
 }
 
 /// Tells the node what the rendezvous says, until either ends.
-fn listen(node: &Arc<Node>, client: &Arc<Client>) {
+fn listen(node: &Arc<Node>, client: &Arc<dyn Membership>) {
     let (alive, mut ended) = oneshot::channel::<()>();
     let leaving = Arc::clone(client);
     node.on_leave(Box::new(move || {

@@ -6,6 +6,10 @@ pub mod conformance;
 #[cfg(feature = "tcp")]
 pub mod dial;
 #[cfg(feature = "tcp")]
+pub mod directory;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+#[cfg(feature = "tcp")]
 pub mod greeting;
 #[cfg(feature = "tcp")]
 pub mod handshake;

@@ -7,7 +7,7 @@ mod launch;
 pub(crate) use launch::{Job, launch};
 
 use crate::failure::Failure;
-use fmi::config::ChannelSpec;
+use fmi::config::{ChannelSpec, Rendezvous};
 use serde::Serialize;
 use std::{ffi::OsString, process::ExitCode, time::Instant};
 
@@ -35,6 +35,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 
+    /// Where the processes meet instead of in this program: a folder, file:///PATH, or a server,
+    /// tcp://HOST:PORT, whose token FMI_TOKEN has.
+    #[arg(long, value_name = "URL", conflicts_with = "listen")]
+    rendezvous: Option<Rendezvous>,
+
     /// Print one line of JSON at the end.
     #[arg(long)]
     json: bool,
@@ -50,6 +55,7 @@ Examples:
   fmi run -n 4 --channel tcp -- target/release/examples/kmeans --check
   fmi run -n 8 --channel local -- ./prog             eight ranks in one process
   fmi run -n 32 --packs 2 -- ./prog                  two processes of sixteen ranks
+  fmi run -n 4 --rendezvous file:///tmp -- ./prog    they meet in a folder
   fmi run -n 4 --json -- ./prog | tail -1
       {\"ranks\":4,\"processes\":4,\"exit_code\":0,\"seconds\":1.25}";
 
@@ -108,5 +114,6 @@ fn job(args: &Args) -> Result<Job, Failure> {
         packs,
         channel: args.channel.clone(),
         listen: args.listen.clone(),
+        rendezvous: args.rendezvous.clone(),
     })
 }

@@ -11,7 +11,7 @@ use super::suggest;
 /// Where the processes of a job find each other.
 ///
 /// As text, `tcp://HOST:PORT` or `tls://HOST:PORT`: an `fmi rendezvous` server, the latter
-/// started with a certificate.
+/// started with a certificate. `file:///FOLDER`: a folder that all processes share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendezvous {
     scheme: Scheme,
@@ -26,6 +26,8 @@ pub enum Scheme {
     Tcp,
     /// A server, encrypted.
     Tls,
+    /// A folder.
+    File,
 }
 
 impl Scheme {
@@ -34,6 +36,7 @@ impl Scheme {
         match self {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::File => "file",
         }
     }
 }
@@ -44,7 +47,8 @@ impl Rendezvous {
         self.scheme
     }
 
-    /// `HOST:PORT`, as `ToSocketAddrs` and `tokio::net::lookup_host` take it.
+    /// `HOST:PORT`, as `ToSocketAddrs` and `tokio::net::lookup_host` take it; of a folder its
+    /// path.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -57,7 +61,8 @@ impl Rendezvous {
         let scheme = match scheme {
             "tcp" => Scheme::Tcp,
             "tls" => Scheme::Tls,
-            "redis" | "rediss" | "s3" | "file" => {
+            "file" => return folder(rest),
+            "redis" | "rediss" | "s3" => {
                 // The rest of the URL may hold a password: it is not shown.
                 return Err(format!(
                     "a rendezvous over {scheme}:// is not built yet: start one with `fmi \
@@ -89,9 +94,21 @@ impl FromStr for Rendezvous {
     }
 }
 
+/// The path of a `file://` URL.
+fn folder(path: &str) -> Result<Rendezvous, String> {
+    let end = path.trim_end_matches('/');
+    if !end.starts_with('/') {
+        return Err(format!(
+            "file://{path} names no folder: write file:// and an absolute path, as in \
+             file:///shared/jobs"
+        ));
+    }
+    Ok(Rendezvous { scheme: Scheme::File, address: end.to_owned() })
+}
+
 /// A URL that leads nowhere.
 fn unknown(scheme: &str) -> String {
-    match suggest::closest(scheme, [Scheme::Tcp, Scheme::Tls].map(Scheme::name)) {
+    match suggest::closest(scheme, [Scheme::Tcp, Scheme::Tls, Scheme::File].map(Scheme::name)) {
         Some(known) => format!("{scheme}:// leads to no rendezvous: did you mean {known}://?"),
         None => format!("{scheme}:// leads to no rendezvous: write tcp://HOST:PORT"),
     }
@@ -187,6 +204,9 @@ mod tests {
         let encrypted: Rendezvous = "tls://meet.example.org:443".parse().unwrap();
         assert_eq!(encrypted.scheme(), Scheme::Tls);
         assert_eq!(encrypted.to_string(), "tls://meet.example.org:443");
+        let folder: Rendezvous = "file:///shared/my jobs/".parse().unwrap();
+        assert_eq!((folder.scheme(), folder.address()), (Scheme::File, "/shared/my jobs"));
+        assert_eq!(folder.to_string(), "file:///shared/my jobs");
     }
 
     #[test]
@@ -195,6 +215,16 @@ mod tests {
             ("10.0.0.1:10000", "\"10.0.0.1:10000\" is no URL: write tcp://HOST:PORT"),
             ("http://h:1", "http:// leads to no rendezvous: write tcp://HOST:PORT"),
             ("tsl://h:1", "tsl:// leads to no rendezvous: did you mean tls://?"),
+            (
+                "file://shared/jobs",
+                "file://shared/jobs names no folder: write file:// and an absolute path, as in \
+                 file:///shared/jobs",
+            ),
+            (
+                "file:///",
+                "file:/// names no folder: write file:// and an absolute path, as in \
+                 file:///shared/jobs",
+            ),
             ("tls://h", "\"h\" has no port: write tls://HOST:PORT"),
             ("tcp://h", "\"h\" has no port: write tcp://HOST:PORT"),
             ("tcp://h:0", "\"h:0\" has port 0: write the port it listens on"),
@@ -218,7 +248,7 @@ mod tests {
 
     #[test]
     fn later_kinds_of_rendezvous_say_so_and_hide_passwords() {
-        for scheme in ["redis", "rediss", "s3", "file"] {
+        for scheme in ["redis", "rediss", "s3"] {
             let wrong = Rendezvous::read(&format!("{scheme}://:hunter2@h")).unwrap_err();
             assert_eq!(
                 wrong,

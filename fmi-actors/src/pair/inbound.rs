@@ -10,7 +10,7 @@ use crate::{
     frame::{Datatype, Flags, Frame, Header, Kind},
 };
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// An acknowledgement does not wait for company after so many frames or bytes.
 const ACK_FRAMES: u32 = 256;
@@ -167,7 +167,9 @@ impl Inbound {
         if self.early_bytes + bytes > 2 * WINDOW_BYTES {
             return Err(Violation::Window);
         }
-        if self.early.insert(frame.header.sequence, frame).is_none() {
+        // The first copy counts, also if another claims to be longer.
+        if let Entry::Vacant(place) = self.early.entry(frame.header.sequence) {
+            place.insert(frame);
             self.early_bytes += bytes;
         }
         Ok(())

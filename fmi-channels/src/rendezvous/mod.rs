@@ -33,6 +33,8 @@ mod client;
 mod counts;
 mod crowd;
 mod floor;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod hall;
 mod job;
 mod letters;

@@ -70,6 +70,7 @@ fn processes(plan: &Plan, mut report: impl FnMut(Row)) -> Result<(), Failure> {
         packs: plan.ranks,
         channel: Some(plan.channel.parse()?),
         listen: None,
+        rendezvous: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

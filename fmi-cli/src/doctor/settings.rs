@@ -1,9 +1,13 @@
 //! Configuration and rendezvous.
 
 use super::{Finding, outside};
-use fmi::{Config, Error};
+use fmi::{
+    Config, Error,
+    config::{Rendezvous, Scheme},
+};
 use fmi_channels::{
     dial,
+    directory::{Directory, Folder, Register},
     handshake::Token,
     rendezvous::{Client, Ranks, Reach, Registration, Terms},
 };
@@ -59,8 +63,12 @@ pub(super) async fn rendezvous(config: &Config) -> Vec<Finding> {
             "set FMI_TOKEN to the token that the rendezvous was started with",
         )];
     };
+    let token = Token::new(token.expose());
+    if url.scheme() == Scheme::File {
+        return vec![folder(url, token).await];
+    }
     let ca = config.rendezvous_ca.as_deref();
-    let finding = match visit(&url.to_string(), &Token::new(token.expose()), ca).await {
+    let finding = match visit(&url.to_string(), &token, ca).await {
         Ok((took, mut seen)) => {
             let millis = took.as_secs_f64() * 1000.0;
             let text = format!("{url} took us in and the token is right ({millis:.1} ms)");
@@ -85,6 +93,35 @@ pub(super) async fn rendezvous(config: &Config) -> Vec<Finding> {
     vec![finding]
 }
 
+/// Whether a job can meet in a folder: one of ours does.
+async fn folder(url: &Rendezvous, token: Token) -> Finding {
+    const CHECK: &str = "rendezvous";
+    let directory = Folder { path: url.address().into(), token, silent: PATIENCE };
+    let start = Instant::now();
+    let visited = async {
+        let registration = alone()?;
+        let register: Register<'_> = Box::new(move |_| registration.clone());
+        let place = directory.register(register, PATIENCE).await?;
+        place.complete().await?;
+        place.leave().await;
+        Ok(())
+    };
+    let visited: fmi::Result<()> = visited.await;
+    match visited {
+        Ok(()) => {
+            let millis = start.elapsed().as_secs_f64() * 1000.0;
+            let text = format!("processes can meet in {url} ({millis:.1} ms)");
+            let advice = "links are direct ones; punching and the relay take an `fmi rendezvous`";
+            Finding::note(CHECK, text, advice)
+        }
+        Err(error) => Finding::problem(
+            CHECK,
+            error.to_string(),
+            "all processes must be able to write to the folder: look at mounts and rights there",
+        ),
+    }
+}
+
 /// How long it took, and how we look from there.
 async fn visit(
     url: &str,
@@ -99,9 +136,22 @@ async fn visit(
         Ok((listening, port))
     });
     let port = listening.as_ref().ok().map(|(_, port)| *port);
+    let registration = alone()?;
+    let reach = Reach { address: url.to_owned(), port, ca: ca.map(Path::to_owned) };
+    let client = Client::connect_with(&reach, token, |_| registration.clone(), PATIENCE).await?;
+    client.complete().await?;
+    let took = start.elapsed();
+    let outside = client.outside().clone();
+    client.leave().await;
+    let seen = outside::look(&outside, outside.local.port()).await;
+    Ok((took, seen))
+}
+
+/// A job of one process.
+fn alone() -> fmi::Result<Registration> {
     // Nobody else's job has a name like this.
     let job = format!("doctor-{}", &Token::random()?.reveal()[..16]);
-    let registration = Registration {
+    Ok(Registration {
         job,
         size: Some(1),
         ranks: Ranks::Any(1),
@@ -111,15 +161,7 @@ async fn visit(
         after: None,
         terms: Terms::default(),
         fingerprint: None,
-    };
-    let reach = Reach { address: url.to_owned(), port, ca: ca.map(Path::to_owned) };
-    let client = Client::connect_with(&reach, token, |_| registration.clone(), PATIENCE).await?;
-    client.complete().await?;
-    let took = start.elapsed();
-    let outside = client.outside().clone();
-    client.leave().await;
-    let seen = outside::look(&outside, outside.local.port()).await;
-    Ok((took, seen))
+    })
 }
 
 fn describe(config: &Config) -> String {

@@ -1,8 +1,12 @@
 //! The process contract: what a process is told by its environment.
 
 use super::Job;
-use crate::embedded::Embedded;
-use fmi::config::ChannelSpec;
+use crate::{embedded::Embedded, failure::Failure};
+use fmi::{
+    Config,
+    config::{ChannelSpec, Scheme},
+};
+use fmi_channels::handshake::Token;
 use std::ops::Range;
 
 /// The ranks of process `pack` of `packs`: contiguous, and of lengths that differ by at most one.
@@ -18,18 +22,69 @@ pub(super) fn range_text(ranks: &Range<usize>) -> String {
     }
 }
 
+/// Where the processes of a job find each other.
+pub(super) enum Meeting {
+    /// They need not: one has all ranks.
+    Nowhere,
+    /// In this program.
+    Here(Embedded),
+    /// Elsewhere, under a token that is ours or the environment's.
+    There { url: String, token: String },
+}
+
+const LOOPBACK: &str = "127.0.0.1:0";
+
+impl Meeting {
+    pub(super) async fn arrange(job: &Job) -> Result<Self, Failure> {
+        if let Some(rendezvous) = &job.rendezvous {
+            let token = match Config::from_env()?.token {
+                Some(token) => token.expose().to_owned(),
+                None if rendezvous.scheme() == Scheme::File => Token::random()?.reveal().to_owned(),
+                None => {
+                    return Err(Failure::usage(format!(
+                        "--rendezvous {rendezvous} wants a token: set FMI_TOKEN to that which it \
+                         was started with"
+                    )));
+                }
+            };
+            return Ok(Self::There { url: rendezvous.to_string(), token });
+        }
+        if meets_others(job) || job.listen.is_some() {
+            let listen = job.listen.as_deref().unwrap_or(LOOPBACK);
+            return Ok(Self::Here(Embedded::start(listen).await?));
+        }
+        Ok(Self::Nowhere)
+    }
+
+    fn url(&self) -> Option<String> {
+        match self {
+            Self::Nowhere => None,
+            Self::Here(embedded) => Some(embedded.url()),
+            Self::There { url, .. } => Some(url.clone()),
+        }
+    }
+
+    fn token(&self) -> Option<String> {
+        match self {
+            Self::Nowhere => None,
+            Self::Here(embedded) => Some(embedded.token().to_owned()),
+            Self::There { token, .. } => Some(token.clone()),
+        }
+    }
+}
+
 /// The variables for a process with these ranks. `None` takes one away that this program has.
 pub(super) fn environment(
     job: &Job,
     ranks: &Range<usize>,
-    rendezvous: Option<&Embedded>,
+    meeting: &Meeting,
 ) -> Vec<(&'static str, Option<String>)> {
     let mut variables = vec![
         ("FMI_SIZE", Some(job.ranks.to_string())),
         // Also when it has all: a file could name a rendezvous to ask for a number.
         ("FMI_RANK", Some(range_text(ranks))),
-        ("FMI_RENDEZVOUS", rendezvous.map(Embedded::url)),
-        ("FMI_TOKEN", rendezvous.map(|rendezvous| rendezvous.token().to_owned())),
+        ("FMI_RENDEZVOUS", meeting.url()),
+        ("FMI_TOKEN", meeting.token()),
     ];
     if let Some(channel) = &job.channel {
         let text = channel.url().unwrap_or(channel.name()).to_owned();
@@ -46,7 +101,7 @@ pub(super) fn environment(
 }
 
 /// Whether the processes need a rendezvous: one that has all ranks meets nobody.
-pub(super) fn meets_others(job: &Job) -> bool {
+fn meets_others(job: &Job) -> bool {
     job.packs > 1 && job.channel != Some(ChannelSpec::Local)
 }
 

@@ -2,10 +2,10 @@
 
 use super::{
     children::{Child, Order, spawn},
-    contract::{self, range_text, ranks_of},
+    contract::{self, Meeting, range_text, ranks_of},
 };
-use crate::{embedded::Embedded, failure::Failure};
-use fmi::config::ChannelSpec;
+use crate::failure::Failure;
+use fmi::config::{ChannelSpec, Rendezvous};
 use futures::{StreamExt, stream::FuturesUnordered};
 use std::{
     ffi::OsString, future::pending, ops::Range, os::unix::process::ExitStatusExt,
@@ -23,7 +23,6 @@ const GRACE: Duration = Duration::from_secs(2);
 const TERM: Duration = Duration::from_millis(500);
 /// Failures so close together may have one cause.
 const TOGETHER: Duration = Duration::from_millis(100);
-const LOOPBACK: &str = "127.0.0.1:0";
 
 /// What to start.
 #[derive(Debug)]
@@ -36,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) channel: Option<ChannelSpec>,
     /// Where the rendezvous listens, if not on a free port of the loopback.
     pub(crate) listen: Option<String>,
+    /// Where the processes meet, if not in this program.
+    pub(crate) rendezvous: Option<Rendezvous>,
 }
 
 impl Job {
@@ -55,17 +56,13 @@ pub(crate) async fn launch(
 ) -> Result<u8, Failure> {
     // Before the first child: a signal must find us ready.
     let mut signals = Signals::listen()?;
-    let rendezvous = if contract::meets_others(job) || job.listen.is_some() {
-        Some(Embedded::start(job.listen.as_deref().unwrap_or(LOOPBACK)).await?)
-    } else {
-        None
-    };
+    let meeting = Meeting::arrange(job).await?;
     let (orders, order) = watch::channel(Order::Run);
     let mut running = FuturesUnordered::new();
     let mut output = lines;
     for pack in 0..job.packs {
         let ranks = ranks_of(pack, job.packs, job.ranks);
-        let variables = contract::environment(job, &ranks, rendezvous.as_ref());
+        let variables = contract::environment(job, &ranks, &meeting);
         // Dropping those that run already kills them, should this one not start.
         let child: Child = spawn(job, &variables, output.take())?;
         let order = order.clone();

@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod explain;
+mod folder;
 mod ranks;
 mod rendezvous;
 mod run;
