@@ -2,8 +2,11 @@
 
 #![cfg(feature = "tcp")]
 
+#[path = "../conformance/met.rs"]
+mod met;
 #[path = "../conformance/proxy.rs"]
 mod proxy;
+mod relay;
 mod security;
 mod survival;
 
@@ -78,9 +81,7 @@ impl Process {
         let node = Node::new(place, vec![channel], &[], settings);
         LocalLink::attach(&node);
         node.start();
-        let endpoint = node.endpoint(self.member.process).unwrap();
-        endpoint.open(SCOPE, members.iter().map(|member| member.process).collect());
-        Rank { node, endpoint }
+        Rank::of(node, self.member.process, members.len() as u32)
     }
 }
 
@@ -91,6 +92,12 @@ struct Rank {
 }
 
 impl Rank {
+    fn of(node: Arc<Node>, rank: u32, size: u32) -> Self {
+        let endpoint = node.endpoint(rank).unwrap();
+        endpoint.open(SCOPE, (0..size).collect());
+        Self { node, endpoint }
+    }
+
     async fn put(&self, to: u32, bytes: Vec<u8>) -> Result<(), String> {
         let payload = Payload::from_vec(bytes);
         let space = Space::messages(SCOPE);
