@@ -53,13 +53,15 @@ impl Proxy {
                     socket.set_nodelay(true).unwrap();
                 }
                 let pair = [client, server];
-                for (from_side, to) in [(0, 1), (1, 0)] {
-                    let (from, to) =
-                        (pair[from_side].try_clone().unwrap(), pair[to].try_clone().unwrap());
+                let ends = [(0, 1), (1, 0)].map(|(from, to)| {
+                    (from, pair[from].try_clone().unwrap(), pair[to].try_clone().unwrap())
+                });
+                // Before anything goes through: what was heard can be cut.
+                state.live.lock().push(pair);
+                for (from_side, from, to) in ends {
                     let weak = Weak::clone(&weak);
                     thread::spawn(move || relay((from_side, from), to, &weak));
                 }
-                state.live.lock().push(pair);
             }
         });
         Self { address, state }
