@@ -329,17 +329,23 @@ impl Peer {
         let keeper = Arc::clone(node.keeper());
         let start = keeper.now();
         let mut pause = FIRST_RETRY;
+        let mut tried = Vec::new();
         loop {
             let left = patience.saturating_sub(keeper.now().since(start));
-            let mut ascent = climb(self, &node, left).await;
+            let ascent = climb(self, &node, left).await;
             if self.link.read().is_some() || self.is_gone() || node.is_closing() {
                 return;
             }
-            if ascent.tried.is_empty() {
-                ascent.tried.push("no channel of ours is among its addresses".to_owned());
+            let over = keeper.now().since(start) >= patience;
+            // An attempt for which no time was left says less than the one before.
+            if !over || tried.is_empty() {
+                tried = ascent.tried;
             }
-            if ascent.fatal || keeper.now().since(start) >= patience {
-                let reason = Reason::Unreachable(ascent.tried.join("; "));
+            if ascent.fatal || over {
+                if tried.is_empty() {
+                    tried.push("no channel of ours is among its addresses".to_owned());
+                }
+                let reason = Reason::Unreachable(tried.join("; "));
                 let reason =
                     if self.leaving.load(Ordering::Acquire) { Reason::Left } else { reason };
                 node.lose(&self.member.ranks, &reason);
