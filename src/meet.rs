@@ -6,15 +6,18 @@ use crate::{
 };
 use fmi_actors::{
     Error, Member, NoRejoin, Node, Place, Reason, Result, Successor,
-    channel::Channel,
+    channel::{Channel, Rung},
     home::{self, HomeHandle},
     service::Service,
 };
+#[cfg(feature = "quic")]
+use fmi_channels::quic::Quic;
 use fmi_channels::{
     handshake::Token,
     identity::Identity,
-    rendezvous::{After, Client, Event, Ranks, Registration, Terms},
-    tcp::Tcp,
+    relay::Relay,
+    rendezvous::{After, Client, Event, Ranks, Reach, Registration, Terms},
+    tcp::{Protection, Tcp},
 };
 use futures::{channel::oneshot, future::BoxFuture};
 use std::{fs, sync::Arc, time::Duration};
@@ -36,10 +39,27 @@ pub(crate) async fn meet(
     let identity = Arc::new(Identity::new()?);
     let mut tcp = None;
     if wanted(&ChannelSpec::Tcp) {
-        let bound = Arc::new(bind(config, &token, after.is_some()).await?);
+        let bound = bind(config, &token, after.is_some()).await?;
+        let bound = Arc::new(bound.protected(protection(config, &identity)));
         channels.push(Arc::clone(&bound) as Arc<dyn Channel>);
         tcp = Some(bound);
     }
+    #[cfg(feature = "quic")]
+    let quic = match wanted(&ChannelSpec::Quic) {
+        true => Some(Arc::new(bind_quic(config, &token, &identity, after.is_some()).await?)),
+        false => None,
+    };
+    #[cfg(feature = "quic")]
+    channels.extend(quic.iter().map(|quic| Arc::clone(quic) as Arc<dyn Channel>));
+    // Who is named first is preferred.
+    channels.sort_by_key(|channel| {
+        config.channels.iter().position(|spec| spec.name() == channel.name())
+    });
+    let relay = config
+        .ladder
+        .contains(&Rung::Relay)
+        .then(|| Arc::new(Relay::new(token.clone(), Arc::clone(&identity))));
+    channels.extend(relay.clone().map(|relay| relay as Arc<dyn Channel>));
     let machine = machine();
     let register = |own: std::net::SocketAddr| Registration {
         job: config.job.clone(),
@@ -62,9 +82,17 @@ pub(crate) async fn meet(
     // makes of that.
     let port = tcp.as_ref().map(|tcp| tcp.local_addr().port());
     let deadline = config.deadlines.join;
-    let client = Client::connect_with(&rendezvous, &token, port, register, deadline).await?;
+    let reach = Reach { address: rendezvous.clone(), port, ca: config.rendezvous_ca.clone() };
+    let client = Client::connect_with(&reach, &token, register, deadline).await?;
     if let Some(tcp) = &tcp {
         tcp.outside(client.outside().clone(), Arc::clone(&identity));
+    }
+    #[cfg(feature = "quic")]
+    if let Some(quic) = &quic {
+        quic.outside(client.outside().clone());
+    }
+    if let Some(relay) = &relay {
+        relay.outside(client.outside().clone());
     }
     let members = client.complete().await?;
     let here = members.iter().filter(|member| member.machine == machine);
@@ -121,16 +149,46 @@ fn meet_again(
     })
 }
 
-/// Listens for links. A fixed port may be held for a moment by the node that was.
+/// Listens for links over TCP.
 async fn bind(config: &Config, token: &Token, again: bool) -> Result<Tcp> {
+    let bind = || Tcp::bind(config.listen.as_deref(), config.advertise.clone(), token.clone());
+    persist(bind, again).await
+}
+
+/// Takes a port for QUIC.
+#[cfg(feature = "quic")]
+async fn bind_quic(
+    config: &Config,
+    token: &Token,
+    identity: &Arc<Identity>,
+    again: bool,
+) -> Result<Quic> {
+    let bind = || {
+        let (advertise, identity) = (config.advertise.clone(), Arc::clone(identity));
+        Quic::bind(config.listen.as_deref(), advertise, token.clone(), identity)
+    };
+    persist(bind, again).await
+}
+
+/// A fixed port may be held for a moment by the node that was.
+async fn persist<T>(bind: impl Fn() -> Result<T>, again: bool) -> Result<T> {
     let mut tries = if again { REBINDS } else { 0 };
     loop {
-        let bound = Tcp::bind(config.listen.as_deref(), config.advertise.clone(), token.clone());
+        let bound = bind();
         if bound.is_ok() || tries == 0 {
             return bound;
         }
         tries -= 1;
         tokio::time::sleep(REBIND).await;
+    }
+}
+
+/// What its tcp links are protected by.
+fn protection(config: &Config, identity: &Arc<Identity>) -> Protection {
+    match (config.encrypt, config.checksum) {
+        (true, _) => Protection::Tls(Arc::clone(identity)),
+        (false, true) => Protection::Checksum,
+        (false, false) => Protection::Plain,
     }
 }
 

@@ -21,6 +21,8 @@ pub mod punch;
 #[cfg(feature = "quic")]
 pub mod quic;
 #[cfg(feature = "tcp")]
+pub mod relay;
+#[cfg(feature = "tcp")]
 pub mod rendezvous;
 pub mod sim;
 #[cfg(feature = "tcp")]

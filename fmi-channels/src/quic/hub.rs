@@ -4,6 +4,7 @@ use super::{
     alarm::Alarm,
     engine::Engine,
     link::QuicLink,
+    punching::Puncher,
     runtime::{OnEngine, serve},
     socket::Socket,
     transport::{self, KNOWN_WINDOW, Route},
@@ -28,7 +29,7 @@ use rustls::pki_types::CertificateDer;
 use std::{
     fmt,
     net::{SocketAddr, UdpSocket},
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -55,6 +56,8 @@ pub(super) struct Hub {
     identity: Arc<Identity>,
     token: Token,
     silent: Duration,
+    /// Told of links.
+    puncher: OnceLock<Weak<Puncher>>,
 }
 
 impl Hub {
@@ -87,7 +90,22 @@ impl Hub {
         let (serving, ringing) = (Arc::clone(&engine), Arc::clone(&alarm));
         let (draining, watching) = (Arc::clone(&socket), Arc::clone(&watch));
         Service::get().spawn(serve(serving, ringing, draining, watching));
-        Ok(Arc::new(Self { engine, alarm, socket, watch, endpoint, identity, token, silent }))
+        Ok(Arc::new(Self {
+            engine,
+            alarm,
+            socket,
+            watch,
+            endpoint,
+            identity,
+            token,
+            silent,
+            puncher: OnceLock::new(),
+        }))
+    }
+
+    /// Says who punches here.
+    pub(super) fn set_puncher(&self, puncher: &Arc<Puncher>) {
+        let _ = self.puncher.set(Arc::downgrade(puncher));
     }
 
     /// Accepts connections, on the service thread, until it is aborted or the node goes.
@@ -201,9 +219,8 @@ impl Hub {
             ends.connection.close(VarInt::from_u32(1), b"another's certificate");
             return Err(broken(address, &"it shows the certificate of another process"));
         }
-        // How the dialler came here it knows; from here, an address that is not one of its own
-        // is one that was punched.
-        let rung = rung_of(node, process, address);
+        // It knows on which way it has come.
+        let rung = node.rung(rank.quality).unwrap_or(Rung::Direct);
         let at = ends.address;
         self.attach(ends, rung, (send, receive), (node, process, rank))
             .await
@@ -220,10 +237,14 @@ impl Hub {
         ends.connection.set_receive_window(VarInt::from_u32(KNOWN_WINDOW));
         let to = (node, process);
         let link = QuicLink::begin(self, (ends.connection, rung), first, to).await?;
-        match node.peer(process) {
-            // It is closed if it is not taken.
-            Some(peer) if peer.attach(Arc::clone(&link) as _, rank) => link.open(),
-            _ => {}
+        // It is closed if it is not taken.
+        let taken = node.peer(process).is_some_and(|peer| peer.attach(link.clone(), rank));
+        if !taken {
+            return Ok(());
+        }
+        link.open();
+        if let Some(puncher) = self.puncher.get().and_then(Weak::upgrade) {
+            puncher.linked(process);
         }
         Ok(())
     }
@@ -286,12 +307,6 @@ impl Ends {
         let chain = chain.downcast::<Vec<CertificateDer<'static>>>().ok()?;
         chain.first().map(fingerprint)
     }
-}
-
-/// What rung an accepted link stands on.
-fn rung_of(node: &Node, process: u32, from: SocketAddr) -> Rung {
-    let _ = (node, process, from);
-    Rung::Direct
 }
 
 fn failed(error: &dyn fmt::Display) -> Error {

@@ -7,6 +7,7 @@ mod alarm;
 mod engine;
 mod hub;
 mod link;
+mod punching;
 mod reader;
 mod runtime;
 mod socket;
@@ -14,7 +15,7 @@ mod transport;
 mod watch;
 mod writer;
 
-use crate::{handshake::Token, identity::Identity};
+use crate::{handshake::Token, identity::Identity, outside::Outside};
 use fmi_actors::{
     Error, Member, Node, Result,
     channel::{Channel, DialError, Rung, Way},
@@ -23,13 +24,19 @@ use fmi_actors::{
 use futures::future::{AbortHandle, abortable};
 use hub::Hub;
 use parking_lot::Mutex;
+use punching::Puncher;
 use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::net::lookup_host;
+
+/// Start that another channel's direct way gets, if there is one: a TCP connection costs less.
+const DIRECT_LATER: Duration = Duration::from_millis(100);
+/// Start that a direct way gets where it is likely to lead to the peer.
+const PUNCH_LATER: Duration = Duration::from_millis(300);
 
 /// The QUIC channel of a process.
 #[derive(Debug)]
@@ -39,12 +46,13 @@ pub struct Quic {
     advertise: Option<String>,
     bound: SocketAddr,
     stage: Arc<Mutex<Stage>>,
+    outside: OnceLock<Outside>,
 }
 
 #[derive(Debug)]
 enum Stage {
     Bound(UdpSocket),
-    Started { hub: Arc<Hub>, acceptor: AbortHandle },
+    Started { hub: Arc<Hub>, acceptor: AbortHandle, puncher: Option<Arc<Puncher>> },
     Stopped,
 }
 
@@ -67,13 +75,54 @@ impl Quic {
             None => listen_on("[::]:0").or_else(|_| listen_on("0.0.0.0:0"))?,
         };
         let stage = Arc::new(Mutex::new(Stage::Bound(socket)));
-        Ok(Self { token, identity, advertise, bound, stage })
+        Ok(Self { token, identity, advertise, bound, stage, outside: OnceLock::new() })
     }
 
     /// The address of its socket.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.bound
+    }
+
+    /// Says what this process knows of the way out; without, it does not punch. Counts once, and
+    /// before the channel is started.
+    pub fn outside(&self, outside: Outside) {
+        let _ = self.outside.set(outside);
+    }
+
+    /// The way that has to be opened from both sides.
+    fn punched(&self, to: &Member) -> Option<Way> {
+        let outside = self.outside.get()?;
+        let seen_at_home = |seen: SocketAddr| {
+            to.addresses.iter().any(|(_, address)| {
+                let own = address.parse::<SocketAddr>();
+                own.is_ok_and(|own| own.ip().to_canonical() == seen.ip().to_canonical())
+            })
+        };
+        let ours = outside.observed.ip().to_canonical();
+        let after = match to.observed {
+            // The same translation, or none: the direct way is likely to lead there.
+            Some(seen) if seen.ip().to_canonical() == ours || seen_at_home(seen) => PUNCH_LATER,
+            Some(_) => Duration::ZERO,
+            None => PUNCH_LATER,
+        };
+        let (process, stage) = (to.process, Arc::clone(&self.stage));
+        Some(Way {
+            rung: Rung::Punched,
+            name: "quic punched".to_owned(),
+            after,
+            dial: Box::new(move |_| {
+                let puncher = match &*stage.lock() {
+                    Stage::Started { puncher, .. } => puncher.clone(),
+                    _ => None,
+                };
+                Box::pin(async move {
+                    let puncher =
+                        puncher.ok_or_else(|| DialError::soft("QUIC does not run here"))?;
+                    puncher.link(process).await
+                })
+            }),
+        })
     }
 }
 
@@ -106,7 +155,13 @@ impl Channel for Quic {
                 Service::get().spawn(async move {
                     let _ = accept.await;
                 });
-                *stage = Stage::Started { hub, acceptor };
+                let outside = self.outside.get().filter(|_| node.has_post());
+                let puncher = outside
+                    .map(|outside| Puncher::new(&hub, node, outside.clone(), self.bound.port()));
+                if let Some(puncher) = &puncher {
+                    hub.set_puncher(puncher);
+                }
+                *stage = Stage::Started { hub, acceptor, puncher };
             }
             Err(error) => tracing::error!(%error, "cannot use QUIC"),
         }
@@ -114,13 +169,13 @@ impl Channel for Quic {
 
     fn ways(&self, node: &Arc<Node>, to: &Member) -> Vec<Way> {
         let own = to.addresses.iter().filter(|(channel, _)| channel == self.name());
-        own.map(|(_, address)| {
+        let direct = own.map(|(_, address)| {
             let (node, stage) = (Arc::downgrade(node), Arc::clone(&self.stage));
             let (process, address) = (to.process, address.clone());
             Way {
                 rung: Rung::Direct,
                 name: format!("quic {address}"),
-                after: Duration::ZERO,
+                after: DIRECT_LATER,
                 dial: Box::new(move |quality| {
                     let (node, address) = (node.upgrade(), address.clone());
                     let hub = hub_of(&stage);
@@ -130,13 +185,28 @@ impl Channel for Quic {
                     })
                 }),
             }
-        })
-        .collect()
+        });
+        let mut ways: Vec<_> = direct.collect();
+        // Who has no address of this channel does not speak it.
+        if !ways.is_empty() && node.has_post() {
+            ways.extend(self.punched(to));
+        }
+        ways
+    }
+
+    fn told(&self, _: &Arc<Node>, from: u32, note: &[u8]) {
+        let puncher = match &*self.stage.lock() {
+            Stage::Started { puncher, .. } => puncher.clone(),
+            _ => None,
+        };
+        if let Some(puncher) = puncher {
+            puncher.told(from, note);
+        }
     }
 
     fn stop(&self) {
         let stage = std::mem::replace(&mut *self.stage.lock(), Stage::Stopped);
-        if let Stage::Started { hub, acceptor } = stage {
+        if let Stage::Started { hub, acceptor, .. } = stage {
             acceptor.abort();
             hub.refuse();
         }

@@ -17,7 +17,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -27,6 +27,8 @@ use std::{
 const BUFFER: usize = 8 << 20;
 /// Bytes that one call may send, in however many datagrams.
 const MAX_SEND: usize = 65_000;
+/// Bytes of a datagram that can be something else than QUIC.
+const LONGEST_ASIDE: usize = 64;
 /// Datagrams that a read asks for while few come.
 const FEW: usize = 2;
 
@@ -58,7 +60,11 @@ pub(super) struct Socket {
     full: AtomicBool,
     /// Who waits until it does.
     writers: Mutex<Vec<Waker>>,
+    aside: OnceLock<Aside>,
 }
+
+/// Takes a datagram that is no QUIC, and says whether it was one.
+pub(super) type Aside = Box<dyn Fn(SocketAddr, &[u8]) -> bool + Send + Sync>;
 
 impl Socket {
     pub(super) fn new(io: UdpSocket, engine: Arc<Engine>) -> io::Result<Arc<Self>> {
@@ -73,7 +79,30 @@ impl Socket {
             batch: AtomicUsize::new(FEW),
             full: AtomicBool::new(false),
             writers: Mutex::default(),
+            aside: OnceLock::new(),
         }))
+    }
+
+    /// Says who takes what is no QUIC, once. Called by whoever reads: it must be quick, and leave
+    /// the endpoint alone.
+    pub(super) fn set_aside(&self, aside: Aside) {
+        let _ = self.aside.set(aside);
+    }
+
+    /// Sends a datagram of our own. It may get lost here as anywhere.
+    pub(super) fn fire(&self, to: SocketAddr, contents: &[u8]) {
+        let bound = self.io.local_addr();
+        let destination = match to {
+            SocketAddr::V4(to) if bound.is_ok_and(|bound| bound.is_ipv6()) => {
+                SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port())
+            }
+            to => to,
+        };
+        let transmit =
+            Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
+        if let Err(error) = self.state.try_send(UdpSockRef::from(&self.io), &transmit) {
+            tracing::debug!(%to, %error, "a datagram was not sent");
+        }
     }
 
     /// Lets the endpoint look whether something has come.
@@ -103,6 +132,19 @@ impl Socket {
         self.full.store(false, Ordering::Release);
         let writers = std::mem::take(&mut *self.writers.lock());
         writers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes out what is no QUIC.
+    fn sort(&self, bufs: &mut [IoSliceMut<'_>], meta: &[RecvMeta]) {
+        let Some(aside) = self.aside.get() else { return };
+        for (buf, meta) in bufs.iter_mut().zip(meta) {
+            for datagram in buf[..meta.len].chunks_mut(meta.stride.max(1)) {
+                if datagram.len() <= LONGEST_ASIDE && aside(meta.addr, datagram) {
+                    // What remains begins like no packet of QUIC, and is dropped.
+                    datagram[0] = 0;
+                }
+            }
+        }
     }
 
     fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
@@ -159,6 +201,7 @@ impl AsyncUdpSocket for Socket {
                     } else {
                         self.batch.store((batch * 2).min(bufs.len()), Ordering::Relaxed);
                     }
+                    self.sort(bufs, &meta[..count]);
                     return Poll::Ready(Ok(count));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

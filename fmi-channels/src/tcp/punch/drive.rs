@@ -1,7 +1,7 @@
 //! Does what the machine of one pair of processes says, until it says nothing.
 
 use super::{
-    super::{attach, tune},
+    super::begin::{Greeted, attach, tune},
     Pairing, Puncher,
     shots::{Fired, Landed, Lane, Shots},
 };
@@ -114,7 +114,7 @@ impl Drive {
             match action {
                 Some(Action::Look { spares }) => self.look(spares),
                 Some(Action::Tell(note)) => {
-                    node.tell(self.pairing.process, self.puncher.channel, note);
+                    node.tell(self.pairing.process, self.puncher.terms.channel, note);
                 }
                 Some(Action::Fire(shots)) => {
                     let now = node.now();
@@ -251,10 +251,14 @@ async fn greet(
     to: SocketAddr,
 ) -> Result<(), DialError> {
     tune(&stream, node).map_err(DialError::soft)?;
-    let quality = node.quality(puncher.channel, Rung::Punched);
+    let quality = node.quality(puncher.terms.channel, Rung::Punched);
     let quality = quality.ok_or_else(|| DialError::soft("punched links are not wanted"))?;
     let (process, at) = (pairing.process, to.to_string());
-    let (token, terms) = (&puncher.token, (quality, &[][..]));
-    let met = greeting::meet(&mut stream, node, process, token, terms, &pairing.turns, &at).await?;
-    attach(stream, Rung::Punched, node, met.process, met.rank).map_err(DialError::soft)
+    let terms = &puncher.terms;
+    let bound = (quality, terms.protection.word());
+    let turns = &pairing.turns;
+    let met = greeting::meet(&mut stream, node, process, &terms.token, bound, turns, &at).await?;
+    let (role, process, rank) = (met.role, met.process, met.rank);
+    let greeted = Greeted { role, process, rank, rung: Rung::Punched };
+    attach(stream, node, greeted, terms, &at).await.map_err(DialError::soft)
 }

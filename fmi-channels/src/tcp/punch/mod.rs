@@ -9,8 +9,8 @@ mod drive;
 mod look;
 mod shots;
 
+use super::begin::Terms;
 use crate::{
-    handshake::Token,
     outside::Outside,
     punch::{Failure, Punch, Wire, is_private},
 };
@@ -41,8 +41,7 @@ const MOST_PATIENCE: Duration = Duration::from_millis(200);
 /// Punches links for the channel of one process.
 #[derive(Debug)]
 pub(super) struct Puncher {
-    channel: &'static str,
-    token: Token,
+    terms: Terms,
     outside: Outside,
     eye: Eye,
     pairings: Mutex<HashMap<u32, Arc<Pairing>>>,
@@ -66,15 +65,9 @@ struct Pairing {
 
 impl Puncher {
     /// For a channel that listens on `bound`.
-    pub(super) fn new(
-        channel: &'static str,
-        token: Token,
-        bound: SocketAddr,
-        outside: Outside,
-    ) -> Arc<Self> {
+    pub(super) fn new(terms: Terms, bound: SocketAddr, outside: Outside) -> Arc<Self> {
         Arc::new(Self {
-            channel,
-            token,
+            terms,
             eye: Eye::new(bound, outside.clone()),
             outside,
             pairings: Mutex::default(),
@@ -85,7 +78,7 @@ impl Puncher {
 
     /// The way to a process, if notes can be sent there.
     pub(super) fn way(self: &Arc<Self>, node: &Arc<Node>, to: &Member) -> Option<Way> {
-        let own = to.addresses.iter().find(|(channel, _)| channel == self.channel);
+        let own = to.addresses.iter().find(|(channel, _)| channel == self.terms.channel);
         let registered: Option<SocketAddr> = own.map(|(_, at)| at.parse().ok())?;
         if !node.has_post() || to.process == node.process() {
             return None;
@@ -104,7 +97,7 @@ impl Puncher {
         let (puncher, node, process) = (Arc::clone(self), Arc::downgrade(node), to.process);
         Some(Way {
             rung: Rung::Punched,
-            name: format!("{} punched", self.channel),
+            name: format!("{} punched", self.terms.channel),
             after: if near || beside {
                 (PATIENCE + 4 * self.outside.round_trip).min(MOST_PATIENCE)
             } else {
@@ -122,7 +115,7 @@ impl Puncher {
 
     /// A note has come.
     pub(super) fn told(self: &Arc<Self>, node: &Arc<Node>, from: u32, note: &[u8]) {
-        let wanted = node.quality(self.channel, Rung::Punched).is_some();
+        let wanted = node.quality(self.terms.channel, Rung::Punched).is_some();
         if !wanted || from == node.process() || node.peer(from).is_none() {
             return;
         }

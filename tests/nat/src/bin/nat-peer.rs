@@ -204,17 +204,17 @@ fn progress(number: u64, of: u64) {
     }
 }
 
-/// All links at once.
+/// All links at once; then each of them carries something.
 async fn mesh(comm: &Communicator) -> fmi::Result<()> {
     let begun = Instant::now();
-    let others = || (0..comm.size()).filter(|rank| *rank != comm.rank());
-    let sends = others().map(|rank| comm.send(comm.rank() as u64, rank, 0));
-    let receives = others().map(|rank| comm.recv::<u64>(rank, 0));
-    let (sends, receives): (Vec<_>, Vec<_>) = (sends.collect(), receives.collect());
-    futures::future::try_join_all(sends).await?;
-    futures::future::try_join_all(receives).await?;
+    comm.connect_all().await?;
     let took = begun.elapsed();
-    let links = others().filter_map(|rank| seen(comm, rank)).collect();
+    let sum: u64 = comm.alltoall(vec![1u64; comm.size()]).await?.iter().sum();
+    if sum != comm.size() as u64 {
+        return Err(wrong(format!("{} ranks say {sum}", comm.size())));
+    }
+    let others = (0..comm.size()).filter(|rank| *rank != comm.rank());
+    let links = others.filter_map(|rank| seen(comm, rank)).collect();
     say(&Report::Mesh { ms: ms(took), links });
     Ok(())
 }
@@ -276,8 +276,13 @@ fn seen(comm: &Communicator, rank: usize) -> Option<Ended> {
     Some(Ended { rank, channel, rung })
 }
 
-fn attempts(_comm: &Communicator, _rank: usize) -> Vec<String> {
-    Vec::new()
+fn attempts(comm: &Communicator, rank: usize) -> Vec<String> {
+    let tried = comm.peer(rank).map(|peer| peer.attempts).unwrap_or_default();
+    let tried = tried.into_iter().map(|attempt| match attempt.outcome {
+        Ok(took) => format!("{}: up after {:.1} ms", attempt.way, ms(took)),
+        Err(error) => format!("{}: {error}", attempt.way),
+    });
+    tried.collect()
 }
 
 fn failed(error: &Error) -> Report {
