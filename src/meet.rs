@@ -6,7 +6,7 @@ use crate::{
 };
 use fmi_actors::{
     Error, Member, NoRejoin, Node, Place, Reason, Result, Successor,
-    channel::Channel,
+    channel::{Channel, Rung},
     home::{self, HomeHandle},
     service::Service,
 };
@@ -15,8 +15,9 @@ use fmi_channels::quic::Quic;
 use fmi_channels::{
     handshake::Token,
     identity::Identity,
+    relay::Relay,
     rendezvous::{After, Client, Event, Ranks, Registration, Terms},
-    tcp::Tcp,
+    tcp::{Protection, Tcp},
 };
 use futures::{channel::oneshot, future::BoxFuture};
 use std::{fs, sync::Arc, time::Duration};
@@ -38,7 +39,8 @@ pub(crate) async fn meet(
     let identity = Arc::new(Identity::new()?);
     let mut tcp = None;
     if wanted(&ChannelSpec::Tcp) {
-        let bound = Arc::new(bind(config, &token, after.is_some()).await?);
+        let bound = bind(config, &token, after.is_some()).await?;
+        let bound = Arc::new(bound.protected(protection(config, &identity)));
         channels.push(Arc::clone(&bound) as Arc<dyn Channel>);
         tcp = Some(bound);
     }
@@ -53,6 +55,11 @@ pub(crate) async fn meet(
     channels.sort_by_key(|channel| {
         config.channels.iter().position(|spec| spec.name() == channel.name())
     });
+    let relay = config
+        .ladder
+        .contains(&Rung::Relay)
+        .then(|| Arc::new(Relay::new(token.clone(), Arc::clone(&identity))));
+    channels.extend(relay.clone().map(|relay| relay as Arc<dyn Channel>));
     let machine = machine();
     let register = |own: std::net::SocketAddr| Registration {
         job: config.job.clone(),
@@ -82,6 +89,9 @@ pub(crate) async fn meet(
     #[cfg(feature = "quic")]
     if let Some(quic) = &quic {
         quic.outside(client.outside().clone());
+    }
+    if let Some(relay) = &relay {
+        relay.outside(client.outside().clone());
     }
     let members = client.complete().await?;
     let here = members.iter().filter(|member| member.machine == machine);
@@ -169,6 +179,15 @@ async fn persist<T>(bind: impl Fn() -> Result<T>, again: bool) -> Result<T> {
         }
         tries -= 1;
         tokio::time::sleep(REBIND).await;
+    }
+}
+
+/// What its tcp links are protected by.
+fn protection(config: &Config, identity: &Arc<Identity>) -> Protection {
+    match (config.encrypt, config.checksum) {
+        (true, _) => Protection::Tls(Arc::clone(identity)),
+        (false, true) => Protection::Checksum,
+        (false, false) => Protection::Plain,
     }
 }
 

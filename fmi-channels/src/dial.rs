@@ -12,6 +12,11 @@ use tokio::net::{TcpSocket, TcpStream};
 /// # Errors
 /// When the port cannot be had.
 pub fn socket(to: SocketAddr, port: Option<u16>) -> io::Result<TcpSocket> {
+    Ok(TcpSocket::from_std_stream(bound(to, port)?.into()))
+}
+
+/// As [`socket`]: for those who do not wait until the connection stands.
+pub(crate) fn bound(to: SocketAddr, port: Option<u16>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
     if let Some(port) = port {
         socket.set_reuse_address(true)?;
@@ -23,7 +28,7 @@ pub fn socket(to: SocketAddr, port: Option<u16>) -> io::Result<TcpSocket> {
         socket.bind(&any.into())?;
     }
     socket.set_nonblocking(true)?;
-    Ok(TcpSocket::from_std_stream(socket.into()))
+    Ok(socket)
 }
 
 /// Dials `to` from `port`; from any other one if that cannot be had, as after a connection to the

@@ -10,7 +10,10 @@ use tokio::{
     sync::{Mutex, MutexGuard},
 };
 
-use crate::handshake::{self, HANDSHAKE_DEADLINE, Purpose, Role, Token};
+use crate::{
+    handshake::{self, HANDSHAKE_DEADLINE, Purpose, Role, Token},
+    tcp::disagreement,
+};
 
 /// Said to a process that dials while its peer's own call succeeds.
 pub const SUPERSEDED: &str = "there is a better link already";
@@ -25,7 +28,8 @@ struct Hello {
     generation: u32,
     quality: u16,
     /// Something that both ends of an encrypted connection know and that no two connections have
-    /// in common: who sits in the middle has two of them. Empty on plain ones.
+    /// in common: who sits in the middle has two of them. On TCP, where this comes first, the name
+    /// of the protection that the link is to have; empty on plain ones.
     binding: Vec<u8>,
 }
 
@@ -172,7 +176,7 @@ fn judge(node: &Arc<Node>, binding: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Stri
         return Err(format!("this is process {}, not {}", node.process(), hello.to));
     }
     if hello.binding != binding {
-        return Err("somebody sits in the middle of this connection".to_owned());
+        return Err(disagreement(&hello.binding, binding));
     }
     let peer = node.peer(hello.from).ok_or("no such process in this job")?;
     if !peer.would_keep(rank(node, &hello)) {

@@ -11,6 +11,8 @@ pub mod greeting;
 pub mod handshake;
 #[cfg(feature = "tcp")]
 pub mod identity;
+#[cfg(feature = "tcp")]
+mod interfaces;
 pub mod local;
 #[cfg(feature = "tcp")]
 pub mod outside;
@@ -18,6 +20,8 @@ pub mod outside;
 pub mod punch;
 #[cfg(feature = "quic")]
 pub mod quic;
+#[cfg(feature = "tcp")]
+pub mod relay;
 #[cfg(feature = "tcp")]
 pub mod rendezvous;
 pub mod sim;

@@ -3,6 +3,7 @@
 mod channels;
 mod links;
 mod machine;
+mod outside;
 mod settings;
 
 use crate::failure::Failure;
@@ -92,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let config = Config::from_env();
     desk.check("config", || settings::check(&config));
     if let Ok(config) = &config {
-        desk.check("rendezvous", || vec![runtime.block_on(settings::rendezvous(config))]);
+        desk.check("rendezvous", || runtime.block_on(settings::rendezvous(config)));
     }
     // With a configuration that cannot be read, the rest is still worth knowing.
     let config = config.unwrap_or_default();

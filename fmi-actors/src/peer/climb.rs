@@ -54,7 +54,7 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
             return ascent;
         }
         ways.retain(|(quality, _)| Some(*quality) > have);
-        climbers.retain(|climber| Some(climber.quality) > have);
+        climbers.retain(|climber| peer.may_outrank(climber.quality));
         while let Some((_, way)) = ways.front()
             && (climbers.is_empty() || node.now().since(start) >= way.after)
             && let Some((quality, way)) = ways.pop_front()

@@ -173,6 +173,17 @@ impl Peer {
         self.link.read().as_ref().map(|held| held.rank.quality)
     }
 
+    /// Whether a link of this quality that is being dialled here may still be the one to keep. If
+    /// both sides dial at once, each may see the other's call succeed first; were both to drop
+    /// their own for it, none would be left.
+    fn may_outrank(&self, quality: u16) -> bool {
+        let Some(node) = self.node.upgrade() else { return false };
+        let preferred = node.process() < self.member.process;
+        let held = self.link.read();
+        let held = held.as_ref().map(|held| (held.rank.quality, held.rank.preferred));
+        Some((quality, preferred)) > held
+    }
+
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }

@@ -223,10 +223,11 @@ impl Bed {
             text += &format!("rank {number}: not flushed {:?}, links", rank.flush().behind());
             let node = self.node(number as usize);
             for other in 0..self.ranks.len() as u32 {
-                let link = node.route(other).and_then(|peer| peer.link());
-                let link = link.map_or("none".to_owned(), |link| {
-                    format!("{} {:?}", link.channel(), link.room())
-                });
+                let Some(peer) = node.route(other) else { continue };
+                let link = peer.link().map_or_else(
+                    || format!("none {:?}", peer.attempts()),
+                    |link| format!("{} {:?}", link.channel(), link.room()),
+                );
                 text += &format!(" {other}:{link}");
             }
             text.push('\n');

@@ -9,10 +9,12 @@ use tokio::sync::{Notify, watch};
 use tracing::info;
 
 use super::{
+    counts::Counts,
     hall::{Hall, Ticket},
     job::Departure,
     letters::Letters,
     protocol::{Answer, MAX_CHANNEL, MirrorPorts},
+    relay::{self, Entry, Hello},
     server::Options,
     wire::frame,
 };
@@ -25,6 +27,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     /// Of the mirrors.
     pub(super) ports: MirrorPorts,
+    pub(super) counts: Counts,
     pub(super) floor: Mutex<Floor>,
 }
 
@@ -32,6 +35,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Floor {
     pub(super) hall: Hall,
+    pub(super) relays: relay::Table<relay::Way>,
     letters: Letters,
     /// By epoch: rung when the job's log has grown.
     bells: HashMap<u32, watch::Sender<()>>,
@@ -47,8 +51,29 @@ pub(super) struct Bells {
 }
 
 impl Floor {
-    pub(super) fn new(hall: Hall) -> Self {
-        Self { hall, letters: Letters::default(), bells: HashMap::new() }
+    pub(super) fn new(hall: Hall, options: &Options) -> Self {
+        let relays = relay::Table::new(options.relays_per_job, options.relays);
+        Self { hall, relays, letters: Letters::default(), bells: HashMap::new() }
+    }
+
+    /// Takes a connection that is to be relayed, of a process that is in a complete job to another
+    /// one of it. What `way` leads to, the second of two gets.
+    pub(super) fn relay(
+        &mut self,
+        hello: Hello,
+        way: relay::Way,
+    ) -> Result<Entry<relay::Way>, String> {
+        let Hello { epoch, process, peer, .. } = hello;
+        let own = Ticket { epoch, process };
+        if process == peer
+            || self.hall.addressee(Ticket { epoch, process: peer }, process).is_none()
+        {
+            return Err(format!("process {process} of epoch {epoch} is not registered here"));
+        }
+        if self.hall.addressee(own, peer).is_none() {
+            return Err(format!("process {peer} of epoch {epoch} is not registered here"));
+        }
+        self.relays.enter(hello, way)
     }
 
     /// The bells of a process that has just registered.
@@ -74,6 +99,10 @@ impl Floor {
     /// Notes that wait for a process.
     pub(super) fn letters(&mut self, ticket: Ticket, most: usize) -> Vec<Bytes> {
         self.letters.take(ticket, most)
+    }
+
+    pub(super) fn note_bytes(&self) -> usize {
+        self.letters.bytes()
     }
 
     pub(super) fn depart(&mut self, ticket: Ticket, how: Departure) {

@@ -144,6 +144,11 @@ impl Hall {
         remains.news
     }
 
+    /// Jobs and processes that are there.
+    pub(super) fn population(&self) -> (usize, usize) {
+        (self.jobs.len(), self.processes)
+    }
+
     /// When the job of a process, if it forms anew, goes on with those who are there.
     pub(super) fn due(&self, ticket: Ticket) -> Option<Instant> {
         self.job(ticket)?.due()

@@ -64,6 +64,11 @@ impl Letters {
         taken
     }
 
+    /// Of all notes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Its process is gone.
     pub(super) fn close(&mut self, owner: Ticket) {
         if let Some(own) = self.boxes.remove(&owner) {

@@ -18,6 +18,8 @@
 //! | `bucket` | how often somebody may do something | none |
 //! | `letters` | notes that wait for those they are for | none |
 //! | `mirror` | where sockets learn how they look from outside | TCP, UDP |
+//! | `relay` | joins two connections into one | TCP |
+//! | `counts` | what a server has done | none |
 //! | `server`, `floor`, `visit` | a task a connection around the hall | TCP |
 //! | `client`, `session`, `post` | registration, the task that keeps it, and notes | TCP |
 //!
@@ -26,21 +28,25 @@
 
 mod bucket;
 mod client;
+mod counts;
 mod floor;
 mod hall;
 mod job;
 mod letters;
 pub mod mirror;
+mod monitor;
 mod post;
 mod protocol;
 mod pulse;
 mod regroup;
+pub mod relay;
 mod server;
 mod session;
 mod visit;
 mod wire;
 
 pub use client::{Client, Event};
+pub use monitor::{Figures, Monitor};
 pub use post::Post;
 pub use protocol::{After, Member, MirrorPorts, Ranks, Registered, Registration, Terms};
 pub use server::{Mirrors, Options, Server};

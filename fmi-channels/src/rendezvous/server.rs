@@ -13,9 +13,12 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
+    counts::{Counts, count},
     floor::{Floor, Shared},
     hall::{Hall, Limits},
-    mirror, protocol, pulse,
+    mirror,
+    monitor::Monitor,
+    protocol, pulse,
     visit::serve,
 };
 use crate::handshake::{HANDSHAKE_DEADLINE, Token};
@@ -35,6 +38,12 @@ pub struct Options {
     pub handshake: Duration,
     /// How long a process may be silent, or not read, before the others are told it is gone.
     pub silent: Duration,
+    /// Relayed links of one job at once.
+    pub relays_per_job: usize,
+    /// Relayed links of all jobs at once; each takes 128 KiB.
+    pub relays: usize,
+    /// How long nothing may pass through a relay until it ends.
+    pub relay_idle: Duration,
     /// The [mirrors](super::mirror) by which processes learn how they look from outside.
     pub mirrors: Mirrors,
 }
@@ -59,6 +68,9 @@ impl Default for Options {
             unauthenticated: 1024,
             handshake: HANDSHAKE_DEADLINE,
             silent: Duration::from_secs(10),
+            relays_per_job: 256,
+            relays: 1024,
+            relay_idle: Duration::from_secs(15 * 60),
             mirrors: Mirrors::Near,
         }
     }
@@ -96,8 +108,9 @@ impl Server {
         };
         let ports =
             protocol::MirrorPorts { tcp: mirrors.stream_port(), udp: mirrors.datagram_ports() };
-        let floor = Floor::new(Hall::new(limits, u32::from_le_bytes(seed)));
-        let shared = Shared { token, options, ports, floor: Mutex::new(floor) };
+        let floor = Floor::new(Hall::new(limits, u32::from_le_bytes(seed)), &options);
+        let shared =
+            Shared { token, options, ports, counts: Counts::default(), floor: Mutex::new(floor) };
         Ok(Self { listener, address: local, mirrors, shared: Arc::new(shared) })
     }
 
@@ -111,6 +124,11 @@ impl Server {
         self.shared.ports.tcp
     }
 
+    /// Watches it, also when it runs.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(&self.shared)
+    }
+
     /// Serves until `shutdown` ends. Then what is already due is sent (for at most a second) and
     /// all connections are closed; the processes go on without a rendezvous.
     pub async fn run(self, shutdown: impl Future + Send) {
@@ -121,10 +139,10 @@ impl Server {
         let mut connections = JoinSet::new();
         let mut looks = JoinSet::new();
         if let Some(stream) = mirrors.stream {
-            looks.spawn(mirror::streams(stream));
+            looks.spawn(mirror::streams(stream, Arc::clone(&shared)));
         }
         for datagram in mirrors.datagram {
-            looks.spawn(mirror::datagrams(datagram));
+            looks.spawn(mirror::datagrams(datagram, Arc::clone(&shared)));
         }
         // Dropped before the tasks are, also when this future is: their ends are then nobody's.
         let hush = Hush(&shared);
@@ -136,6 +154,7 @@ impl Server {
                     warn!(%error, "a connection's task failed");
                 },
                 (stream, peer, permit) = next(&listener, &unregistered) => {
+                    count(&shared.counts.connections, 1);
                     let (shared, closing) = (shared.clone(), closing.clone());
                     connections.spawn(serve(shared, stream, peer, permit, closing));
                 }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fmi_actors::codec;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -17,11 +18,13 @@ use tracing::{debug, info, warn};
 
 use super::{
     bucket::Bucket,
+    counts::count,
     floor::{Bells, Shared},
     hall::Ticket,
     job::Departure,
     protocol::{Answer, MAX_REQUEST, Refusal, Registered, Request},
     pulse::{Death, Pulse},
+    relay::{self, Hello, Relayed},
     server::FLUSH,
     wire::{BadFrame, Inbox, Outbox, frame},
 };
@@ -44,17 +47,27 @@ pub(super) async fn serve(
     let end = match admitted {
         Err(_) => End::Slow,
         Ok(Err(end)) => end,
-        Ok(Ok((seat, inbox, outbox))) => {
+        Ok(Ok(Admitted::Relayed(hello, place))) => {
+            return relay::serve(&shared, stream, hello, place, closing).await;
+        }
+        Ok(Ok(Admitted::Process(seat, inbox, outbox))) => {
             let ticket = seat.ticket;
             let end = attend(seat, inbox, outbox, &mut stream, closing).await;
             let Ticket { epoch, process } = ticket;
             match end {
                 End::Left | End::Closing => debug!(%peer, epoch, process, "process: {end}"),
-                _ => warn!(%peer, epoch, process, "process is gone: {end}"),
+                _ => {
+                    count(&shared.counts.died, 1);
+                    warn!(%peer, epoch, process, "process is gone: {end}");
+                }
             }
             return;
         }
     };
+    match end {
+        End::Refused(_) => count(&shared.counts.refused, 1),
+        _ => count(&shared.counts.strangers, 1),
+    }
     warn!(%peer, "connection dropped: {end}");
 }
 
@@ -85,6 +98,12 @@ impl Drop for Seat {
     }
 }
 
+/// What a connection is for.
+enum Admitted {
+    Process(Box<Seat>, Inbox, Outbox),
+    Relayed(Hello, Relayed),
+}
+
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
 enum End {
@@ -112,13 +131,25 @@ enum End {
     Closing,
 }
 
-/// Handshake and registration.
+/// Handshake, and registration if it is a process' own connection.
 async fn admit(
     shared: &Arc<Shared>,
     stream: &mut TcpStream,
     peer: SocketAddr,
-) -> Result<(Seat, Inbox, Outbox), End> {
-    handshake::accepting(stream, Purpose::Rendezvous, &shared.token, |_| Ok(Vec::new())).await?;
+) -> Result<Admitted, End> {
+    let mut relayed = None;
+    let judge = |hello: &[u8]| {
+        if !hello.is_empty() {
+            let hello = codec::decode(hello).map_err(|error| error.to_string())?;
+            relayed = Some((hello, relay::enter(shared, hello)?));
+        }
+        Ok(Vec::new())
+    };
+    handshake::accepting(stream, Purpose::Rendezvous, &shared.token, judge).await?;
+    if let Some((hello, place)) = relayed {
+        count(&shared.counts.joined, 1);
+        return Ok(Admitted::Relayed(hello, place));
+    }
     let mut inbox = Inbox::new(MAX_REQUEST);
     let registration = loop {
         match inbox.next()? {
@@ -156,7 +187,9 @@ async fn admit(
     let seat = Seat { shared: shared.clone(), ticket, bells, notes, how: Departure::Died };
     let Ticket { epoch, process } = ticket;
     debug!(%peer, job, epoch, process, ranks = admitted.ranks.len(), "process registered");
+    count(&shared.counts.registered, 1);
     if complete {
+        count(&shared.counts.completed, 1);
         info!(job, epoch, size, "job is complete");
     }
     let mut outbox = Outbox::default();
@@ -170,12 +203,12 @@ async fn admit(
         mirrors: shared.ports.clone(),
         silent: shared.options.silent,
     })));
-    Ok((seat, inbox, outbox))
+    Ok(Admitted::Process(Box::new(seat), inbox, outbox))
 }
 
 /// Serves a registered process until its connection ends.
 async fn attend(
-    mut seat: Seat,
+    mut seat: Box<Seat>,
     mut inbox: Inbox,
     mut outbox: Outbox,
     stream: &mut TcpStream,
@@ -289,6 +322,9 @@ fn requests(seat: &mut Seat, inbox: &mut Inbox, outbox: &mut Outbox) -> Result<(
                     true => seat.shared.floor.lock().tell(seat.ticket, to, channel, note),
                     false => 1,
                 };
+                let counts = &seat.shared.counts;
+                count(&counts.notes, 1);
+                count(&counts.lost, lost);
                 if lost > 0 {
                     debug!(epoch, process, to, lost, "notes got lost");
                 }

@@ -2,6 +2,7 @@
 
 use super::{
     reader::{ReadError, Reader, Turn},
+    stream::Stream,
     writer::Writer,
 };
 use fmi_actors::{
@@ -26,7 +27,8 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 #[derive(Debug)]
 pub(super) struct TcpLink {
-    socket: Socket,
+    stream: Stream,
+    channel: &'static str,
     rung: Rung,
     node: Weak<Node>,
     process: u32,
@@ -44,20 +46,58 @@ pub(super) struct TcpLink {
 }
 
 impl TcpLink {
-    pub(super) fn new(socket: Socket, rung: Rung, node: &Arc<Node>, process: u32) -> Arc<Self> {
+    /// A link of a channel to a process. If it is `checked`, all frames carry sums.
+    pub(super) fn new(
+        stream: Stream,
+        (channel, rung): (&'static str, Rung),
+        checked: bool,
+        node: &Arc<Node>,
+        process: u32,
+    ) -> Arc<Self> {
+        // The beginning of a TLS link may have read more than its own, of which no event tells.
+        let unread = matches!(stream, Stream::Tls(_));
         Arc::new(Self {
-            socket,
+            stream,
+            channel,
             rung,
             node: Arc::downgrade(node),
             process,
-            reader: Mutex::new(Reader::new(process)),
-            writer: Mutex::default(),
+            reader: Mutex::new(Reader::new(process, checked, rung == Rung::Relay)),
+            writer: Mutex::new(Writer::new(checked)),
             dead: AtomicBool::new(false),
             mute: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            unread: AtomicBool::new(false),
+            unread: AtomicBool::new(unread),
             drivers: Default::default(),
         })
+    }
+
+    /// Grows while something comes.
+    pub(super) fn heard(&self) -> u64 {
+        self.stream.heard()
+    }
+
+    /// Gives a sign of life, or the link up if the other side gives none. False if it is dead.
+    pub(super) fn beat(&self, silent: bool) -> bool {
+        if silent {
+            self.kill(&"nothing has come from the other side for too long");
+        }
+        if self.dead.load(Ordering::Acquire) || self.mute.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut writer = self.writer.lock();
+        // What waits to be written says as much.
+        if writer.is_empty(&self.stream) && !self.closing.load(Ordering::Acquire) {
+            let result = writer.beat(&self.stream);
+            let queued = !writer.is_empty(&self.stream);
+            drop(writer);
+            match result {
+                Ok(()) if queued => self.call_drivers(),
+                Ok(()) => {}
+                Err(error) => self.mute(&error),
+            }
+        }
+        true
     }
 
     fn peer(&self) -> Option<(Arc<Node>, Arc<Peer>)> {
@@ -68,14 +108,20 @@ impl TcpLink {
 
     fn read(&self, reader: &mut Reader) -> Result<(bool, Turn), ReadError> {
         let node = self.node.upgrade().ok_or(ReadError::Gone)?;
-        reader.read(&self.socket, &node, self.path())
+        let waited = self.stream.waiting() > 0;
+        let result = reader.read(&self.stream, &node, self.path());
+        if !waited && self.stream.waiting() > 0 {
+            // Reading made it say something.
+            self.call_drivers();
+        }
+        result
     }
 
     fn kill(&self, why: &dyn std::fmt::Display) {
         if self.dead.swap(true, Ordering::AcqRel) {
             return;
         }
-        let _ = self.socket.shutdown(Shutdown::Both);
+        let _ = self.stream.socket().shutdown(Shutdown::Both);
         if self.closing.load(Ordering::Acquire) {
             tracing::debug!(process = self.process, "link closed");
         } else {
@@ -102,13 +148,13 @@ impl TcpLink {
 
     fn flush(&self) -> io::Result<bool> {
         let mut writer = self.writer.lock();
-        let before = writer.room();
-        writer.flush(&self.socket)?;
-        if writer.is_empty() && self.closing.load(Ordering::Acquire) {
+        let before = writer.room(&self.stream);
+        writer.flush(&self.stream)?;
+        if writer.is_empty(&self.stream) && self.closing.load(Ordering::Acquire) {
             // Says that no more will come; the peer's end of it ends the link.
-            let _ = self.socket.shutdown(Shutdown::Write);
+            self.stream.finish();
         }
-        Ok(before != Room::User && writer.room() == Room::User)
+        Ok(before != Room::User && writer.room(&self.stream) == Room::User)
     }
 
     fn after_flush(&self, result: io::Result<bool>) {
@@ -157,7 +203,7 @@ impl TcpLink {
                 }
             }
             if !self.mute.load(Ordering::Acquire)
-                && !self.writer.lock().is_empty()
+                && !self.writer.lock().is_empty(&self.stream)
                 && let Poll::Ready(ready) = events.poll_write_ready(context)
             {
                 let Ok(mut ready) = ready else { return Poll::Ready(()) };
@@ -174,7 +220,7 @@ impl TcpLink {
 
 impl Link for TcpLink {
     fn channel(&self) -> &'static str {
-        "tcp"
+        self.channel
     }
 
     fn rung(&self) -> Rung {
@@ -189,7 +235,7 @@ impl Link for TcpLink {
         if self.dead.load(Ordering::Relaxed) || self.mute.load(Ordering::Relaxed) {
             Room::None
         } else {
-            self.writer.lock().room()
+            self.writer.lock().room(&self.stream)
         }
     }
 
@@ -198,9 +244,9 @@ impl Link for TcpLink {
             return;
         }
         let mut writer = self.writer.lock();
-        let was_empty = writer.is_empty();
-        let result = writer.send(&self.socket, frame);
-        let queued = was_empty && !writer.is_empty();
+        let was_empty = writer.is_empty(&self.stream);
+        let result = writer.send(&self.stream, frame);
+        let queued = was_empty && !writer.is_empty(&self.stream);
         drop(writer);
         match result {
             // The driver waits for the socket to take more.
@@ -234,7 +280,7 @@ impl Link for TcpLink {
 
     fn drive(self: Arc<Self>, seat: Seat) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let events = self.socket.try_clone().and_then(watch);
+            let events = self.stream.socket().try_clone().and_then(watch);
             match events {
                 Ok(events) => {
                     std::future::poll_fn(|context| self.poll_drive(&events, seat, context)).await;

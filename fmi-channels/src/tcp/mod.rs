@@ -1,16 +1,27 @@
 //! Channel `tcp`: one connection between two processes, dialled on demand.
 //!
 //! The acceptor is an actor on the service thread. A connection opens with an HMAC challenge
-//! under the job's token; after it frames follow each other, nothing else. TCP authenticates
-//! the peer here, it does not encrypt.
+//! under the job's token ([begin]); after it frames follow each other, nothing else, in TLS if the
+//! link is to be [encrypted](Protection::Tls). Plain TCP authenticates the peer at the beginning, no
+//! more.
 
+mod beat;
+pub(crate) mod begin;
 mod link;
+mod protection;
+mod punch;
 mod reader;
+mod stream;
+mod sums;
+mod tls;
 mod writer;
+
+pub use protection::Protection;
+pub(crate) use protection::disagreement;
 
 use crate::{
     dial,
-    greeting::{self, SUPERSEDED},
+    greeting::SUPERSEDED,
     handshake::{HANDSHAKE_DEADLINE, Token},
     identity::Identity,
     outside::Outside,
@@ -18,14 +29,15 @@ use crate::{
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
 };
+use begin::Terms;
 use fmi_actors::{
-    Error, LinkRank, Member, Node, Result,
+    Error, Member, Node, Result,
     channel::{Channel, DialError, Rung, Way},
     service::Service,
 };
-use link::TcpLink;
 use parking_lot::Mutex;
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use punch::Puncher;
+use socket2::{Domain, Socket, Type};
 use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
@@ -40,15 +52,19 @@ use tokio::{
 /// Connections that may be in their handshake at once.
 const UNKNOWN_PEERS: usize = 256;
 const BACKLOG: i32 = 4096;
+const NAME: &str = "tcp";
+
 /// The TCP channel of a process.
 #[derive(Debug)]
 pub struct Tcp {
-    token: Token,
+    terms: Terms,
     advertise: Option<String>,
     bound: SocketAddr,
     listener: Mutex<Option<std::net::TcpListener>>,
     acceptor: Arc<Mutex<Option<Addr<Acceptor>>>>,
     outside: OnceLock<(Outside, Arc<Identity>)>,
+    /// Punches links, as soon as it is known how this process is seen from outside.
+    puncher: OnceLock<Arc<Puncher>>,
 }
 
 impl Tcp {
@@ -63,14 +79,23 @@ impl Tcp {
             // One socket for both families, where the machine has both.
             None => listen_on("[::]:0").or_else(|_| listen_on("0.0.0.0:0"))?,
         };
+        let protection = Protection::default();
         Ok(Self {
-            token,
+            terms: Terms { channel: NAME, rung: Rung::Direct, token, protection },
             advertise,
             bound,
             listener: Mutex::new(Some(listener)),
             acceptor: Arc::default(),
             outside: OnceLock::new(),
+            puncher: OnceLock::new(),
         })
+    }
+
+    /// With links that are protected so, instead of [plain](Protection::Plain) ones.
+    #[must_use]
+    pub fn protected(mut self, protection: Protection) -> Self {
+        self.terms.protection = protection;
+        self
     }
 
     /// The address that it listens on.
@@ -81,13 +106,15 @@ impl Tcp {
 
     /// Says what this process knows of the way out, and who it is on encrypted links. Counts once.
     pub fn outside(&self, outside: Outside, identity: Arc<Identity>) {
+        let puncher = Puncher::new(self.terms.clone(), self.bound, outside.clone());
+        let _ = self.puncher.set(puncher);
         let _ = self.outside.set((outside, identity));
     }
 }
 
 impl Channel for Tcp {
     fn name(&self) -> &'static str {
-        "tcp"
+        NAME
     }
 
     fn address(&self, own: IpAddr) -> Option<String> {
@@ -107,7 +134,7 @@ impl Channel for Tcp {
         let Some(listener) = self.listener.lock().take() else { return };
         let acceptor = Acceptor {
             node: Arc::downgrade(node),
-            token: self.token.clone(),
+            terms: self.terms.clone(),
             listener: Some(listener),
         };
         let address = Arc::clone(&self.acceptor);
@@ -116,27 +143,39 @@ impl Channel for Tcp {
 
     fn ways(&self, node: &Arc<Node>, to: &Member) -> Vec<Way> {
         let own = to.addresses.iter().filter(|(channel, _)| channel == self.name());
+        let punched = self.puncher.get().and_then(|puncher| puncher.way(node, to));
         own.map(|(_, address)| {
-            let (node, token) = (Arc::downgrade(node), self.token.clone());
+            let (node, terms) = (Arc::downgrade(node), self.terms.clone());
             let (process, address) = (to.process, address.clone());
             Way {
                 rung: Rung::Direct,
                 name: format!("tcp {address}"),
                 after: Duration::ZERO,
                 dial: Box::new(move |quality| {
-                    let (node, token, address) = (node.upgrade(), token.clone(), address.clone());
+                    let (node, terms, address) = (node.upgrade(), terms.clone(), address.clone());
                     Box::pin(async move {
                         let node = node.ok_or_else(|| DialError::soft("the process has ended"))?;
-                        dial(node, process, address, token, quality).await
+                        let stream = connect(&address).await.map_err(DialError::soft)?;
+                        begin::open(stream, &node, process, &terms, quality, &address).await
                     })
                 }),
             }
         })
+        .chain(punched)
         .collect()
+    }
+
+    fn told(&self, node: &Arc<Node>, from: u32, note: &[u8]) {
+        if let Some(puncher) = self.puncher.get() {
+            puncher.told(node, from, note);
+        }
     }
 
     fn stop(&self) {
         self.listener.lock().take();
+        if let Some(puncher) = self.puncher.get() {
+            puncher.stop();
+        }
         // In turn behind its start.
         let address = Arc::clone(&self.acceptor);
         Service::get().spawn_fn(move || {
@@ -150,7 +189,7 @@ impl Channel for Tcp {
 /// Accepts connections for one node.
 struct Acceptor {
     node: Weak<Node>,
-    token: Token,
+    terms: Terms,
     listener: Option<std::net::TcpListener>,
 }
 
@@ -171,7 +210,7 @@ impl Actor for Acceptor {
 
     fn started(&mut self, context: &mut Self::Context) {
         if let Some(listener) = self.listener.take() {
-            let accept = accept_all(listener, self.node.clone(), self.token.clone());
+            let accept = accept_all(listener, self.node.clone(), self.terms.clone());
             context.spawn(accept.into_actor(self).map(|(), _, context| context.stop()));
         }
     }
@@ -185,7 +224,7 @@ impl Handler<Stop> for Acceptor {
     }
 }
 
-async fn accept_all(listener: std::net::TcpListener, node: Weak<Node>, token: Token) {
+async fn accept_all(listener: std::net::TcpListener, node: Weak<Node>, terms: Terms) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot accept links"),
@@ -203,11 +242,12 @@ async fn accept_all(listener: std::net::TcpListener, node: Weak<Node>, token: To
             }
         };
         let Some(node) = node.upgrade() else { return };
-        let token = token.clone();
+        let terms = terms.clone();
         actix_rt::spawn(async move {
             let _permit = permit;
-            let greeted =
-                tokio::time::timeout(HANDSHAKE_DEADLINE, greet(stream, &node, &token, from));
+            let at = from.to_string();
+            let begun = begin::accept(stream, &node, &terms, &at);
+            let greeted = tokio::time::timeout(HANDSHAKE_DEADLINE, begun);
             match greeted.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) if error.to_string().ends_with(SUPERSEDED) => {
@@ -220,42 +260,6 @@ async fn accept_all(listener: std::net::TcpListener, node: Weak<Node>, token: To
     }
 }
 
-/// The accepting side of a link's beginning.
-async fn greet(
-    mut stream: TcpStream,
-    node: &Arc<Node>,
-    token: &Token,
-    from: SocketAddr,
-) -> Result<()> {
-    tune(&stream, node)?;
-    let (process, rank) =
-        greeting::accept(&mut stream, node, token, &[], &from.to_string()).await?;
-    attach(stream, node, process, rank)
-}
-
-async fn dial(
-    node: Arc<Node>,
-    process: u32,
-    address: String,
-    token: Token,
-    quality: u16,
-) -> Result<(), DialError> {
-    let mut stream = connect(&address).await.map_err(DialError::soft)?;
-    tune(&stream, &node).map_err(DialError::soft)?;
-    let rank =
-        greeting::open(&mut stream, &node, process, &token, (quality, &[]), &address).await?;
-    attach(stream, &node, process, rank).map_err(DialError::soft)
-}
-
-fn attach(stream: TcpStream, node: &Arc<Node>, process: u32, rank: LinkRank) -> Result<()> {
-    let socket =
-        Socket::from(stream.into_std().map_err(|error| system("use a connection", &error))?);
-    if let Some(peer) = node.peer(process) {
-        peer.attach(TcpLink::new(socket, Rung::Direct, node, process), rank);
-    }
-    Ok(())
-}
-
 /// Tries all addresses of a name.
 async fn connect(address: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -266,27 +270,6 @@ async fn connect(address: &str) -> io::Result<TcpStream> {
         }
     }
     Err(last)
-}
-
-/// No waiting for company, and the kernel watches whether the peer's machine lives.
-fn tune(stream: &TcpStream, node: &Node) -> Result<()> {
-    let silent = node.settings().silent.max(Duration::from_secs(1));
-    let probe = (silent / 4).max(Duration::from_secs(1));
-    let keepalive = TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(3);
-    let socket = SockRef::from(stream);
-    if stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()) {
-        // Where the system's choice paces what it sends (BBR does), a large message inside the
-        // machine takes twice the time, and there is no congestion to be careful of. Not every
-        // user may choose; then it stays as it is.
-        let _ = ["cubic", "reno"]
-            .iter()
-            .find(|name| socket.set_tcp_congestion(name.as_bytes()).is_ok());
-    }
-    socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
-        .and_then(|()| socket.set_tcp_user_timeout(Some(silent)))
-        .map_err(|error| system("tune a connection", &error))
 }
 
 fn listen_on(address: &str) -> Result<(SocketAddr, std::net::TcpListener)> {

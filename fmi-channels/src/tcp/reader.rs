@@ -3,12 +3,16 @@
 //! Headers and small payloads go through a small staging buffer; the rest of a large payload is
 //! read from the socket straight into its final place.
 
+use super::{
+    beat::BEAT,
+    stream::Stream,
+    sums::{self, SUMS, WrongSum},
+};
 use fmi_actors::{
     AlignedBuf, Error, Node, Payload,
     frame::{BadHeader, Flags, Frame, HEADER_LEN, Header, Kind, SIGNATURE_LEN, Signature},
     pair::{Path, Violation},
 };
-use socket2::{MaybeUninitSlice, Socket};
 use std::{
     io::{self, ErrorKind},
     mem::MaybeUninit,
@@ -28,6 +32,8 @@ pub(super) enum ReadError {
     Io(#[from] io::Error),
     #[error("not a frame: {0}")]
     Header(#[from] BadHeader),
+    #[error("{0}")]
+    Altered(#[from] WrongSum),
     #[error("protocol broken: {0}")]
     Violation(#[from] Violation),
     #[error("{0}")]
@@ -47,6 +53,10 @@ pub(super) enum Turn {
 pub(super) struct Reader {
     /// The process at the other end.
     process: u32,
+    /// Frames carry sums.
+    checked: bool,
+    /// The peer gives signs of life.
+    beats: bool,
     staging: Box<[u8; STAGING]>,
     start: usize,
     end: usize,
@@ -62,18 +72,28 @@ struct Incoming {
     /// Filled length at which the frame is whole.
     until: usize,
     in_place: bool,
+    /// What its sum must be, if it carries one.
+    sum: Option<u32>,
 }
 
 impl Reader {
-    pub(super) fn new(process: u32) -> Self {
-        Self { process, staging: Box::new([0; STAGING]), start: 0, end: 0, current: None }
+    pub(super) fn new(process: u32, checked: bool, beats: bool) -> Self {
+        Self {
+            process,
+            checked,
+            beats,
+            staging: Box::new([0; STAGING]),
+            start: 0,
+            end: 0,
+            current: None,
+        }
     }
 
     /// Reads and delivers until the socket is empty or the turn is over; says whether anything
     /// came.
     pub(super) fn read(
         &mut self,
-        socket: &Socket,
+        stream: &Stream,
         node: &Node,
         path: Path,
     ) -> Result<(bool, Turn), ReadError> {
@@ -83,12 +103,12 @@ impl Reader {
             if total >= TURN {
                 return Ok((true, Turn::Over));
             }
-            match self.fill(socket) {
-                Ok(0) => return Err(ReadError::Closed),
-                Ok(bytes) => {
+            match self.fill(stream) {
+                Ok((0, _)) => return Err(ReadError::Closed),
+                Ok((bytes, more)) => {
                     total += bytes;
-                    if self.end < STAGING {
-                        // A short read means that the socket is empty: one call saved.
+                    if !more {
+                        // One call saved.
                         self.deliver(node, path)?;
                         return Ok((true, Turn::WouldBlock));
                     }
@@ -114,7 +134,7 @@ impl Reader {
     }
 
     /// One read: into the payload's place first, then into the staging buffer.
-    fn fill(&mut self, socket: &Socket) -> io::Result<usize> {
+    fn fill(&mut self, stream: &Stream) -> io::Result<(usize, bool)> {
         if self.start > 0 {
             self.staging.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -122,19 +142,18 @@ impl Reader {
         }
         let free = &mut self.staging[self.end..];
         let Some(incoming) = &mut self.current else {
-            let bytes = socket.recv(as_uninit(free))?;
+            let (bytes, more) = stream.recv(&mut [], as_uninit(free))?;
             self.end += bytes;
-            return Ok(bytes);
+            return Ok((bytes, more));
         };
         let missing = incoming.until - incoming.buf.len();
         let place = &mut incoming.buf.spare()[..missing];
-        let mut parts = [MaybeUninitSlice::new(place), MaybeUninitSlice::new(as_uninit(free))];
-        let (bytes, _) = socket.recv_vectored(&mut parts)?;
+        let (bytes, more) = stream.recv(place, as_uninit(free))?;
         let placed = bytes.min(missing);
-        // SAFETY: the kernel has written `placed` bytes there.
+        // SAFETY: `placed` bytes were written there.
         unsafe { incoming.buf.advance(placed) };
         self.end += bytes - placed;
-        Ok(bytes)
+        Ok((bytes, more))
     }
 
     /// Delivers all frames that are whole.
@@ -148,6 +167,13 @@ impl Reader {
                 if here < missing {
                     return Ok(());
                 }
+            }
+            if let Some(incoming) = &self.current
+                && let Some(sum) = incoming.sum
+            {
+                let payload = incoming.until - incoming.header.length as usize;
+                let payload = &incoming.buf.as_slice()[payload..];
+                sums::check(incoming.signature.as_ref(), payload, sum)?;
             }
             if let Some(Incoming { header, signature, buf, in_place, .. }) = self.current.take() {
                 let (payload, place) =
@@ -165,14 +191,26 @@ impl Reader {
     fn begin(&mut self, node: &Node, path: Path) -> Result<bool, ReadError> {
         let staged = &self.staging[self.start..self.end];
         let Some(head) = staged.first_chunk::<HEADER_LEN>() else { return Ok(false) };
-        let header = Header::decode(head)?;
-        let signed = header.flags.has(Flags::SIGNED);
-        let head_len = HEADER_LEN + if signed { SIGNATURE_LEN } else { 0 };
-        if staged.len() < head_len {
-            return Ok(false);
+        if self.beats && *head == BEAT {
+            self.start += HEADER_LEN;
+            return Ok(true);
         }
-        let signature =
-            signed.then(|| staged[HEADER_LEN..head_len].try_into().ok().map(Signature)).flatten();
+        let mut head_len = HEADER_LEN;
+        let mut sum = None;
+        if self.checked {
+            let Some(head) = staged.first_chunk() else { return Ok(false) };
+            sum = Some(sums::check_header(head)?);
+            head_len += SUMS;
+        }
+        let header = Header::decode(head)?;
+        let mut signature = None;
+        if header.flags.has(Flags::SIGNED) {
+            let Some(bytes) = staged[head_len..].first_chunk::<SIGNATURE_LEN>() else {
+                return Ok(false);
+            };
+            signature = Some(Signature(*bytes));
+            head_len += SIGNATURE_LEN;
+        }
         self.start += head_len;
         let length = header.length as usize;
         if length <= Payload::INLINE && header.kind != Kind::Data {
@@ -181,6 +219,9 @@ impl Reader {
                 return Ok(false);
             }
             let bytes = &self.staging[self.start..self.start + length];
+            if let Some(sum) = sum {
+                sums::check(signature.as_ref(), bytes, sum)?;
+            }
             let payload = Payload::copy_from(bytes, 1).map_err(ReadError::Memory)?;
             self.start += length;
             node.accept(self.process, path, Frame { header, signature, payload }, None)?;
@@ -194,7 +235,7 @@ impl Reader {
             }
         };
         let until = buf.len() + length;
-        self.current = Some(Incoming { header, signature, buf, until, in_place });
+        self.current = Some(Incoming { header, signature, buf, until, in_place, sum });
         Ok(true)
     }
 }

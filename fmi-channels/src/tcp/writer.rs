@@ -3,12 +3,16 @@
 //! A frame is written at once by whoever sends it, header and payload in one call; only what
 //! the socket does not take is queued.
 
+use super::{
+    beat::BEAT,
+    stream::Stream,
+    sums::{self, SUMS},
+};
 use fmi_actors::{
     Payload,
     channel::Room,
     frame::{Frame, HEADER_LEN, SIGNATURE_LEN},
 };
-use socket2::Socket;
 use std::{
     collections::VecDeque,
     io::{self, ErrorKind, IoSlice},
@@ -20,8 +24,10 @@ const RESERVED_QUEUE: usize = 1 << 20;
 /// Frames written in one call.
 const BATCH: usize = 32;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Writer {
+    /// Frames carry sums.
+    checked: bool,
     queue: VecDeque<Outgoing>,
     /// Bytes of the first frame that are written.
     written: usize,
@@ -30,18 +36,24 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 struct Outgoing {
-    head: [u8; HEADER_LEN + SIGNATURE_LEN],
+    head: [u8; HEADER_LEN + SIGNATURE_LEN + SUMS],
     head_len: usize,
     payload: Payload,
 }
 
 impl Outgoing {
-    fn new(frame: Frame) -> Self {
-        let mut head = [0; HEADER_LEN + SIGNATURE_LEN];
+    fn new(frame: Frame, checked: bool) -> Self {
+        let mut head = [0; HEADER_LEN + SIGNATURE_LEN + SUMS];
         head[..HEADER_LEN].copy_from_slice(&frame.header.encode());
         let mut head_len = HEADER_LEN;
+        if checked {
+            let body = frame.payload.bytes().unwrap_or_default();
+            let sums = sums::of(&head[..HEADER_LEN], frame.signature.as_ref(), body);
+            head[HEADER_LEN..][..SUMS].copy_from_slice(&sums);
+            head_len += SUMS;
+        }
         if let Some(signature) = frame.signature {
-            head[HEADER_LEN..].copy_from_slice(&signature.0);
+            head[head_len..][..SIGNATURE_LEN].copy_from_slice(&signature.0);
             head_len += SIGNATURE_LEN;
         }
         Self { head, head_len, payload: frame.payload }
@@ -61,31 +73,46 @@ impl Outgoing {
 }
 
 impl Writer {
-    pub(super) fn room(&self) -> Room {
-        match self.queued {
+    pub(super) fn new(checked: bool) -> Self {
+        Self { checked, queue: VecDeque::new(), written: 0, queued: 0 }
+    }
+
+    pub(super) fn room(&self, stream: &Stream) -> Room {
+        match self.queued + stream.waiting() {
             queued if queued < USER_QUEUE => Room::User,
             queued if queued < RESERVED_QUEUE => Room::Reserved,
             _ => Room::None,
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+    pub(super) fn is_empty(&self, stream: &Stream) -> bool {
+        self.queue.is_empty() && stream.waiting() == 0
     }
 
-    /// Queues a frame and writes what the socket takes.
-    pub(super) fn send(&mut self, socket: &Socket, frame: Frame) -> io::Result<()> {
-        let outgoing = Outgoing::new(frame);
+    /// Queues a frame and writes what the stream takes.
+    pub(super) fn send(&mut self, stream: &Stream, frame: Frame) -> io::Result<()> {
+        self.push(stream, Outgoing::new(frame, self.checked))
+    }
+
+    /// Says that this side lives.
+    pub(super) fn beat(&mut self, stream: &Stream) -> io::Result<()> {
+        let mut head = [0; HEADER_LEN + SIGNATURE_LEN + SUMS];
+        head[..HEADER_LEN].copy_from_slice(&BEAT);
+        let (head_len, payload) = (HEADER_LEN, Payload::empty());
+        self.push(stream, Outgoing { head, head_len, payload })
+    }
+
+    fn push(&mut self, stream: &Stream, outgoing: Outgoing) -> io::Result<()> {
         self.queued += outgoing.len();
         self.queue.push_back(outgoing);
         if self.queue.len() == 1 {
-            self.flush(socket)?;
+            self.flush(stream)?;
         }
         Ok(())
     }
 
-    /// Writes until the queue is empty or the socket full.
-    pub(super) fn flush(&mut self, socket: &Socket) -> io::Result<()> {
+    /// Writes until the queue is empty or the stream full.
+    pub(super) fn flush(&mut self, stream: &Stream) -> io::Result<()> {
         while !self.queue.is_empty() {
             let written = {
                 let mut parts = [IoSlice::new(&[]); 2 * BATCH];
@@ -103,7 +130,7 @@ impl Writer {
                         }
                     }
                 }
-                match socket.send_vectored(&parts[..count]) {
+                match stream.send(&parts[..count]) {
                     Ok(written) => written,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                     Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -112,7 +139,7 @@ impl Writer {
             };
             self.advance(written);
         }
-        Ok(())
+        stream.flush()
     }
 
     fn advance(&mut self, bytes: usize) {
@@ -131,14 +158,15 @@ impl Writer {
 mod tests {
     use super::*;
     use fmi_actors::frame::{Datatype, Flags, Header, Kind, Space};
-    use socket2::{Domain, Type};
+    use socket2::{Domain, Socket, Type};
     use std::io::Read;
 
     #[test]
     fn partial_writes_lose_nothing() {
         let (ours, mut theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
         ours.set_nonblocking(true).unwrap();
-        let mut writer = Writer::default();
+        let ours = Stream::Plain(ours);
+        let mut writer = Writer::new(false);
         let mut expected = Vec::new();
         for number in 0..200u32 {
             let body = vec![number as u8; 1 + 37 * number as usize];
@@ -165,7 +193,7 @@ mod tests {
             let payload = Payload::copy_from(&body, 1).unwrap();
             writer.send(&ours, Frame { header, signature: None, payload }).unwrap();
         }
-        assert!(!writer.is_empty(), "the socket takes less than all of it");
+        assert!(!writer.is_empty(&ours), "the socket takes less than all of it");
         let mut got: Vec<u8> = Vec::new();
         let mut buffer = [0; 4099];
         while got.len() < expected.len() {
@@ -173,6 +201,6 @@ mod tests {
             got.extend(&buffer[..bytes]);
             writer.flush(&ours).unwrap();
         }
-        assert!(got == expected && writer.is_empty() && writer.queued == 0);
+        assert!(got == expected && writer.is_empty(&ours) && writer.queued == 0);
     }
 }

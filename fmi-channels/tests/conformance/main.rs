@@ -31,6 +31,8 @@ mod local {
 mod proxy;
 #[cfg(feature = "quic")]
 mod quic;
+#[cfg(feature = "tcp")]
+mod relay;
 mod sim;
 #[cfg(feature = "tcp")]
 mod tcp;

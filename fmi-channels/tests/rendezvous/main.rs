@@ -8,13 +8,14 @@ mod joining;
 mod mirrors;
 mod notes;
 mod rejoining;
+mod relaying;
 
 use std::time::Duration;
 
 use fmi_actors::{Result, codec};
 use fmi_channels::{
     handshake::{self, Purpose, Token},
-    rendezvous::{Client, Event, Options, Ranks, Registration, Server, Terms},
+    rendezvous::{Client, Event, Monitor, Options, Ranks, Registration, Server, Terms},
 };
 use tokio::{io::AsyncReadExt, net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
 
@@ -25,6 +26,7 @@ struct Bed {
     address: String,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
+    monitor: Monitor,
 }
 
 impl Bed {
@@ -36,11 +38,16 @@ impl Bed {
         let server = Server::bind("127.0.0.1:0", Token::new(SECRET), options).await.unwrap();
         let address = format!("tcp://{}", server.local_addr());
         let (stop, stopped) = oneshot::channel();
-        Self { address, stop, server: tokio::spawn(server.run(stopped)) }
+        let monitor = server.monitor();
+        Self { address, stop, server: tokio::spawn(server.run(stopped)), monitor }
     }
 
     async fn join(&self, registration: Registration) -> Result<Client> {
         Client::connect(&self.address, &Token::new(SECRET), registration, JOIN).await
+    }
+
+    fn relays(&self) -> u64 {
+        self.monitor.figures().map_or(0, |figures| figures.relays)
     }
 
     /// A connection that has passed the handshake and said nothing yet.

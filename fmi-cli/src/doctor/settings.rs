@@ -1,8 +1,9 @@
 //! Configuration and rendezvous.
 
-use super::Finding;
+use super::{Finding, outside};
 use fmi::{Config, Error};
 use fmi_channels::{
+    dial,
     handshake::Token,
     rendezvous::{Client, Ranks, Registration, Terms},
 };
@@ -10,6 +11,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
+use tokio::net::TcpListener;
 
 /// How long the rendezvous may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -43,23 +45,26 @@ pub(super) fn check(config: &fmi::Result<Config>) -> Vec<Finding> {
 }
 
 /// Whether the rendezvous answers and has our token: registers in a job of our own, and leaves.
-pub(super) async fn rendezvous(config: &Config) -> Finding {
+/// Also how we look from there.
+pub(super) async fn rendezvous(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "rendezvous";
     let Some(url) = &config.rendezvous else {
-        return Finding::ok(CHECK, "none set: all ranks are in one process, or `fmi run` sets it");
+        let none = "none set: all ranks are in one process, or `fmi run` sets it";
+        return vec![Finding::ok(CHECK, none)];
     };
     let Some(token) = &config.token else {
-        return Finding::problem(
+        return vec![Finding::problem(
             CHECK,
             format!("{url} is set, but no token"),
             "set FMI_TOKEN to the token that the rendezvous was started with",
-        );
+        )];
     };
-    let start = Instant::now();
-    match visit(&url.to_string(), &Token::new(token.expose())).await {
-        Ok(()) => {
-            let millis = start.elapsed().as_secs_f64() * 1000.0;
-            Finding::ok(CHECK, format!("{url} took us in and the token is right ({millis:.1} ms)"))
+    let finding = match visit(&url.to_string(), &Token::new(token.expose())).await {
+        Ok((took, mut seen)) => {
+            let millis = took.as_secs_f64() * 1000.0;
+            let text = format!("{url} took us in and the token is right ({millis:.1} ms)");
+            seen.insert(0, Finding::ok(CHECK, text));
+            return seen;
         }
         Err(error @ Error::WrongToken { .. }) => Finding::problem(
             CHECK,
@@ -75,10 +80,20 @@ pub(super) async fn rendezvous(config: &Config) -> Finding {
                 url.address().rsplit(':').next().unwrap_or("10000")
             ),
         ),
-    }
+    };
+    vec![finding]
 }
 
-async fn visit(url: &str, token: &Token) -> fmi::Result<()> {
+/// How long it took, and how we look from there.
+async fn visit(url: &str, token: &Token) -> fmi::Result<(Duration, Vec<Finding>)> {
+    let start = Instant::now();
+    // Asked from a port that listens, as that of a rank does.
+    let listening = TcpListener::bind("0.0.0.0:0").await.and_then(|listening| {
+        dial::share(&listening)?;
+        let port = listening.local_addr()?.port();
+        Ok((listening, port))
+    });
+    let port = listening.as_ref().ok().map(|(_, port)| *port);
     // Nobody else's job has a name like this.
     let job = format!("doctor-{}", &Token::random()?.reveal()[..16]);
     let registration = Registration {
@@ -92,10 +107,14 @@ async fn visit(url: &str, token: &Token) -> fmi::Result<()> {
         terms: Terms::default(),
         fingerprint: None,
     };
-    let client = Client::connect(url, token, registration, PATIENCE).await?;
+    let register = |_| registration.clone();
+    let client = Client::connect_with(url, token, port, register, PATIENCE).await?;
     client.complete().await?;
+    let took = start.elapsed();
+    let outside = client.outside().clone();
     client.leave().await;
-    Ok(())
+    let seen = outside::look(&outside, outside.local.port()).await;
+    Ok((took, seen))
 }
 
 fn describe(config: &Config) -> String {

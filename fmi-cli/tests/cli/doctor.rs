@@ -51,6 +51,14 @@ fn a_rendezvous_that_answers_and_a_job_that_is_not_disturbed() {
         let (found, ran) = report(with(fmi(&["doctor"]), "hunter2"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert_eq!(finding(&found, "rendezvous").0, "ok", "{ran:?}");
+        let outside =
+            found["checks"].as_array().unwrap().iter().filter(|f| f["check"] == "outside");
+        let outside: Vec<_> = outside.map(|f| f["detail"].as_str().unwrap()).collect();
+        assert_eq!(outside.len(), 2, "{ran:?}");
+        for (text, protocol) in outside.iter().zip(["tcp: ", "udp: "]) {
+            assert!(text.starts_with(protocol), "{text}");
+            assert!(text.ends_with("no address translation"), "{text}");
+        }
         assert!(!ran.stdout.contains("hunter2"), "{ran:?}");
     }
     let second = finish(with(rank_program("hello"), "hunter2"), LIMIT);

@@ -119,6 +119,11 @@ impl Job {
         self
     }
 
+    /// Without a log, where the time counts.
+    pub fn quiet(&mut self) {
+        self.environment.push(("FMI_LOG".to_owned(), "off".to_owned()));
+    }
+
     /// Starts a rank on a host.
     pub fn start<A: AsRef<OsStr>>(
         &self,
@@ -200,6 +205,25 @@ impl Process {
             }
             if let Report::Failed { error, .. } = report {
                 panic!("{}: {error}\n{}", self.name, self.log());
+            }
+        }
+    }
+
+    /// The next report that this makes something of; an error if it fails or ends before, or
+    /// hangs.
+    pub fn report_or<T>(&self, wanted: impl Fn(&Report) -> Option<T>) -> Result<T, String> {
+        loop {
+            let line = match self.reports.recv_timeout(PATIENCE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => return Err(format!("{} hangs", self.name)),
+                Err(_) => return Err(format!("{} ended without a report", self.name)),
+            };
+            let report = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+            if let Some(found) = wanted(&report) {
+                return Ok(found);
+            }
+            if let Report::Failed { error, .. } = report {
+                return Err(format!("{}: {error}", self.name));
             }
         }
     }

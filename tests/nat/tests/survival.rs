@@ -68,6 +68,7 @@ macro_rules! survive {
 
 survive! {
     tcp_direct: "tcp", None - None;
+    tcp_punched: "tcp", Restricted - Restricted;
 }
 
 /// A cut that outlasts the deadline: each side names the other.

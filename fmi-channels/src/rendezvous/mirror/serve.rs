@@ -3,6 +3,7 @@
 use std::{
     io::{self, IoSliceMut},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +16,10 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{asked, saying};
+use super::{
+    super::{counts::count, floor::Shared},
+    asked, saying,
+};
 
 /// The sockets of a server's mirrors.
 #[derive(Debug, Default)]
@@ -67,11 +71,12 @@ const TRIES: u16 = 16;
 const BUFFER: usize = 2048;
 
 /// Tells every connection how it looks from here, and closes it.
-pub(in super::super) async fn streams(listener: TcpListener) {
+pub(in super::super) async fn streams(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let seen = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                count(&shared.counts.mirrored, 1);
                 let mut nonce = [0; 8];
                 let _ = getrandom::fill(&mut nonce);
                 // Always fits into a fresh socket's buffer; nobody waits here for anybody.
@@ -88,7 +93,7 @@ pub(in super::super) async fn streams(listener: TcpListener) {
 }
 
 /// Answers every request that comes as a datagram, from the address that it came to.
-pub(in super::super) async fn datagrams(socket: UdpSocket) {
+pub(in super::super) async fn datagrams(socket: UdpSocket, shared: Arc<Shared>) {
     let state = match UdpSocketState::new((&socket).into()) {
         Ok(state) => state,
         Err(error) => return warn!(%error, "no mirror for datagrams"),
@@ -115,6 +120,7 @@ pub(in super::super) async fn datagrams(socket: UdpSocket) {
         // Several at once if the kernel has put them together.
         for datagram in buffer[..meta.len.min(BUFFER)].chunks(meta.stride.max(1)) {
             let Some(nonce) = asked(datagram) else { continue };
+            count(&shared.counts.mirrored, 1);
             let peer = meta.addr;
             let seen = SocketAddr::new(peer.ip().to_canonical(), peer.port());
             let answer = Transmit {

@@ -63,9 +63,9 @@ const CHUNK: u64 = 1 << 20;
 fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
-        runtime.block_on(life(&args)).map_err(|error| error.to_string())
-    });
+    let ended = runtime
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(life(&args)).map_err(|error| error.to_string()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -147,7 +147,10 @@ async fn stream(comm: &Communicator, bytes: u64) -> fmi::Result<()> {
         }
         let got: Buf<u64> = comm.recv(0, 0).await?;
         if got[..] != content(chunk)[..] {
-            return Err(wrong(format!("message {chunk} is another: it begins with {:?}", &got[..4])));
+            return Err(wrong(format!(
+                "message {chunk} is another: it begins with {:?}",
+                &got[..4]
+            )));
         }
         progress(chunk, chunks);
     }
@@ -201,17 +204,17 @@ fn progress(number: u64, of: u64) {
     }
 }
 
-/// All links at once.
+/// All links at once; then each of them carries something.
 async fn mesh(comm: &Communicator) -> fmi::Result<()> {
     let begun = Instant::now();
-    let others = || (0..comm.size()).filter(|rank| *rank != comm.rank());
-    let sends = others().map(|rank| comm.send(comm.rank() as u64, rank, 0));
-    let receives = others().map(|rank| comm.recv::<u64>(rank, 0));
-    let (sends, receives): (Vec<_>, Vec<_>) = (sends.collect(), receives.collect());
-    futures::future::try_join_all(sends).await?;
-    futures::future::try_join_all(receives).await?;
+    comm.connect_all().await?;
     let took = begun.elapsed();
-    let links = others().filter_map(|rank| seen(comm, rank)).collect();
+    let sum: u64 = comm.alltoall(vec![1u64; comm.size()]).await?.iter().sum();
+    if sum != comm.size() as u64 {
+        return Err(wrong(format!("{} ranks say {sum}", comm.size())));
+    }
+    let others = (0..comm.size()).filter(|rank| *rank != comm.rank());
+    let links = others.filter_map(|rank| seen(comm, rank)).collect();
     say(&Report::Mesh { ms: ms(took), links });
     Ok(())
 }
@@ -273,8 +276,13 @@ fn seen(comm: &Communicator, rank: usize) -> Option<Ended> {
     Some(Ended { rank, channel, rung })
 }
 
-fn attempts(_comm: &Communicator, _rank: usize) -> Vec<String> {
-    Vec::new()
+fn attempts(comm: &Communicator, rank: usize) -> Vec<String> {
+    let tried = comm.peer(rank).map(|peer| peer.attempts).unwrap_or_default();
+    let tried = tried.into_iter().map(|attempt| match attempt.outcome {
+        Ok(took) => format!("{}: up after {:.1} ms", attempt.way, ms(took)),
+        Err(error) => format!("{}: {error}", attempt.way),
+    });
+    tried.collect()
 }
 
 fn failed(error: &Error) -> Report {

@@ -107,7 +107,8 @@ fn forward(mut device: File, distance: Distance, stop: &AtomicBool) -> io::Resul
 
 /// Waits until there is a packet, to some microseconds.
 fn wait_readable(device: &File, wait: Duration) -> io::Result<()> {
-    let mut poll = libc::pollfd { fd: device.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut poll =
+        libc::pollfd { fd: device.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let wait = libc::timespec {
         tv_sec: wait.as_secs() as libc::time_t,
         tv_nsec: wait.subsec_nanos().into(),

@@ -68,6 +68,7 @@ pub struct Builder {
     sites: Vec<(Kind, u8)>,
     family: Family,
     distance: Option<Distance>,
+    alike: bool,
 }
 
 impl Builder {
@@ -84,6 +85,13 @@ impl Builder {
     #[must_use]
     pub fn family(mut self, family: Family) -> Self {
         self.family = family;
+        self
+    }
+
+    /// With the same private addresses at all sites, as home networks have.
+    #[must_use]
+    pub fn alike(mut self) -> Self {
+        self.alike = true;
         self
     }
 
@@ -108,10 +116,13 @@ impl Builder {
             .distance
             .map(|distance| distance::Forwarder::start(&internet, distance))
             .transpose()?;
-        let server = Site::build(&internet, family, 0, (Kind::None, 1))?;
+        let server = Site::build(&internet, family, (0, 0), (Kind::None, 1))?;
         let sites = self.sites.iter().zip(1..);
         let sites = sites
-            .map(|(site, number)| Site::build(&internet, family, number, *site))
+            .map(|(site, number)| {
+                let private = if self.alike { 1 } else { number };
+                Site::build(&internet, family, (number, private), *site)
+            })
             .collect::<io::Result<Vec<_>>>()?;
         if forwarder.is_some() {
             let mut lines = format!("route add default dev {} table 100\n", distance::DEVICE);
@@ -209,7 +220,7 @@ impl Site {
     fn build(
         internet: &Namespace,
         family: Family,
-        number: u8,
+        (number, private): (u8, u8),
         (kind, hosts): (Kind, u8),
     ) -> io::Result<Self> {
         let outer = family.outer(number);
@@ -217,7 +228,11 @@ impl Site {
         let upstream = Port { namespace: internet, name: &down, address: family.router() };
         if !kind.has_box() {
             let namespace = Namespace::new(format!("host {number}"))?;
-            connect(family, &upstream, Port { namespace: &namespace, name: "net0", address: outer })?;
+            connect(
+                family,
+                &upstream,
+                Port { namespace: &namespace, name: "net0", address: outer },
+            )?;
             let hosts = vec![Host { namespace, address: outer }];
             return Ok(Self { kind, gate: None, outer, hosts });
         }
@@ -227,12 +242,12 @@ impl Site {
         let mut made = Vec::new();
         for host in 0..hosts {
             let address = match kind.translates() {
-                true => family.private(number, 2 + host),
+                true => family.private(private, 2 + host),
                 false => family.public(number, 2 + host),
             };
             let namespace = Namespace::new(format!("host {number}.{host}"))?;
             let port = format!("lan{host}");
-            let inner = Port { namespace: &gate, name: &port, address: family.gateway(number) };
+            let inner = Port { namespace: &gate, name: &port, address: family.gateway(private) };
             connect(family, &inner, Port { namespace: &namespace, name: "net0", address })?;
             if !kind.translates() {
                 internet.ip(&format!("route add {address} via {outer} dev {down}\n"))?;
@@ -301,7 +316,8 @@ fn look() -> Option<String> {
             return Some(format!("{program} cannot be run: {error}"));
         }
     }
-    let rules = "table inet probe {\n chain out {\n type nat hook postrouting priority 100;\n }\n}\n";
+    let rules =
+        "table inet probe {\n chain out {\n type nat hook postrouting priority 100;\n }\n}\n";
     let tried = Namespace::new("probe").and_then(|probe| probe.nft(rules));
     tried.err().map(|error| format!("network namespaces with nftables cannot be made: {error}"))
 }

@@ -5,7 +5,7 @@
 use nat_tests::{
     job::{Job, Process, Rendezvous},
     lab::{Builder, Lab, missing},
-    report::{Linked, Report},
+    report::{Ended, Linked, Report},
 };
 
 /// The program that the tests start.
@@ -41,6 +41,14 @@ impl World {
 pub fn linked(report: &Report) -> Option<Linked> {
     match report {
         Report::Linked(linked) => Some(linked.clone()),
+        _ => None,
+    }
+}
+
+/// The report that all links are up, and which they are.
+pub fn mesh(report: &Report) -> Option<Vec<Ended>> {
+    match report {
+        Report::Mesh { links, .. } => Some(links.clone()),
         _ => None,
     }
 }

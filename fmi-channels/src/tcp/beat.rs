@@ -1,0 +1,42 @@
+//! Signs of life on links through the relay.
+//!
+//! On other links the kernel finds out whether the peer's machine lives ([`tune`](super::begin::tune)).
+//! Here it would only find out about the relay. So both sides say something at regular times, and
+//! who hears nothing for as long as a peer may be silent gives the link up.
+
+use super::link::TcpLink;
+use fmi_actors::frame::HEADER_LEN;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+/// What is sent in place of a header: no frame begins like this.
+pub(super) const BEAT: [u8; HEADER_LEN] = [0; HEADER_LEN];
+
+/// Beats within the time that a peer may be silent. One less without a word ends the link, so that
+/// this comes about within it.
+const BEATS: u32 = 5;
+
+/// Says and listens for signs of life until the link is dead.
+pub(super) async fn watch_over(link: Weak<TcpLink>, silent: Duration) {
+    let (mut last, mut missed) = (None, 0);
+    loop {
+        tokio::time::sleep(silent / BEATS).await;
+        let Some(link) = link.upgrade() else { return };
+        let heard = link.heard();
+        if last.replace(heard) == Some(heard) {
+            missed += 1;
+        } else {
+            missed = 0;
+        }
+        if !link.beat(missed + 1 >= BEATS) {
+            return;
+        }
+    }
+}
+
+/// Begins to watch over a link.
+pub(super) fn start(link: &Arc<TcpLink>, silent: Duration) {
+    actix_rt::spawn(watch_over(Arc::downgrade(link), silent));
+}

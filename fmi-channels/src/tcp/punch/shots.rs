@@ -1,0 +1,197 @@
+//! Connects that are under way.
+
+use crate::{dial, punch::Shot};
+use fmi_actors::clock::{Clock, SystemClock, Time};
+use socket2::{SockRef, Socket};
+use std::{
+    collections::HashMap,
+    io,
+    mem::size_of,
+    net::SocketAddr,
+    os::fd::AsRawFd,
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+use tokio::{net::TcpStream, sync::mpsc};
+
+/// A connection that is half-way open is not given up for a new shot before that.
+const HALF_WAY: Duration = Duration::from_millis(250);
+/// A thread that sleeps may wake this much too late.
+const SLEEPY: Duration = Duration::from_micros(400);
+/// Shots that may be under way at once.
+const MAX_SHOTS: usize = 64;
+
+/// Local port, and where to.
+pub(super) type Lane = (u16, SocketAddr);
+
+/// A shot that has left, with its socket or why there is none.
+pub(super) type Fired = (Lane, io::Result<Socket>);
+
+/// The connects of one attempt.
+#[derive(Debug, Default)]
+pub(super) struct Shots {
+    flying: HashMap<Lane, Flying>,
+    /// Ports that were reserved.
+    pub(super) spares: HashMap<u16, Socket>,
+}
+
+#[derive(Debug)]
+struct Flying {
+    stream: TcpStream,
+    since: Time,
+}
+
+/// What came of a shot.
+#[derive(Debug)]
+pub(super) enum Landed {
+    Connected(TcpStream),
+    Refused,
+    /// Something else went wrong; the schedule goes on.
+    Lost,
+}
+
+impl Shots {
+    /// Fires now. A shot that was under way from there to there is given up.
+    pub(super) fn fire(&mut self, shot: Shot) -> Option<(Lane, Landed)> {
+        let lane = (shot.port, shot.to);
+        let now = SystemClock.now();
+        if let Some(flying) = self.flying.get(&lane)
+            && now.since(flying.since) < HALF_WAY
+            && is_half_way(&flying.stream)
+        {
+            return None;
+        }
+        // Its port must be free before it can be had again.
+        self.flying.remove(&lane);
+        let fired = prepared(self.spares.remove(&shot.port), shot).into_fired();
+        self.watch(fired)
+    }
+
+    /// Fires each at its time, on a thread that may wait for it, and sends what comes of it.
+    pub(super) fn volley(&mut self, shots: Vec<Shot>, fired: mpsc::Sender<Fired>) {
+        let mut ready: Vec<_> = shots
+            .into_iter()
+            .map(|shot| (shot.at, prepared(self.spares.remove(&shot.port), shot)))
+            .collect();
+        ready.sort_by_key(|(at, _)| *at);
+        tokio::task::spawn_blocking(move || {
+            for (at, prepared) in ready {
+                wait_until(at);
+                // Nobody listens: the attempt is over.
+                if fired.try_send(prepared.into_fired()).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Takes a shot of a volley into its care.
+    pub(super) fn watch(&mut self, (lane, fired): Fired) -> Option<(Lane, Landed)> {
+        let stream = fired.and_then(|socket| TcpStream::from_std(socket.into()));
+        match stream {
+            Ok(stream) if self.flying.len() < MAX_SHOTS => {
+                self.flying.insert(lane, Flying { stream, since: SystemClock.now() });
+                None
+            }
+            Ok(_) => Some((lane, Landed::Lost)),
+            Err(error) => Some((lane, landed(&error))),
+        }
+    }
+
+    /// The next shot that has come to something.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<(Lane, Landed)> {
+        let over = self.flying.iter().find_map(|(lane, flying)| {
+            let Poll::Ready(ready) = flying.stream.poll_write_ready(context) else { return None };
+            let error = ready.and_then(|()| flying.stream.take_error()).unwrap_or_else(Some);
+            Some((*lane, error))
+        });
+        let Some((lane, error)) = over else { return Poll::Pending };
+        let stream = self.flying.remove(&lane).map(|flying| flying.stream);
+        Poll::Ready((
+            lane,
+            match (error, stream) {
+                (None, Some(stream)) => Landed::Connected(stream),
+                (Some(error), _) => landed(&error),
+                (None, None) => Landed::Lost,
+            },
+        ))
+    }
+
+    /// Gives up what is under way.
+    pub(super) fn clear(&mut self) {
+        self.flying.clear();
+        self.spares.clear();
+    }
+}
+
+/// A socket that has only to be connected.
+struct Prepared {
+    lane: Lane,
+    socket: io::Result<Socket>,
+}
+
+impl Prepared {
+    fn into_fired(self) -> Fired {
+        let socket = self.socket.and_then(|socket| {
+            match socket.connect(&self.lane.1.into()) {
+                Ok(()) => {}
+                Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+                Err(error) => return Err(error),
+            }
+            Ok(socket)
+        });
+        (self.lane, socket)
+    }
+}
+
+fn prepared(spare: Option<Socket>, shot: Shot) -> Prepared {
+    let socket = match spare {
+        Some(socket) => Ok(socket),
+        None => dial::bound(shot.to, Some(shot.port)),
+    };
+    Prepared { lane: (shot.port, shot.to), socket }
+}
+
+fn landed(error: &io::Error) -> Landed {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Landed::Refused,
+        _ => Landed::Lost,
+    }
+}
+
+/// Sleeps as long as it is safe, then turns round and round: for less than a millisecond.
+fn wait_until(at: Time) {
+    loop {
+        let left = at.since(SystemClock.now());
+        if left.is_zero() {
+            return;
+        }
+        if left > 2 * SLEEPY {
+            thread::sleep(left - SLEEPY);
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Whether the other side's shot has come in already, so that the connection will stand soon.
+fn is_half_way(stream: &TcpStream) -> bool {
+    const ESTABLISHED: u8 = 1;
+    const SYN_RECV: u8 = 3;
+    let socket = SockRef::from(stream);
+    // SAFETY: zeros are a valid value of a struct of integers.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes there.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    result == 0 && [ESTABLISHED, SYN_RECV].contains(&info.tcpi_state)
+}
