@@ -156,8 +156,8 @@ impl Channel for Quic {
                     let _ = accept.await;
                 });
                 let outside = self.outside.get().filter(|_| node.has_post());
-                let puncher = outside
-                    .map(|outside| Puncher::new(&hub, node, outside.clone(), self.bound.port()));
+                let puncher =
+                    outside.map(|outside| Puncher::new(&hub, node, outside.clone(), self.bound));
                 if let Some(puncher) = &puncher {
                     hub.set_puncher(puncher);
                 }

@@ -4,6 +4,7 @@
 use super::hub::Hub;
 use crate::{
     handshake::HANDSHAKE_DEADLINE,
+    interfaces,
     outside::Outside,
     punch::{Action, Failure, Punch, Shot, Sight, Wire, cookie_of},
     rendezvous::mirror,
@@ -43,7 +44,8 @@ pub(super) struct Puncher {
     hub: Arc<Hub>,
     node: Weak<Node>,
     outside: Outside,
-    port: u16,
+    /// The socket's own address.
+    bound: SocketAddr,
     cases: Mutex<HashMap<u32, Arc<Case>>>,
     /// Which case a datagram belongs to.
     cookies: Mutex<HashMap<u64, u32>>,
@@ -67,14 +69,19 @@ struct Case {
 
 impl Puncher {
     /// Begins to listen for what others fire.
-    pub(super) fn new(hub: &Arc<Hub>, node: &Arc<Node>, outside: Outside, port: u16) -> Arc<Self> {
+    pub(super) fn new(
+        hub: &Arc<Hub>,
+        node: &Arc<Node>,
+        outside: Outside,
+        bound: SocketAddr,
+    ) -> Arc<Self> {
         let asked: Arc<Mutex<HashMap<u64, oneshot::Sender<SocketAddr>>>> = Arc::default();
         let (hears, mut heard) = mpsc::channel(HEARD);
         let puncher = Arc::new(Self {
             hub: Arc::clone(hub),
             node: Arc::downgrade(node),
             outside,
-            port,
+            bound,
             cases: Mutex::default(),
             cookies: Mutex::default(),
             asked: Arc::clone(&asked),
@@ -259,8 +266,8 @@ impl Puncher {
             };
             let Some(node) = puncher.node.upgrade() else { return };
             let sight = Sight {
-                port: puncher.port,
-                own: vec![SocketAddr::new(puncher.outside.local.ip(), puncher.port)],
+                port: puncher.bound.port(),
+                own: puncher.own(),
                 observed,
                 spares: Vec::new(),
                 round_trip: puncher.outside.round_trip,
@@ -268,6 +275,17 @@ impl Puncher {
             case.punch.lock().seen(node.now(), &sight);
             puncher.work(&case);
         });
+    }
+
+    /// The addresses of the socket on this machine.
+    fn own(&self) -> Vec<SocketAddr> {
+        let ips = match self.bound.ip() {
+            any if any.is_unspecified() => interfaces::addresses().unwrap_or_default(),
+            one => vec![one],
+        };
+        let own = ips.into_iter().map(|ip| SocketAddr::new(ip, self.bound.port()));
+        // Of the other family it cannot be reached.
+        own.filter(|own| self.bound.is_ipv6() || own.is_ipv4()).collect()
     }
 
     /// What is known of how the socket is seen, if that is still worth something.
@@ -352,7 +370,7 @@ impl Puncher {
 
 impl fmt::Debug for Puncher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Puncher").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Puncher").field("bound", &self.bound).finish_non_exhaustive()
     }
 }
 
