@@ -240,6 +240,7 @@ impl Peer {
             }
             *held = None;
         }
+        self.dialler.wake();
         let Some(node) = self.node.upgrade() else { return };
         if self.leaving.load(Ordering::Acquire) {
             node.lose(&self.member.ranks, &Reason::Left);
@@ -327,19 +328,28 @@ impl Peer {
         let Some(node) = self.node.upgrade() else { return };
         let patience = node.settings().silent;
         let keeper = Arc::clone(node.keeper());
-        let start = keeper.now();
+        let mut start = keeper.now();
         let mut pause = FIRST_RETRY;
         loop {
             let left = patience.saturating_sub(keeper.now().since(start));
-            let mut ascent = climb(self, &node, left).await;
+            let ascent = climb(self, &node, left).await;
             if self.link.read().is_some() || self.is_gone() || node.is_closing() {
                 return;
             }
-            if ascent.tried.is_empty() {
-                ascent.tried.push("no channel of ours is among its addresses".to_owned());
+            if ascent.fell {
+                // Another loss than the one that this began with: it has its own time.
+                start = keeper.now();
+                pause = FIRST_RETRY;
+                keeper.sleep(pause).await;
+                continue;
             }
             if ascent.fatal || keeper.now().since(start) >= patience {
-                let reason = Reason::Unreachable(ascent.tried.join("; "));
+                let tried = ascent.tried.iter().map(|(way, reason)| format!("{way}: {reason}"));
+                let tried = match ascent.tried.is_empty() {
+                    true => "no channel of ours is among its addresses".to_owned(),
+                    false => tried.collect::<Vec<_>>().join("; "),
+                };
+                let reason = Reason::Unreachable(tried);
                 let reason =
                     if self.leaving.load(Ordering::Acquire) { Reason::Left } else { reason };
                 node.lose(&self.member.ranks, &reason);
