@@ -16,7 +16,7 @@ use fmi_channels::{
     handshake::Token,
     identity::Identity,
     relay::Relay,
-    rendezvous::{After, Client, Event, Ranks, Registration, Terms},
+    rendezvous::{After, Client, Event, Ranks, Reach, Registration, Terms},
     tcp::{Protection, Tcp},
 };
 use futures::{channel::oneshot, future::BoxFuture};
@@ -82,7 +82,8 @@ pub(crate) async fn meet(
     // makes of that.
     let port = tcp.as_ref().map(|tcp| tcp.local_addr().port());
     let deadline = config.deadlines.join;
-    let client = Client::connect_with(&rendezvous, &token, port, register, deadline).await?;
+    let reach = Reach { address: rendezvous.clone(), port, ca: config.rendezvous_ca.clone() };
+    let client = Client::connect_with(&reach, &token, register, deadline).await?;
     if let Some(tcp) = &tcp {
         tcp.outside(client.outside().clone(), Arc::clone(&identity));
     }

@@ -28,6 +28,11 @@ impl Bucket {
         }
         there
     }
+
+    /// Whether it is full: nothing was taken for long.
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        self.full <= now
+    }
 }
 
 #[cfg(test)]

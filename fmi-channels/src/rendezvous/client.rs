@@ -1,9 +1,10 @@
 //! A process' side of the rendezvous.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use fmi_actors::{Error, NoRejoin, Reason, Result, channel::Post as _};
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpStream, lookup_host},
     sync::{Mutex, mpsc, oneshot, watch},
     time::{Instant, sleep, timeout, timeout_at},
@@ -17,6 +18,8 @@ use super::{
         RejoinRefusal, Request,
     },
     session::{Command, Session, State},
+    stream::Stream,
+    tls::{self, Opener},
     wire::{Inbox, frame},
 };
 use crate::{
@@ -71,6 +74,19 @@ pub enum Event {
     RendezvousLost,
 }
 
+/// How a process reaches the rendezvous.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// `tcp://HOST:PORT`, `tls://HOST:PORT` (encrypted; the server has a certificate) or
+    /// `HOST:PORT`.
+    pub address: String,
+    /// The local port that the connection comes from, if it can be had (see [`dial`]).
+    pub port: Option<u16>,
+    /// A file with certificates (PEM) that may have signed the server's, besides those that this
+    /// machine trusts.
+    pub ca: Option<PathBuf>,
+}
+
 /// What the session hands on.
 #[derive(Debug)]
 struct Inbound {
@@ -100,7 +116,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Registers with the rendezvous at `address`: `tcp://HOST:PORT` or `HOST:PORT`.
+    /// Registers with the rendezvous at `address`: `tcp://HOST:PORT`,
+    /// `tls://HOST:PORT` or `HOST:PORT`.
     ///
     /// Tries again until `deadline` while nothing listens there: the rendezvous may start later.
     /// The same deadline holds for [`complete`](Self::complete).
@@ -115,23 +132,28 @@ impl Client {
         registration: Registration,
         deadline: Duration,
     ) -> Result<Self> {
-        Self::connect_with(address, token, None, |_| registration.clone(), deadline).await
+        let reach = Reach { address: address.to_owned(), ..Reach::default() };
+        Self::connect_with(&reach, token, |_| registration.clone(), deadline).await
     }
 
     /// Like [`connect`](Self::connect), with a registration that depends on this side's address
-    /// of the connection: the one under which this process is likely to be reached. The connection
-    /// comes from the local `port`, if one is given (see [`dial`]) and can be had.
+    /// of the connection: the one under which this process is likely to be reached.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(
-        address: &str,
+        reach: &Reach,
         token: &Token,
-        port: Option<u16>,
         mut registration: impl FnMut(SocketAddr) -> Registration + Send,
         deadline: Duration,
     ) -> Result<Self> {
-        let target = target(address)?;
+        let address = &reach.address[..];
+        let (encrypted, target) = target(address)?;
+        let opener = match target.rsplit_once(':').filter(|_| encrypted) {
+            Some((host, _)) => Some(Opener::new(host, reach.ca.as_deref())?),
+            None => None,
+        };
+        let way = (target, reach.port, opener.as_ref());
         let failed = |reason: String| Error::Rendezvous { address: address.to_owned(), reason };
         let start = Instant::now();
         let end = start + deadline.min(FOREVER);
@@ -140,7 +162,7 @@ impl Client {
         let mut wait = Duration::from_millis(10);
         let attempts = async {
             loop {
-                match attempt(address, (target, port), token, &mut registration, &mut last).await {
+                match attempt(address, way, token, &mut registration, &mut last).await {
                     Ok(joined) => return Ok(joined),
                     Err(Setback::Final(error)) => return Err(error),
                     Err(Setback::Again(reason)) => {
@@ -322,7 +344,7 @@ const COMMANDS: usize = 64;
 const CONNECT: Duration = Duration::from_secs(5);
 
 struct Joined {
-    stream: TcpStream,
+    stream: Stream,
     inbox: Inbox,
     outside: Outside,
     job: String,
@@ -337,15 +359,16 @@ enum Setback {
     Final(Error),
 }
 
-/// The host and port of `tcp://HOST:PORT`.
-fn target(address: &str) -> Result<&str> {
-    let target = address.strip_prefix("tcp://").unwrap_or(address);
+/// The host and port of `tcp://HOST:PORT`, and whether it is to be encrypted.
+fn target(address: &str) -> Result<(bool, &str)> {
+    let encrypted = address.strip_prefix("tls://");
+    let target = encrypted.or_else(|| address.strip_prefix("tcp://")).unwrap_or(address);
     let port = target.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains('/'));
     match port.map(|(_, port)| port.parse::<u16>()) {
-        Some(Ok(_)) => Ok(target),
+        Some(Ok(_)) => Ok((encrypted.is_some(), target)),
         _ => Err(Error::Rendezvous {
             address: address.to_owned(),
-            reason: "an address is tcp://HOST:PORT".to_owned(),
+            reason: "an address is tcp://HOST:PORT or tls://HOST:PORT".to_owned(),
         }),
     }
 }
@@ -353,7 +376,7 @@ fn target(address: &str) -> Result<&str> {
 /// One attempt to register. `stage` says how far it came, should the deadline cut it short.
 async fn attempt(
     address: &str,
-    (target, port): (&str, Option<u16>),
+    (target, port, opener): (&str, Option<u16>, Option<&Opener>),
     token: &Token,
     registration: &mut (impl FnMut(SocketAddr) -> Registration + Send),
     stage: &mut String,
@@ -361,11 +384,19 @@ async fn attempt(
     let again = |error: std::io::Error| Setback::Again(error.to_string());
     let failed =
         |reason: String| Setback::Final(Error::Rendezvous { address: address.to_owned(), reason });
-    let (mut stream, reached) = dial(target, port).await?;
+    let (stream, reached) = dial(target, port).await?;
     let server = stream.peer_addr().map_err(again)?;
     let local = stream.local_addr().map_err(again)?;
     stream.set_nodelay(true).map_err(again)?;
     "the connection is accepted, but not answered".clone_into(stage);
+    let mut stream = match opener {
+        Some(opener) => match opener.open(stream).await {
+            Ok(stream) => Stream::Tls(Box::new(stream)),
+            Err(tls::Setback::Again(reason)) => return Err(Setback::Again(reason)),
+            Err(tls::Setback::Final(reason)) => return Err(failed(reason)),
+        },
+        None => Stream::Plain(stream),
+    };
 
     match handshake::opening(&mut stream, Purpose::Rendezvous, token, &[]).await {
         Ok(_) => {}
@@ -394,7 +425,8 @@ async fn attempt(
         )));
     }
     let asked = Instant::now();
-    tokio::io::AsyncWriteExt::write_all(&mut stream, &request).await.map_err(again)?;
+    stream.write_all(&request).await.map_err(again)?;
+    stream.flush().await.map_err(again)?;
 
     let mut inbox = Inbox::new(MAX_ANSWER);
     let answer = loop {
@@ -487,6 +519,7 @@ mod tests {
             ("tcp://10.0.0.1:10000", Some("10.0.0.1:10000")),
             ("localhost:1", Some("localhost:1")),
             ("tcp://[::1]:1", Some("[::1]:1")),
+            ("tls://meet.example.org:1", Some("meet.example.org:1")),
             ("10.0.0.1", None),
             (":1", None),
             ("http://10.0.0.1:80", None),
@@ -494,7 +527,7 @@ mod tests {
             ("tcp://10.0.0.1:65536", None),
             ("", None),
         ] {
-            assert_eq!(target(address).ok(), expected, "{address}");
+            assert_eq!(target(address).ok().map(|(_, target)| target), expected, "{address}");
         }
     }
 }

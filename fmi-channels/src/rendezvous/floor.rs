@@ -1,6 +1,6 @@
 //! What the connections of a server share: the [`Hall`] under its one lock, notes that wait, bells.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use fmi_actors::channel::MAX_NOTE;
@@ -10,6 +10,7 @@ use tracing::info;
 
 use super::{
     counts::Counts,
+    crowd::Crowd,
     hall::{Hall, Ticket},
     job::Departure,
     letters::Letters,
@@ -37,6 +38,7 @@ pub(super) struct Floor {
     pub(super) hall: Hall,
     pub(super) relays: relay::Table<relay::Way>,
     letters: Letters,
+    pub(super) crowd: Crowd,
     /// By epoch: rung when the job's log has grown.
     bells: HashMap<u32, watch::Sender<()>>,
 }
@@ -53,7 +55,8 @@ pub(super) struct Bells {
 impl Floor {
     pub(super) fn new(hall: Hall, options: &Options) -> Self {
         let relays = relay::Table::new(options.relays_per_job, options.relays);
-        Self { hall, relays, letters: Letters::default(), bells: HashMap::new() }
+        let crowd = Crowd::new(options.per_address, Instant::now());
+        Self { hall, relays, letters: Letters::default(), crowd, bells: HashMap::new() }
     }
 
     /// Takes a connection that is to be relayed, of a process that is in a complete job to another

@@ -15,20 +15,23 @@
 //! | `pulse` | when a connection counts as dead | none |
 //! | `protocol` | requests and answers | none |
 //! | `wire` | frames on a stream, bounded | any stream |
-//! | `bucket` | how often somebody may do something | none |
+//! | `bucket`, `crowd` | how often somebody may do something | none |
 //! | `letters` | notes that wait for those they are for | none |
 //! | `mirror` | where sockets learn how they look from outside | TCP, UDP |
 //! | `relay` | joins two connections into one | TCP |
-//! | `counts` | what a server has done | none |
+//! | `counts`, `monitor` | what a server has done, for metrics | none |
+//! | `tls`, `stream` | certificates, and connections with or without them | TCP |
+//! | `tcpunch` | TCPunch's own protocol, on a port of its own | TCP |
 //! | `server`, `floor`, `visit` | a task a connection around the hall | TCP |
 //! | `client`, `session`, `post` | registration, the task that keeps it, and notes | TCP |
 //!
-//! Every connection opens with the [handshake](crate::handshake). TCP here is authenticated, not
-//! encrypted: job names and addresses can be read on the way.
+//! Every connection opens with the [handshake](crate::handshake). It authenticates only: job names
+//! and addresses can be read on the way, unless the server has a [`Certificate`].
 
 mod bucket;
 mod client;
 mod counts;
+mod crowd;
 mod floor;
 mod hall;
 mod job;
@@ -42,11 +45,16 @@ mod regroup;
 pub mod relay;
 mod server;
 mod session;
+mod stream;
+mod tcpunch;
+mod tls;
 mod visit;
 mod wire;
 
-pub use client::{Client, Event};
+pub use client::{Client, Event, Reach};
 pub use monitor::{Figures, Monitor};
 pub use post::Post;
 pub use protocol::{After, Member, MirrorPorts, Ranks, Registered, Registration, Terms};
 pub use server::{Mirrors, Options, Server};
+pub use tcpunch::TcPunch;
+pub use tls::Certificate;

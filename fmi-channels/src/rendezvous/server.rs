@@ -1,6 +1,11 @@
 //! The rendezvous' server: one small task a connection around the [`Hall`].
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fmi_actors::{Error, Result};
 use parking_lot::Mutex;
@@ -19,6 +24,7 @@ use super::{
     mirror,
     monitor::Monitor,
     protocol, pulse,
+    tls::Certificate,
     visit::serve,
 };
 use crate::handshake::{HANDSHAKE_DEADLINE, Token};
@@ -38,6 +44,13 @@ pub struct Options {
     pub handshake: Duration,
     /// How long a process may be silent, or not read, before the others are told it is gone.
     pub silent: Duration,
+    /// How long processes wait here for a job that does not become complete.
+    pub incomplete: Duration,
+    /// Connections from one address (IPv6: one network of 64 bits) at once, and how many more a
+    /// second. All processes behind one address translation share it.
+    pub per_address: (u32, u32),
+    /// With it, processes must come over TLS.
+    pub certificate: Option<Certificate>,
     /// Relayed links of one job at once.
     pub relays_per_job: usize,
     /// Relayed links of all jobs at once; each takes 128 KiB.
@@ -68,6 +81,9 @@ impl Default for Options {
             unauthenticated: 1024,
             handshake: HANDSHAKE_DEADLINE,
             silent: Duration::from_secs(10),
+            incomplete: Duration::from_secs(3600),
+            per_address: (32_768, 4096),
+            certificate: None,
             relays_per_job: 256,
             relays: 1024,
             relay_idle: Duration::from_secs(15 * 60),
@@ -155,6 +171,10 @@ impl Server {
                 },
                 (stream, peer, permit) = next(&listener, &unregistered) => {
                     count(&shared.counts.connections, 1);
+                    if !shared.floor.lock().crowd.admit(peer.ip(), Instant::now()) {
+                        count(&shared.counts.crowded, 1);
+                        continue;
+                    }
                     let (shared, closing) = (shared.clone(), closing.clone());
                     connections.spawn(serve(shared, stream, peer, permit, closing));
                 }
@@ -182,7 +202,7 @@ impl Drop for Hush<'_> {
     }
 }
 
-async fn listen(address: &str) -> io::Result<TcpListener> {
+pub(super) async fn listen(address: &str) -> io::Result<TcpListener> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in lookup_host(address.strip_prefix("tcp://").unwrap_or(address)).await? {
         let bound = (|| {

@@ -8,7 +8,7 @@ use std::{
 
 use fmi_actors::{Error, Reason};
 use tokio::{
-    net::TcpStream,
+    io::split,
     sync::{mpsc, oneshot, watch},
     time::{sleep_until, timeout},
 };
@@ -19,6 +19,7 @@ use super::{
     post::Note,
     protocol::{Answer, Member, Missing, Registered, Request},
     pulse::{self, Death, Pulse},
+    stream::Stream,
     wire::{Inbox, Outbox, frame},
 };
 
@@ -92,7 +93,7 @@ impl Session {
 
     pub(super) async fn run(
         mut self,
-        stream: TcpStream,
+        stream: Stream,
         commands: mpsc::Receiver<Command>,
         notes: mpsc::Receiver<Note>,
     ) {
@@ -116,11 +117,11 @@ impl Session {
 
     async fn talk(
         &mut self,
-        mut stream: TcpStream,
+        stream: Stream,
         mut commands: mpsc::Receiver<Command>,
         mut notes: mpsc::Receiver<Note>,
     ) -> End {
-        let (mut reader, mut writer) = stream.split();
+        let (mut reader, mut writer) = split(stream);
         let mut pulse = Pulse::new(self.silent, Instant::now());
         let mut beat = Instant::now() + pulse.beat();
         loop {

@@ -9,7 +9,7 @@ use std::{
 
 use fmi_actors::codec;
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncWriteExt, split},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, watch},
     time::{sleep_until, timeout},
@@ -21,11 +21,13 @@ use super::{
     counts::count,
     floor::{Bells, Shared},
     hall::Ticket,
-    job::Departure,
+    job::{Departure, Job},
     protocol::{Answer, MAX_REQUEST, Refusal, Registered, Request},
     pulse::{Death, Pulse},
     relay::{self, Hello, Relayed},
     server::FLUSH,
+    stream::Stream,
+    tls,
     wire::{BadFrame, Inbox, Outbox, frame},
 };
 use crate::handshake::{self, Failure, Purpose};
@@ -33,24 +35,24 @@ use crate::handshake::{self, Failure, Purpose};
 /// Serves a connection until it ends.
 pub(super) async fn serve(
     shared: Arc<Shared>,
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
     permit: OwnedSemaphorePermit,
     mut closing: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     let admitted = tokio::select! {
-        admitted = timeout(shared.options.handshake, admit(&shared, &mut stream, peer)) => admitted,
+        admitted = timeout(shared.options.handshake, admit(&shared, stream, peer)) => admitted,
         _ = closing.wait_for(|closing| *closing) => return,
     };
     drop(permit);
     let end = match admitted {
         Err(_) => End::Slow,
         Ok(Err(end)) => end,
-        Ok(Ok(Admitted::Relayed(hello, place))) => {
+        Ok(Ok(Admitted::Relayed(stream, hello, place))) => {
             return relay::serve(&shared, stream, hello, place, closing).await;
         }
-        Ok(Ok(Admitted::Process(seat, inbox, outbox))) => {
+        Ok(Ok(Admitted::Process(mut stream, seat, inbox, outbox))) => {
             let ticket = seat.ticket;
             let end = attend(seat, inbox, outbox, &mut stream, closing).await;
             let Ticket { epoch, process } = ticket;
@@ -71,6 +73,8 @@ pub(super) async fn serve(
     warn!(%peer, "connection dropped: {end}");
 }
 
+/// Said to a process that comes without TLS where there is a certificate.
+const ENCRYPTED: &str = "it is encrypted: write tls:// instead of tcp:// in FMI_RENDEZVOUS";
 /// Replies that may wait for a client to read. With so many, nothing more is read from it.
 const MAX_REPLIES: usize = 64;
 /// A connection writes a job's news at most once in this time a process. With thousands of
@@ -100,8 +104,8 @@ impl Drop for Seat {
 
 /// What a connection is for.
 enum Admitted {
-    Process(Box<Seat>, Inbox, Outbox),
-    Relayed(Hello, Relayed),
+    Process(Stream, Box<Seat>, Inbox, Outbox),
+    Relayed(TcpStream, Hello, Relayed),
 }
 
 /// Why a connection ends.
@@ -115,6 +119,8 @@ enum End {
     Io(#[from] io::Error),
     #[error("refused: {0}")]
     Refused(Refusal),
+    #[error("it wants TLS, and there is no certificate")]
+    Tls,
     #[error("did not register in time")]
     Slow,
     #[error("another request where a registration is due, or a second registration")]
@@ -127,35 +133,55 @@ enum End {
     Closed,
     #[error("left")]
     Left,
+    #[error("its job has not become complete for long")]
+    Incomplete,
     #[error("the rendezvous ends")]
     Closing,
 }
 
 /// Handshake, and registration if it is a process' own connection.
-async fn admit(
-    shared: &Arc<Shared>,
-    stream: &mut TcpStream,
-    peer: SocketAddr,
-) -> Result<Admitted, End> {
+async fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> Result<Admitted, End> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    let certificate = shared.options.certificate.as_ref();
+    let mut stream = match certificate.filter(|_| first == [tls::RECORD]) {
+        Some(certificate) => Stream::Tls(Box::new(certificate.accept(stream).await?)),
+        None => Stream::Plain(stream),
+    };
+    if first == [tls::RECORD] && certificate.is_none() {
+        stream.write_all(&tls::REFUSAL).await?;
+        stream.shutdown().await?;
+        return Err(End::Tls);
+    }
+    let plain = matches!(stream, Stream::Plain(_));
     let mut relayed = None;
     let judge = |hello: &[u8]| {
+        if hello.is_empty() && plain && certificate.is_some() {
+            return Err(ENCRYPTED.to_owned());
+        }
+        if !hello.is_empty() && !plain {
+            return Err("what is relayed needs no second encryption".to_owned());
+        }
         if !hello.is_empty() {
             let hello = codec::decode(hello).map_err(|error| error.to_string())?;
             relayed = Some((hello, relay::enter(shared, hello)?));
         }
         Ok(Vec::new())
     };
-    handshake::accepting(stream, Purpose::Rendezvous, &shared.token, judge).await?;
-    if let Some((hello, place)) = relayed {
-        count(&shared.counts.joined, 1);
-        return Ok(Admitted::Relayed(hello, place));
-    }
+    handshake::accepting(&mut stream, Purpose::Rendezvous, &shared.token, judge).await?;
+    let mut stream = match (relayed, stream) {
+        (Some((hello, place)), Stream::Plain(stream)) => {
+            count(&shared.counts.joined, 1);
+            return Ok(Admitted::Relayed(stream, hello, place));
+        }
+        (_, stream) => stream,
+    };
     let mut inbox = Inbox::new(MAX_REQUEST);
     let registration = loop {
         match inbox.next()? {
             Some(Request::Register(registration)) => break registration,
             Some(_) => return Err(End::OutOfTurn),
-            None if inbox.read(stream).await? == 0 => return Err(End::Closed),
+            None if inbox.read(&mut stream).await? == 0 => return Err(End::Closed),
             None => {}
         }
     };
@@ -203,7 +229,7 @@ async fn admit(
         mirrors: shared.ports.clone(),
         silent: shared.options.silent,
     })));
-    Ok(Admitted::Process(Box::new(seat), inbox, outbox))
+    Ok(Admitted::Process(stream, Box::new(seat), inbox, outbox))
 }
 
 /// Serves a registered process until its connection ends.
@@ -211,15 +237,17 @@ async fn attend(
     mut seat: Box<Seat>,
     mut inbox: Inbox,
     mut outbox: Outbox,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     mut closing: watch::Receiver<bool>,
 ) -> End {
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = split(stream);
     let silent = seat.shared.options.silent;
     let mut pulse = Pulse::new(silent, Instant::now());
     let mut cursor = 0;
     // Whether to look into the log, and from when on.
     let (mut look, mut quiet_until) = (true, Instant::now());
+    // Until when the job is waited for.
+    let mut patience = Instant::now().checked_add(seat.shared.options.incomplete);
     // When the job, if it forms anew, goes on with those who are there.
     let mut due = None;
     // Whether there may be notes.
@@ -252,6 +280,13 @@ async fn attend(
             floor.ring_stirred();
             due = floor.hall.due(seat.ticket);
         }
+        if patience.is_some_and(|patience| patience <= now) {
+            let job = seat.shared.floor.lock().hall.job(seat.ticket).map(Job::is_complete);
+            if job != Some(true) {
+                break End::Incomplete;
+            }
+            patience = None;
+        }
         if !outbox.is_empty() {
             pulse.waiting(now);
         }
@@ -272,7 +307,7 @@ async fn attend(
             _ = seat.bells.news.changed(), if !look => look = true,
             () = letters.notified(), if !told => told = true,
             _ = closing.wait_for(|closing| *closing) => break End::Closing,
-            () = sleep_until(due.map_or(wake, |due| due.min(wake)).into()) => match pulse.check(Instant::now()) {
+            () = sleep_until([due, patience].into_iter().flatten().fold(wake, Instant::min).into()) => match pulse.check(Instant::now()) {
                 Some(Death::Silent) => break End::Silent(silent),
                 Some(Death::Stalled) => break End::Stalled(silent),
                 None => {}

@@ -70,6 +70,8 @@ impl Inbox {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     frames: VecDeque<Bytes>,
+    /// Something was written that may not have left.
+    unflushed: bool,
 }
 
 impl Outbox {
@@ -77,29 +79,36 @@ impl Outbox {
         self.frames.push_back(frame);
     }
 
+    /// Nothing is left to do.
     pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.is_empty() && !self.unflushed
     }
 
     pub(super) fn len(&self) -> usize {
         self.frames.len()
     }
 
-    /// Writes once. What was written is taken off, also when the future is dropped.
+    /// Writes once; the last time, makes sure that it leaves. What was written is taken off, also
+    /// when the future is dropped.
     pub(super) async fn write<W: AsyncWrite + Unpin>(&mut self, to: &mut W) -> io::Result<()> {
-        let slices: Vec<_> = self.frames.iter().take(64).map(|f| IoSlice::new(f)).collect();
-        let mut written = to.write_vectored(&slices).await?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        while let Some(front) = self.frames.front_mut() {
-            if written < front.len() {
-                front.advance(written);
-                break;
+        if !self.frames.is_empty() {
+            let slices: Vec<_> = self.frames.iter().take(64).map(|f| IoSlice::new(f)).collect();
+            let mut written = to.write_vectored(&slices).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
             }
-            written -= front.len();
-            self.frames.pop_front();
+            self.unflushed = true;
+            while let Some(front) = self.frames.front_mut() {
+                if written < front.len() {
+                    front.advance(written);
+                    return Ok(());
+                }
+                written -= front.len();
+                self.frames.pop_front();
+            }
         }
+        to.flush().await?;
+        self.unflushed = false;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::{
 use fmi_actors::Error;
 use fmi_channels::{
     handshake::Token,
-    rendezvous::{Client, Event, Member, Options, Registration, Server},
+    rendezvous::{Client, Event, Member, Options, Reach, Registration, Server},
 };
 use tokio::task::JoinSet;
 
@@ -56,12 +56,12 @@ async fn address_to_advertise_is_known_when_registering() {
     bounded(async {
         let bed = Bed::new().await;
         let token = Token::new(SECRET);
+        let reach = Reach { address: bed.address.clone(), ..Reach::default() };
         let advertise = |local: SocketAddr| Registration {
             addresses: vec![("tcp".to_owned(), format!("{}:7", local.ip()))],
             ..given("app", 1, &[0])
         };
-        let client =
-            Client::connect_with(&bed.address, &token, None, advertise, JOIN).await.unwrap();
+        let client = Client::connect_with(&reach, &token, advertise, JOIN).await.unwrap();
         assert_eq!(client.complete().await.unwrap()[0].addresses[0].1, "127.0.0.1:7");
     })
     .await;
@@ -197,4 +197,37 @@ fn runs_in_an_actix_system() {
         client.leave().await;
         bed.stop().await;
     }));
+}
+
+#[tokio::test]
+async fn a_job_that_is_never_complete_ends() {
+    bounded(async {
+        let incomplete = Duration::from_millis(50);
+        let bed = Bed::with(Options { incomplete, ..Options::default() }).await;
+        let whole = bed.join(given("whole", 1, &[0])).await.unwrap();
+        whole.complete().await.unwrap();
+        let waits = bed.join(given("app", 2, &[0])).await.unwrap();
+        let error = waits.complete().await.unwrap_err();
+        assert!(matches!(error, Error::Rendezvous { .. }), "{error:?}");
+        // Its name is free, and the complete one goes on.
+        let other = bed.join(given("app", 1, &[0])).await.unwrap();
+        other.complete().await.unwrap();
+        whole.leave().await;
+        assert_eq!(whole.event().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn too_many_connections_from_one_address() {
+    bounded(async {
+        let bed = Bed::with(Options { per_address: (3, 1), ..Options::default() }).await;
+        let app = |rank| bed.join(given("app", 10, &[rank]));
+        let _three = (app(0).await.unwrap(), app(1).await.unwrap(), app(2).await.unwrap());
+        // The fourth comes in when the time has come.
+        let _fourth = app(3).await.unwrap();
+        assert!(bed.monitor.figures().unwrap().crowded > 0);
+        assert_eq!(bed.monitor.figures().unwrap().processes, 4);
+    })
+    .await;
 }

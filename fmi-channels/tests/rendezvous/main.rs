@@ -9,6 +9,8 @@ mod mirrors;
 mod notes;
 mod rejoining;
 mod relaying;
+mod tcpunch;
+mod tls;
 
 use std::time::Duration;
 

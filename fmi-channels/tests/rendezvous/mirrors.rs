@@ -8,7 +8,7 @@ use std::{
 use fmi_channels::{
     dial,
     handshake::Token,
-    rendezvous::{Client, Mirrors, Options, Server, mirror},
+    rendezvous::{Client, Mirrors, Options, Reach, Server, mirror},
 };
 use tokio::net::{TcpSocket, UdpSocket};
 
@@ -98,7 +98,8 @@ async fn the_registration_comes_from_the_port_that_listens() {
             let address = bed.address.clone();
             async move {
                 let register = |_| given(job, 1, &[0]);
-                Client::connect_with(&address, &token, Some(port), register, JOIN).await.unwrap()
+                let reach = Reach { address, port: Some(port), ca: None };
+                Client::connect_with(&reach, &token, register, JOIN).await.unwrap()
             }
         };
         let one = join("one").await;

@@ -5,7 +5,7 @@ use fmi::{Config, Error};
 use fmi_channels::{
     dial,
     handshake::Token,
-    rendezvous::{Client, Ranks, Registration, Terms},
+    rendezvous::{Client, Ranks, Reach, Registration, Terms},
 };
 use std::{
     path::Path,
@@ -59,7 +59,8 @@ pub(super) async fn rendezvous(config: &Config) -> Vec<Finding> {
             "set FMI_TOKEN to the token that the rendezvous was started with",
         )];
     };
-    let finding = match visit(&url.to_string(), &Token::new(token.expose())).await {
+    let ca = config.rendezvous_ca.as_deref();
+    let finding = match visit(&url.to_string(), &Token::new(token.expose()), ca).await {
         Ok((took, mut seen)) => {
             let millis = took.as_secs_f64() * 1000.0;
             let text = format!("{url} took us in and the token is right ({millis:.1} ms)");
@@ -85,7 +86,11 @@ pub(super) async fn rendezvous(config: &Config) -> Vec<Finding> {
 }
 
 /// How long it took, and how we look from there.
-async fn visit(url: &str, token: &Token) -> fmi::Result<(Duration, Vec<Finding>)> {
+async fn visit(
+    url: &str,
+    token: &Token,
+    ca: Option<&Path>,
+) -> fmi::Result<(Duration, Vec<Finding>)> {
     let start = Instant::now();
     // Asked from a port that listens, as that of a rank does.
     let listening = TcpListener::bind("0.0.0.0:0").await.and_then(|listening| {
@@ -107,8 +112,8 @@ async fn visit(url: &str, token: &Token) -> fmi::Result<(Duration, Vec<Finding>)
         terms: Terms::default(),
         fingerprint: None,
     };
-    let register = |_| registration.clone();
-    let client = Client::connect_with(url, token, port, register, PATIENCE).await?;
+    let reach = Reach { address: url.to_owned(), port, ca: ca.map(Path::to_owned) };
+    let client = Client::connect_with(&reach, token, |_| registration.clone(), PATIENCE).await?;
     client.complete().await?;
     let took = start.elapsed();
     let outside = client.outside().clone();
