@@ -106,6 +106,7 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
             }
         });
         let Some((climber, outcome)) = over.await else { continue };
+        let answered = outcome.is_some();
         let soft = matches!(&outcome, Some(Err(error)) if !error.fatal);
         let outcome = match outcome {
             Some(Ok(())) => Ok(node.now().since(climber.begun)),
@@ -120,8 +121,13 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
         };
         let (rung, way) = (climber.way.rung, climber.way.name.clone());
         if let Err(reason) = &outcome {
-            ascent.tried.retain(|(other, _)| *other != way);
-            ascent.tried.push((way.clone(), reason.clone()));
+            let known = ascent.tried.iter().position(|(other, _)| *other == way);
+            match known {
+                None => ascent.tried.push((way.clone(), reason.clone())),
+                Some(at) if answered => ascent.tried[at].1.clone_from(reason),
+                // That time ran out says less than why it failed before.
+                Some(_) => {}
+            }
         }
         if soft && have.is_none() && node.now().since(start) < patience {
             again.push((node.now() + climber.pause, climber));

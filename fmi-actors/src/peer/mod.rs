@@ -330,6 +330,7 @@ impl Peer {
         let keeper = Arc::clone(node.keeper());
         let mut start = keeper.now();
         let mut pause = FIRST_RETRY;
+        let mut tried = Vec::new();
         loop {
             let left = patience.saturating_sub(keeper.now().since(start));
             let ascent = climb(self, &node, left).await;
@@ -343,13 +344,17 @@ impl Peer {
                 keeper.sleep(pause).await;
                 continue;
             }
-            if ascent.fatal || keeper.now().since(start) >= patience {
-                let tried = ascent.tried.iter().map(|(way, reason)| format!("{way}: {reason}"));
-                let tried = match ascent.tried.is_empty() {
+            let over = keeper.now().since(start) >= patience;
+            // An attempt for which no time was left says less than the one before.
+            if !over || tried.is_empty() {
+                tried = ascent.tried;
+            }
+            if ascent.fatal || over {
+                let ways = tried.iter().map(|(way, reason)| format!("{way}: {reason}"));
+                let reason = Reason::Unreachable(match tried.is_empty() {
                     true => "no channel of ours is among its addresses".to_owned(),
-                    false => tried.collect::<Vec<_>>().join("; "),
-                };
-                let reason = Reason::Unreachable(tried);
+                    false => ways.collect::<Vec<_>>().join("; "),
+                });
                 let reason =
                     if self.leaving.load(Ordering::Acquire) { Reason::Left } else { reason };
                 node.lose(&self.member.ranks, &reason);

@@ -28,6 +28,8 @@ mod local {
 }
 
 #[cfg(feature = "tcp")]
+mod met;
+#[cfg(feature = "tcp")]
 mod proxy;
 #[cfg(feature = "quic")]
 mod quic;
