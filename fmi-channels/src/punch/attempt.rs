@@ -77,6 +77,8 @@ struct Lane {
     next: Time,
     /// It leads through what lies between, not beside it.
     outside: bool,
+    /// It is of this round.
+    round: u8,
 }
 
 impl Attempt {
@@ -123,7 +125,7 @@ impl Attempt {
         let steady = matches!(face.mapping(), Mapping::Open | Mapping::Kept | Mapping::Stable);
         if let Some(to) = expected.filter(|_| steady && self.lanes.is_empty()) {
             let port = face.port;
-            self.lanes.push(Lane { port, to, shots: 0, next: now, outside: true });
+            self.lanes.push(Lane { port, to, shots: 0, next: now, outside: true, round: 0 });
         }
     }
 
@@ -203,7 +205,7 @@ impl Attempt {
         for lane in self.lanes.iter_mut().filter(|lane| lane.next <= now) {
             lane.next = now + schedule::gap(lane.shots, floor);
             lane.shots += 1;
-            shots.push(Shot { port: lane.port, to: lane.to, at: now });
+            shots.push(Shot { port: lane.port, to: lane.to, at: now, hops: None });
         }
         shots
     }
@@ -216,8 +218,11 @@ impl Attempt {
     pub(super) fn refused(&mut self, port: u16, to: SocketAddr) -> bool {
         let before = self.volley.len();
         self.volley.retain(|shot| *shot != (port, to));
-        let lane = |lane: &Lane| lane.outside && lane.port == port && lane.to == to;
-        self.volley.len() < before || self.lanes.iter().any(lane)
+        let is_it = |lane: &Lane| lane.outside && lane.port == port && lane.to == to;
+        let known = self.volley.len() < before || self.lanes.iter().any(is_it);
+        // Fresh ports are spoilt for good.
+        self.lanes.retain(|lane| lane.round == 0 || !is_it(lane));
+        known
     }
 
     /// Shots are refused: when to begin the next round, if that makes sense.
@@ -246,6 +251,7 @@ impl Attempt {
         let due = self.next_round.is_some_and(|next| next <= now);
         if due {
             self.next_round = None;
+            self.lanes.retain(|lane| lane.round == 0);
             self.round += 1;
             self.stage = Stage::Looking;
         }
@@ -263,7 +269,14 @@ impl Attempt {
             Some(lane) => (lane.next, lane.shots) = (now, 0),
             None => {
                 let port = self.ours_seen.as_ref().map_or(0, |(face, _)| face.port);
-                self.lanes.push(Lane { port, to: from, shots: 0, next: now, outside: false });
+                self.lanes.push(Lane {
+                    port,
+                    to: from,
+                    shots: 0,
+                    next: now,
+                    outside: false,
+                    round: 0,
+                });
             }
         }
         true
@@ -309,38 +322,59 @@ impl Attempt {
         for (to, outside) in targets.chain(inside) {
             let port = ours.port;
             if self.lanes.iter().all(|lane| lane.to != to) && self.lanes.len() < MAX_LANES {
-                self.lanes.push(Lane { port, to, shots: 0, next: base, outside });
+                self.lanes.push(Lane { port, to, shots: 0, next: base, outside, round: 0 });
             }
         }
     }
 
-    /// One shot of each pair of fresh ports.
+    /// What is fired from fresh ports.
     fn volley(&mut self, moment: Time, delay: Duration) -> Vec<Shot> {
         let Some((ours, _)) = &self.ours_seen else { return Vec::new() };
         let Some(theirs) = &self.theirs else { return Vec::new() };
         let targets = ours.spares.iter().zip((0..).map_while(|at| theirs.face.spare(at)));
         let mut pairs: Vec<_> = targets.map(|(port, to)| (*port, to)).collect();
-        pairs.truncate(schedule::PAIRS);
+        // Who goes second does so when the other surely has fired.
+        let second = moment + PAUSE + delay;
+        let one_refuses = self.said != theirs.refused;
+        let short = !one_refuses && schedule::is_short(self.round);
+        pairs.truncate(if short { schedule::RANGES.into() } else { schedule::PAIRS });
         let count = pairs.len();
-        let slower = schedule::drift(self.round, delay);
-        let times: Vec<Time> = match (self.said, theirs.refused) {
-            // Their translation refuses, ours does not: they fire first.
-            (true, false) => vec![moment + PAUSE + delay; count],
-            (false, true) => vec![moment; count],
-            _ if self.ours => {
-                let first = moment.0.saturating_sub(
-                    schedule::lead(count, slower).as_nanos().try_into().unwrap_or(u64::MAX),
-                );
-                schedule::caller(count, slower).map(|after| Time(first) + after).collect()
-            }
-            _ => schedule::answerer(count).map(|after| moment + after).collect(),
+        let drift = schedule::drift(self.round, delay);
+        let times: Vec<Time> = if one_refuses {
+            // It is the other's translation that refuses our shots.
+            vec![if self.said { second } else { moment }; count]
+        } else if short {
+            vec![moment; count]
+        } else if self.ours {
+            let first = moment.0.saturating_sub(nanos(schedule::lead(count, drift)));
+            schedule::caller(count, drift).map(|after| Time(first) + after).collect()
+        } else {
+            schedule::answerer(count).map(|after| moment + after).collect()
         };
         if self.ours {
-            let last = times.last().copied().unwrap_or(moment).max(moment);
+            let last = times.last().copied().unwrap_or(second).max(second);
             self.next_round =
                 (self.round < schedule::ROUNDS).then(|| last + SETTLE + self.round_trips());
         }
+        if short && self.ours {
+            // In earnest.
+            let lane = |&(port, to)| Lane {
+                port,
+                to,
+                shots: 0,
+                next: second,
+                outside: true,
+                round: self.round,
+            };
+            self.lanes.extend(pairs.iter().map(lane));
+        }
         self.volley.clone_from(&pairs);
-        pairs.into_iter().zip(times).map(|((port, to), at)| Shot { port, to, at }).collect()
+        let hops = (2..).map(|hops| short.then_some(hops));
+        let shots = pairs.into_iter().zip(times).zip(hops);
+        shots.map(|(((port, to), at), hops)| Shot { port, to, at, hops }).collect()
     }
+}
+
+pub(super) fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

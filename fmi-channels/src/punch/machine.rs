@@ -2,7 +2,7 @@
 
 use super::{
     ATTEMPT, Action, Datagram, Failure, Shot, Sight, Wire,
-    attempt::{Attempt, Stage},
+    attempt::{Attempt, Stage, nanos},
     datagram::datagram,
     note::{Body, Id, Note, Offer, micros, span},
     schedule,
@@ -380,8 +380,4 @@ impl Punch {
             self.actions.push_back(Action::Fire(shots));
         }
     }
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -14,8 +14,10 @@
 //! open as soon as both sides have fired, in whatever order. One that *refuses* the rest (a
 //! reset) remembers it, too: what came too soon has spoilt that pair of ports for seconds. So when
 //! shots are refused, further *rounds* follow, each from fresh ports that both sides have agreed
-//! on, with the side whose translation refuses first; if both do, the shots of a round must cross
-//! on their way, and each pair of ports tries another moment ([`schedule`]).
+//! on. The side whose translation refuses fires first. If both refuse, both fire shots that get
+//! past the own translation, but not as far as the other's, a few pairs of ports with a different
+//! range each; then the caller fires in earnest. Where nothing lies between the two translations,
+//! shots must cross on their way: each pair of ports tries another moment ([`schedule`]).
 //!
 //! Of two calls that cross the one of the lower process counts, and the other side answers it.
 //! Notes may be lost, doubled, late, or garbage: a call is repeated, everything else follows from
@@ -43,7 +45,7 @@ pub use machine::Punch;
 pub use sight::{Mapping, Sight, is_private};
 
 use fmi_actors::clock::Time;
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 /// How long an attempt may take.
 pub const ATTEMPT: Duration = Duration::from_secs(3);
@@ -79,6 +81,29 @@ pub enum Action {
     Over(Result<(), Failure>),
 }
 
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Look { spares } => write!(f, "look, {spares} ports"),
+            Self::Tell(note) => write!(f, "tell {}", note::summary(note)),
+            Self::Fire(shots) => {
+                for shot in shots {
+                    let Shot { port, to, at, hops } = shot;
+                    write!(f, "fire {port} → {to} at {}", at.0)?;
+                    if let Some(hops) = hops {
+                        write!(f, ", {hops} hops")?;
+                    }
+                    f.write_str("; ")?;
+                }
+                Ok(())
+            }
+            Self::Dial(to) => write!(f, "dial {to}"),
+            Self::Over(Ok(())) => f.write_str("over: linked"),
+            Self::Over(Err(failure)) => write!(f, "over: {failure}"),
+        }
+    }
+}
+
 /// One connection attempt or datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shot {
@@ -88,4 +113,7 @@ pub struct Shot {
     pub to: SocketAddr,
     /// When; what is not in the future, at once.
     pub at: Time,
+    /// Tcp: it is to get only so far. It opens the own translation and does not arrive; that it
+    /// has not arrived is no reason to give its socket up.
+    pub hops: Option<u8>,
 }

@@ -92,6 +92,17 @@ impl Note {
     }
 }
 
+/// A note for people.
+pub(super) fn summary(bytes: &[u8]) -> String {
+    match Note::decode(bytes).map(|note| note.body) {
+        None => "garbage".to_owned(),
+        Some(Body::Call { offer, .. }) => format!("call, round {}", offer.round),
+        Some(Body::Ready { offer, .. }) => format!("ready, round {}", offer.round),
+        Some(Body::Refused { round }) => format!("refused, round {round}"),
+        Some(Body::Over(failure)) => format!("over, {failure}"),
+    }
+}
+
 /// Microseconds, as notes carry them.
 pub(super) fn micros(span: Duration) -> u32 {
     span.as_micros().try_into().unwrap_or(u32::MAX)

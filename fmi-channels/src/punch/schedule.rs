@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Pairs of ports of a volley.
 pub const PAIRS: usize = 12;
+/// Pairs of ports that are opened by shots of short range: of 2 hops, 3, and so on.
+pub const RANGES: u8 = 8;
 /// Rounds from fresh ports, at most.
 pub const ROUNDS: u8 = 16;
 /// Between two shots of a volley that one side fires: about what two connects take.
@@ -32,11 +34,17 @@ pub fn gap(shot: u32, floor: Duration) -> Duration {
     doubled.min(LAST_GAP).max(floor)
 }
 
+/// What a round is, if both translations refuse: shots of short range, or a volley that crosses.
+#[must_use]
+pub fn is_short(round: u8) -> bool {
+    round % 2 == 1
+}
+
 /// How the caller's beat differs from the answerer's in a round, if a note takes `delay` from one
 /// to the other. Each round looks at another stretch of time.
 #[must_use]
 pub fn drift(round: u8, delay: Duration) -> Duration {
-    let times = [4, 2, 8, 16][usize::from(round.wrapping_sub(1) % 4)];
+    let times = [4, 2, 8, 16][usize::from(round / 2 % 4)];
     (delay * times / 32).clamp(FINEST, COARSEST)
 }
 

@@ -108,6 +108,9 @@ impl Drive {
         }
         loop {
             let action = self.pairing.punch.lock().poll();
+            if let Some(action) = &action {
+                tracing::trace!(process = self.pairing.process, at = now.0, %action, "punching");
+            }
             match action {
                 Some(Action::Look { spares }) => self.look(spares),
                 Some(Action::Tell(note)) => {

@@ -128,16 +128,24 @@ impl Shots {
 /// A socket that has only to be connected.
 struct Prepared {
     lane: Lane,
+    hops: Option<u8>,
     socket: io::Result<Socket>,
 }
 
 impl Prepared {
     fn into_fired(self) -> Fired {
         let socket = self.socket.and_then(|socket| {
+            if let Some(hops) = self.hops {
+                shorten(&socket, hops)?;
+            }
             match socket.connect(&self.lane.1.into()) {
                 Ok(()) => {}
                 Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
                 Err(error) => return Err(error),
+            }
+            if self.hops.is_some() {
+                // What comes next is to arrive; -1 is what the system takes for others.
+                socket.set_ttl_v4(u32::MAX)?;
             }
             Ok(socket)
         });
@@ -150,7 +158,25 @@ fn prepared(spare: Option<Socket>, shot: Shot) -> Prepared {
         Some(socket) => Ok(socket),
         None => dial::bound(shot.to, Some(shot.port)),
     };
-    Prepared { lane: (shot.port, shot.to), socket }
+    Prepared { lane: (shot.port, shot.to), hops: shot.hops, socket }
+}
+
+/// What this socket sends gets only so far, and the news that it does not arrive is not for it.
+fn shorten(socket: &Socket, hops: u8) -> io::Result<()> {
+    socket.set_ttl_v4(hops.into())?;
+    // Such news quotes a packet whose hops are used up. What arrives has not used up its own.
+    let least: libc::c_int = 2;
+    // SAFETY: the kernel reads an integer from there.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_MINTTL,
+            (&raw const least).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn landed(error: &io::Error) -> Landed {
