@@ -204,7 +204,7 @@ impl Peer {
     /// Takes a link into use, unless the one there is to be kept. What is not acknowledged is
     /// sent again over it. False if it was refused; it is closed then.
     pub fn attach(self: &Arc<Self>, link: Arc<dyn Link>, rank: LinkRank) -> bool {
-        {
+        let old = {
             let mut held = self.link.write();
             let refuse = self.gone.load(Ordering::Acquire)
                 || held.as_ref().is_some_and(|held| held.rank >= rank);
@@ -213,9 +213,10 @@ impl Peer {
                 link.close();
                 return false;
             }
-            if let Some(old) = held.replace(Held { link: Arc::clone(&link), rank }) {
-                old.link.close();
-            }
+            held.replace(Held { link: Arc::clone(&link), rank })
+        };
+        if let Some(old) = old {
+            old.link.close();
         }
         self.generation.fetch_max(rank.generation, Ordering::AcqRel);
         self.dialler.wake();
@@ -288,7 +289,9 @@ impl Peer {
         self.gone.store(true, Ordering::Release);
         self.dialler.wake();
         self.tell_watchers();
-        if let Some(held) = self.link.write().take() {
+        // Closed without the lock: the link may be at its end, and say so at once.
+        let held = self.link.write().take();
+        if let Some(held) = held {
             held.link.close();
         }
     }

@@ -229,12 +229,10 @@ async fn live(link: Arc<QuicLink>, read_short: RecvStream) {
     match why {
         End::ByPeer => {
             // It closes the connection when it has got this.
-            let said = link.writer.lock().finish();
+            drop(link.writer.lock().finish());
             let mut patience = link.hub.alarm.timer(Instant::now() + FAREWELL);
             let mut closed = Box::pin(link.connection.closed());
-            let mut said = Box::pin(said);
             poll_fn(|context| {
-                let _ = said.as_mut().poll(context);
                 match closed.as_mut().poll(context).is_ready() || patience.poll(context).is_ready()
                 {
                     true => Poll::Ready(()),
