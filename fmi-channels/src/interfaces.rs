@@ -20,8 +20,10 @@ pub(crate) fn addresses() -> io::Result<Vec<IpAddr>> {
     while let Some(entry) = unsafe { next.as_ref() } {
         next = entry.ifa_next;
         let up = libc::IFF_UP as u32;
+        // SAFETY: see above; an address has the length of its family.
+        let address = unsafe { address(entry.ifa_addr) };
         if entry.ifa_flags & up == up
-            && let Some(address) = unsafe { address(entry.ifa_addr) }
+            && let Some(address) = address
             && is_for_others(address)
             && !addresses.contains(&address)
         {

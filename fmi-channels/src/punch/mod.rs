@@ -38,6 +38,8 @@ mod machine;
 mod note;
 pub mod schedule;
 mod sight;
+#[cfg(test)]
+mod tests;
 
 pub use datagram::{Datagram, cookie_of};
 pub use failure::Failure;

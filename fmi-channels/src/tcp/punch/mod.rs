@@ -33,8 +33,10 @@ use tokio::sync::{self, Notify, oneshot};
 
 /// Attempts that may be under way at once; who calls a process that has as many calls again.
 const MAX_ATTEMPTS: usize = 128;
-/// The start that direct ways get where they are likely to do.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// The start that direct ways get where they are likely to do, besides the four round trips in
+/// which a link is made.
+const PATIENCE: Duration = Duration::from_millis(10);
+const MOST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Punches links for the channel of one process.
 #[derive(Debug)]
@@ -96,7 +98,11 @@ impl Puncher {
         Some(Way {
             rung: Rung::Punched,
             name: format!("{} punched", self.terms.channel),
-            after: if near || beside { PATIENCE } else { Duration::ZERO },
+            after: if near || beside {
+                (PATIENCE + 4 * self.outside.round_trip).min(MOST_PATIENCE)
+            } else {
+                Duration::ZERO
+            },
             dial: Box::new(move |_| {
                 let (puncher, node) = (Arc::clone(&puncher), node.clone());
                 Box::pin(async move {
