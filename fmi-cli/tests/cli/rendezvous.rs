@@ -83,3 +83,74 @@ fn a_port_in_use_is_an_error_with_advice() {
     assert!(ran.stderr.contains("choose another --listen"), "{ran:?}");
     assert!(ran.stdout.is_empty(), "{ran:?}");
 }
+
+/// What an HTTP server says to a request.
+fn get(address: &str, path: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn figures_are_served_to_prometheus() {
+    let arguments = ["rendezvous", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--json"];
+    let mut server = Running::start(fmi(&arguments));
+    let line: Value = serde_json::from_str(&format!("{{{}", server.line("{"))).unwrap();
+    let address = line["metrics"].as_str().unwrap();
+    // A stranger is counted before it is answered.
+    let listen = line["listen"].as_str().unwrap();
+    drop(std::net::TcpStream::connect(listen).unwrap());
+    let mut page = get(address, "/metrics");
+    while !page.contains("fmi_rendezvous_strangers_total 1\n") {
+        std::thread::yield_now();
+        page = get(address, "/metrics");
+    }
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(page.contains("# TYPE fmi_rendezvous_processes gauge\n"), "{page}");
+    assert!(page.contains("fmi_rendezvous_processes 0\n"), "{page}");
+    assert!(page.contains("fmi_rendezvous_connections_total 1\n"), "{page}");
+    assert!(page.ends_with("# EOF\n"), "{page}");
+    assert!(get(address, "/").starts_with("HTTP/1.1 404 "));
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.end(LIMIT).0, Some(0));
+}
+
+#[test]
+fn clients_of_tcpunch_are_paired() {
+    use std::io::{Read, Write};
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = port.to_string();
+    let arguments =
+        ["rendezvous", "--listen", "127.0.0.1:0", "--tcpunch", &port, "--mirror", "off", "--json"];
+    let mut server = Running::start(fmi(&arguments));
+    let line: Value = serde_json::from_str(&format!("{{{}", server.line("{"))).unwrap();
+    assert_eq!(line.get("mirror"), None);
+    let [mut one, mut two] = [0, 1].map(|_| {
+        let mut stream = std::net::TcpStream::connect(line["tcpunch"].as_str().unwrap()).unwrap();
+        stream.write_all(b"pair").unwrap();
+        stream.read_exact(&mut [0; 8]).unwrap();
+        stream
+    });
+    let (first, second) = (one.local_addr(), two.local_addr());
+    for (here, there) in [(&mut one, second), (&mut two, first)] {
+        let mut said = [0; 8];
+        here.read_exact(&mut said).unwrap();
+        assert_eq!(u16::from_be_bytes([said[4], said[5]]), there.unwrap().port());
+    }
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.end(LIMIT).0, Some(0));
+}
+
+#[test]
+fn a_certificate_needs_its_key() {
+    let ran = finish(fmi(&["rendezvous", "--certificate", "/nonexistent.pem"]), LIMIT);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("--key"), "{ran:?}");
+    let both = ["rendezvous", "--certificate", "/nonexistent.pem", "--key", "/nonexistent.key"];
+    let ran = finish(fmi(&both), LIMIT);
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("/nonexistent.pem"), "{ran:?}");
+}
