@@ -233,7 +233,8 @@ fn listen(node: &Arc<Node>, client: &Arc<dyn Membership>) {
         })
     }));
     let (listener, watched) = (Arc::clone(client), Arc::downgrade(node));
-    tokio::spawn(async move {
+    // Where channels, which are told notes here, may spawn what is not `Send`.
+    Service::get().spawn(async move {
         loop {
             let event = tokio::select! {
                 event = listener.event() => event,

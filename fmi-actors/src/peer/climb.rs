@@ -4,7 +4,7 @@
 use super::{Peer, PeerAttempt};
 use crate::{
     Node,
-    channel::{DialError, Rung, Way},
+    channel::{DialError, Way},
     clock::Time,
     keeper::within,
 };
@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,33 +20,49 @@ use std::{
 /// What an ascent came to.
 #[derive(Debug, Default)]
 pub(super) struct Ascent {
-    /// How it went, way by way, for people.
-    pub(super) tried: Vec<String>,
+    /// The ways that have failed, and why, for people.
+    pub(super) tried: Vec<(String, String)>,
     /// None of the ways will ever lead there.
     pub(super) fatal: bool,
+    /// There was a link, and it is gone again.
+    pub(super) fell: bool,
 }
+
+/// A way that has failed waits this long before it is tried again beside the others; twice as
+/// long each time.
+const FIRST_AGAIN: Duration = Duration::from_millis(50);
+const LAST_AGAIN: Duration = Duration::from_millis(500);
 
 /// An attempt that is under way.
 struct Climber {
-    rung: Rung,
-    name: String,
+    way: Way,
     quality: u16,
+    /// How long to wait should it fail.
+    pause: Duration,
     begun: Time,
     attempt: BoxFuture<'static, Option<Result<(), DialError>>>,
 }
 
 /// Tries all ways that are better than the link there is, each when its turn comes or when
 /// nothing better is under way any more. Ends when none is left, which may be long after the
-/// first has succeeded.
+/// first has succeeded, or when the link that there was is gone. While there is none, a way that
+/// has failed is tried again as long as others are under way: one that gets no answer from a
+/// wrong address takes all the time there is.
 pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration) -> Ascent {
     let start = node.now();
     let mut ways = node.ways_to(peer.member());
     ways.sort_by_key(|(quality, way)| (way.after, std::cmp::Reverse(*quality)));
-    let mut ascent = Ascent { tried: Vec::new(), fatal: true };
+    let mut ascent = Ascent { tried: Vec::new(), fatal: true, fell: false };
     let mut ways: VecDeque<(u16, Way)> = ways.into();
     let mut climbers: Vec<Climber> = Vec::new();
+    let mut again: Vec<(Time, Climber)> = Vec::new();
+    let (generation, mut linked) = (peer.generation.load(Ordering::Acquire), false);
     loop {
         let have = peer.quality();
+        linked |= have.is_some() || peer.generation.load(Ordering::Acquire) != generation;
+        if linked && have.is_none() {
+            return Ascent { fatal: false, fell: true, ..ascent };
+        }
         if have.is_some() || peer.is_gone() || node.is_closing() {
             ascent.fatal = false;
         }
@@ -60,20 +76,21 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
             && let Some((quality, way)) = ways.pop_front()
         {
             let left = patience.saturating_sub(node.now().since(start));
-            let keeper = Arc::clone(node.keeper());
-            let dialled = (way.dial)(quality);
-            climbers.push(Climber {
-                rung: way.rung,
-                name: way.name,
-                quality,
-                begun: node.now(),
-                attempt: Box::pin(async move { within(&*keeper, left, dialled).await }),
-            });
+            climbers.push(Climber::begin(node, (way, quality), left, FIRST_AGAIN));
         }
         if climbers.is_empty() {
             return ascent;
         }
-        let turn = ways.front().map(|(_, way)| way.after.saturating_sub(node.now().since(start)));
+        let now = node.now();
+        again.retain(|(_, climber)| Some(climber.quality) > have);
+        while let Some(at) = again.iter().position(|(due, _)| *due <= now) {
+            let Climber { way, quality, pause, .. } = again.swap_remove(at).1;
+            let left = patience.saturating_sub(now.since(start));
+            climbers.push(Climber::begin(node, (way, quality), left, (pause * 2).min(LAST_AGAIN)));
+        }
+        let turn = ways.front().map(|(_, way)| way.after.saturating_sub(now.since(start)));
+        let due = again.iter().map(|(due, _)| due.since(now)).min();
+        let turn = turn.into_iter().chain(due).min();
         let mut turn = turn.map(|span| node.keeper().sleep(span));
         let over = poll_fn(|context| {
             peer.dialler.register(context.waker());
@@ -89,6 +106,8 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
             }
         });
         let Some((climber, outcome)) = over.await else { continue };
+        let answered = outcome.is_some();
+        let soft = matches!(&outcome, Some(Err(error)) if !error.fatal);
         let outcome = match outcome {
             Some(Ok(())) => Ok(node.now().since(climber.begun)),
             Some(Err(error)) => {
@@ -100,11 +119,33 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
                 Err("no answer".to_owned())
             }
         };
+        let (rung, way) = (climber.way.rung, climber.way.name.clone());
         if let Err(reason) = &outcome {
-            ascent.tried.push(format!("{}: {reason}", climber.name));
+            let known = ascent.tried.iter().position(|(other, _)| *other == way);
+            match known {
+                None => ascent.tried.push((way.clone(), reason.clone())),
+                Some(at) if answered => ascent.tried[at].1.clone_from(reason),
+                // That time ran out says less than why it failed before.
+                Some(_) => {}
+            }
         }
-        let Climber { rung, name: way, .. } = climber;
+        if soft && have.is_none() && node.now().since(start) < patience {
+            again.push((node.now() + climber.pause, climber));
+        }
         peer.note_attempt(PeerAttempt { rung, way, outcome });
+    }
+}
+
+impl Climber {
+    fn begin(
+        node: &Arc<Node>,
+        (way, quality): (Way, u16),
+        left: Duration,
+        pause: Duration,
+    ) -> Self {
+        let (keeper, dialled) = (Arc::clone(node.keeper()), (way.dial)(quality));
+        let attempt = Box::pin(async move { within(&*keeper, left, dialled).await });
+        Self { way, quality, pause, begun: node.now(), attempt }
     }
 }
 

@@ -241,6 +241,7 @@ impl Peer {
             }
             *held = None;
         }
+        self.dialler.wake();
         let Some(node) = self.node.upgrade() else { return };
         if self.leaving.load(Ordering::Acquire) {
             node.lose(&self.member.ranks, &Reason::Left);
@@ -330,7 +331,7 @@ impl Peer {
         let Some(node) = self.node.upgrade() else { return };
         let patience = node.settings().silent;
         let keeper = Arc::clone(node.keeper());
-        let start = keeper.now();
+        let mut start = keeper.now();
         let mut pause = FIRST_RETRY;
         let mut tried = Vec::new();
         loop {
@@ -339,16 +340,24 @@ impl Peer {
             if self.link.read().is_some() || self.is_gone() || node.is_closing() {
                 return;
             }
+            if ascent.fell {
+                // Another loss than the one that this began with: it has its own time.
+                start = keeper.now();
+                pause = FIRST_RETRY;
+                keeper.sleep(pause).await;
+                continue;
+            }
             let over = keeper.now().since(start) >= patience;
             // An attempt for which no time was left says less than the one before.
             if !over || tried.is_empty() {
                 tried = ascent.tried;
             }
             if ascent.fatal || over {
-                if tried.is_empty() {
-                    tried.push("no channel of ours is among its addresses".to_owned());
-                }
-                let reason = Reason::Unreachable(tried.join("; "));
+                let ways = tried.iter().map(|(way, reason)| format!("{way}: {reason}"));
+                let reason = Reason::Unreachable(match tried.is_empty() {
+                    true => "no channel of ours is among its addresses".to_owned(),
+                    false => ways.collect::<Vec<_>>().join("; "),
+                });
                 let reason =
                     if self.leaving.load(Ordering::Acquire) { Reason::Left } else { reason };
                 node.lose(&self.member.ranks, &reason);

@@ -166,7 +166,8 @@ impl Job {
     }
 }
 
-/// A process of a job. Killed when dropped, and it ends if this process does.
+/// A process of a job. Killed when dropped, and it ends if this process does. Its log is shown
+/// if the test fails.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -180,14 +181,12 @@ impl Process {
     /// The next thing that it reports.
     ///
     /// # Panics
-    /// If it reports nothing for long, or has ended; with what it has logged.
+    /// If it reports nothing for long, or has ended.
     pub fn report(&self) -> Report {
         let line = match self.reports.recv_timeout(PATIENCE) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => panic!("{} hangs\n{}", self.name, self.log()),
-            Err(RecvTimeoutError::Disconnected) => {
-                panic!("{} ended without a report\n{}", self.name, self.log())
-            }
+            Err(RecvTimeoutError::Timeout) => panic!("{} hangs", self.name),
+            Err(RecvTimeoutError::Disconnected) => panic!("{} ended without a report", self.name),
         };
         serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{} says {line:?}: {error}", self.name))
@@ -204,7 +203,7 @@ impl Process {
                 return found;
             }
             if let Report::Failed { error, .. } = report {
-                panic!("{}: {error}\n{}", self.name, self.log());
+                panic!("{}: {error}", self.name);
             }
         }
     }
@@ -239,18 +238,17 @@ impl Process {
             let begun = Instant::now();
             while begun.elapsed() < PATIENCE {
                 if let Some(status) = self.child.try_wait().expect("no child to wait for") {
-                    assert!(status.success(), "{}: {status}\n{}", self.name, self.log());
+                    assert!(status.success(), "{}: {status}", self.name);
                     return;
                 }
                 thread::sleep(Duration::from_millis(2));
             }
         }
-        panic!("{} does not end\n{}", self.name, self.log());
+        panic!("{} does not end", self.name);
     }
 
     /// What it has logged since the last look.
-    #[must_use]
-    pub fn log(&self) -> String {
+    fn log(&self) -> String {
         let mut text = String::new();
         // What it has just written may take a moment.
         while let Ok(line) = self.log.recv_timeout(Duration::from_millis(100)) {
@@ -264,6 +262,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("{}", self.log());
+        }
     }
 }
 

@@ -71,10 +71,61 @@ survive! {
     tcp_punched: "tcp", Restricted - Restricted;
 }
 
+#[cfg(feature = "quic")]
+survive! {
+    quic_direct: "quic", None - None;
+    quic_punched: "quic", Restricted - Restricted;
+}
+
+/// Through the relay, whose own ways are cut.
+#[test]
+fn relayed_messages_through_silence() {
+    let Some(world) = World::new(Lab::pair(Kind::Symmetric, Kind::Symmetric)) else { return };
+    let processes = world.start(&Job::pair(PEER, "tcp"), &["messages", "--count", "100000"]);
+    processes[1].until(|report| arrived(report, 10));
+    let cut = world.lab.isolate(1, How::Silently);
+    thread::sleep(CUT);
+    cut.mend();
+    for process in &processes {
+        process.until(transferred);
+    }
+    leave(processes);
+}
+
+/// A way that stays cut, while another remains: the relay takes over what is under way.
+fn falls_to_the_relay(channels: &str, how: How) {
+    let Some(world) = World::new(Lab::pair(Kind::Restricted, Kind::Restricted)) else { return };
+    let job = Job::pair(PEER, channels);
+    let processes = world.start(&job, &["--silent", "3", "messages", "--count", "100000"]);
+    processes[1].until(|report| arrived(report, 10));
+    let _cut = world.lab.cut(0, 1, how);
+    for process in &processes {
+        process.until(transferred);
+    }
+    leave(processes);
+}
+
+#[test]
+fn tcp_falls_to_the_relay_through_silence() {
+    falls_to_the_relay("tcp", How::Silently);
+}
+
+#[test]
+fn tcp_falls_to_the_relay_through_resets() {
+    falls_to_the_relay("tcp", How::Reset);
+}
+
+#[cfg(feature = "quic")]
+#[test]
+fn quic_falls_to_the_relay_through_silence() {
+    falls_to_the_relay("quic", How::Silently);
+}
+
 /// A cut that outlasts the deadline: each side names the other.
-fn names_who_is_missing(kinds: (Kind, Kind), job: &Job, how: How) {
+fn names_who_is_missing(kinds: (Kind, Kind), channels: &str, how: How) {
     let Some(world) = World::new(Lab::pair(kinds.0, kinds.1)) else { return };
-    let processes = world.start(job, &["--silent", "2", "wait"]);
+    let job = Job::pair(PEER, channels).with("FMI_LADDER", "direct,punched");
+    let processes = world.start(&job, &["--silent", "2", "wait"]);
     for process in &processes {
         process.until(linked);
     }
@@ -85,14 +136,27 @@ fn names_who_is_missing(kinds: (Kind, Kind), job: &Job, how: How) {
     }
 }
 
-#[test]
-fn a_long_silence_is_an_error_that_names_the_peer() {
-    let job = Job::pair(PEER, "tcp").with("FMI_LADDER", "direct,punched");
-    names_who_is_missing((Kind::None, Kind::None), &job, How::Silently);
+macro_rules! name {
+    ($($name:ident: $channels:literal, $one:ident - $other:ident, $how:ident;)*) => {
+        $(#[test]
+        fn $name() {
+            names_who_is_missing((Kind::$one, Kind::$other), $channels, How::$how);
+        })*
+    };
 }
 
-#[test]
-fn a_long_refusal_is_an_error_that_names_the_peer() {
-    let job = Job::pair(PEER, "tcp").with("FMI_LADDER", "direct,punched");
-    names_who_is_missing((Kind::None, Kind::None), &job, How::Reset);
+name! {
+    tcp_silence_for_good_is_an_error_that_names_the_peer: "tcp", None - None, Silently;
+    tcp_resets_for_good_are_an_error_that_names_the_peer: "tcp", None - None, Reset;
+    tcp_punched_silence_for_good_is_an_error_that_names_the_peer:
+        "tcp", Restricted - Restricted, Silently;
+    tcp_punched_resets_for_good_are_an_error_that_names_the_peer:
+        "tcp", Restricted - Restricted, Reset;
+}
+
+#[cfg(feature = "quic")]
+name! {
+    quic_silence_for_good_is_an_error_that_names_the_peer: "quic", None - None, Silently;
+    quic_punched_silence_for_good_is_an_error_that_names_the_peer:
+        "quic", Restricted - Restricted, Silently;
 }

@@ -9,7 +9,7 @@ use super::{Family, Namespace};
 pub enum How {
     /// Packets vanish.
     Silently,
-    /// Connections are reset, as by a firewall that forgot them.
+    /// Connections are reset and datagrams refused, as by a firewall that forgot them.
     Reset,
 }
 
@@ -29,23 +29,32 @@ impl Cut {
         (one, other): (IpAddr, Option<IpAddr>),
     ) -> Self {
         let ip = family.nft();
-        let verdict = match how {
-            How::Silently => "drop",
-            How::Reset => "meta l4proto tcp reject with tcp reset",
+        let verdicts: &[&str] = match how {
+            How::Silently => &["drop"],
+            How::Reset => &[
+                "meta l4proto tcp reject with tcp reset",
+                "reject with icmpx type port-unreachable",
+            ],
         };
         let (to, from) = match other {
             Some(other) => (format!("{ip} daddr {other}"), format!("{ip} saddr {other}")),
             None => (String::new(), String::new()),
         };
         let table = format!("cut{name}");
+        let rules = verdicts.iter().map(|verdict| {
+            format!(
+                "{ip} saddr {one} {to} {verdict};
+                 {ip} daddr {one} {from} {verdict};\n"
+            )
+        });
         let rules = format!(
             "table inet {table} {{
                chain passing {{
                  type filter hook forward priority -10; policy accept;
-                 {ip} saddr {one} {to} {verdict};
-                 {ip} daddr {one} {from} {verdict};
+                 {}
                }}
-             }}"
+             }}",
+            rules.collect::<String>()
         );
         internet.nft(&rules).expect("the link could not be cut");
         Self { internet: Arc::clone(internet), table }
