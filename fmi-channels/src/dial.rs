@@ -17,7 +17,7 @@ pub fn socket(to: SocketAddr, port: Option<u16>) -> io::Result<TcpSocket> {
 
 /// As [`socket`]: for those who do not wait until the connection stands.
 pub(crate) fn bound(to: SocketAddr, port: Option<u16>) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    let socket = made(Domain::for_address(to), port)?;
     if let Some(port) = port {
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
@@ -57,6 +57,33 @@ pub async fn from(port: Option<u16>, to: SocketAddr) -> io::Result<TcpStream> {
 /// When the system knows no such thing.
 pub fn share<'s>(listening: impl Into<SockRef<'s>>) -> io::Result<()> {
     listening.into().set_reuse_port(true)
+}
+
+fn made(domain: Domain, port: Option<u16>) -> io::Result<Socket> {
+    let make = || Socket::new(domain, Type::STREAM, None);
+    #[cfg(feature = "conformance")]
+    if let (Some(port), Some(place)) = (port, PLACE.get()) {
+        return place(port, &make);
+    }
+    #[cfg(not(feature = "conformance"))]
+    let _ = port;
+    make()
+}
+
+/// Makes a socket that will dial from a port, by calling the function wherever it belongs.
+#[cfg(feature = "conformance")]
+pub type Place =
+    dyn Fn(u16, &(dyn Fn() -> io::Result<Socket> + Sync)) -> io::Result<Socket> + Send + Sync;
+
+#[cfg(feature = "conformance")]
+static PLACE: std::sync::OnceLock<Box<Place>> = std::sync::OnceLock::new();
+
+/// For tests whose process stands for many, each in a network of its own: a socket keeps the
+/// network of the thread that makes it, and all that dial from a port are made on the service
+/// thread. Counts once.
+#[cfg(feature = "conformance")]
+pub fn set_place(place: Box<Place>) {
+    let _ = PLACE.set(place);
 }
 
 fn taken(error: &io::Error) -> bool {

@@ -27,7 +27,7 @@ use crate::{
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The token of all jobs here.
-const SECRET: &str = "correct horse battery staple";
+pub const SECRET: &str = "correct horse battery staple";
 const PORT: u16 = 10_000;
 
 /// A rendezvous on the lab's server. Ends when dropped.
