@@ -601,8 +601,7 @@ mod tests {
         let (near_token, far_token) = (token(opener.0), token(acceptor.0));
         let opened = met(Role::Opener, opener.1).open(&mut near, &near_token, b"hi", "far");
         let answer = |_: &[u8]| Ok(b"hello".to_vec());
-        let accepted =
-            met(Role::Acceptor, acceptor.1).accept(&mut far, &far_token, answer, "near");
+        let accepted = met(Role::Acceptor, acceptor.1).accept(&mut far, &far_token, answer, "near");
         let (opened, accepted) = tokio::join!(opened, accepted);
         [opened, accepted]
     }

@@ -6,7 +6,7 @@ use super::{
     link::QuicLink,
     punching::Puncher,
     runtime::{OnEngine, serve},
-    socket::Socket,
+    socket::{Aside, Socket},
     transport::{self, KNOWN_WINDOW, Route},
     watch::Watch,
 };
@@ -61,7 +61,7 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// Makes an endpoint of a socket.
+    /// Makes an endpoint of a socket. What is no QUIC goes to `aside`.
     ///
     /// # Errors
     /// [`Error::System`] when the socket cannot be used.
@@ -70,10 +70,11 @@ impl Hub {
         identity: Arc<Identity>,
         token: Token,
         silent: Duration,
+        aside: Option<Aside>,
     ) -> Result<Arc<Self>> {
         let engine = Arc::new(Engine::default());
         let alarm = Alarm::new(Arc::clone(&engine));
-        let socket = Socket::new(io, Arc::clone(&engine)).map_err(|error| failed(&error))?;
+        let socket = Socket::new(io, Arc::clone(&engine), aside).map_err(|error| failed(&error))?;
         let runtime = OnEngine { engine: Arc::clone(&engine), alarm: Arc::clone(&alarm) };
         let mut config = EndpointConfig::default();
         // So that what is no QUIC can be told by its first byte.
