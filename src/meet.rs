@@ -10,8 +10,6 @@ use fmi_actors::{
     home::{self, HomeHandle},
     service::Service,
 };
-#[cfg(feature = "quic")]
-use fmi_channels::quic::Quic;
 use fmi_channels::{
     directory::{Directory, Folder, Membership, Server},
     handshake::Token,
@@ -20,6 +18,8 @@ use fmi_channels::{
     rendezvous::{After, Event, Ranks, Reach, Registration, Terms},
     tcp::{Protection, Tcp},
 };
+#[cfg(feature = "quic")]
+use fmi_channels::{quic::Quic, rendezvous::mirror};
 use futures::{channel::oneshot, future::BoxFuture};
 use std::{fs, sync::Arc, time::Duration};
 
@@ -84,6 +84,10 @@ pub(crate) async fn meet(
     let port = tcp.as_ref().map(|tcp| tcp.local_addr().port());
     let reach = Reach { address: rendezvous.clone(), port, ca: config.rendezvous_ca.clone() };
     let directory = directory(config, reach, token);
+    #[cfg(feature = "quic")]
+    if let Some(quic) = &quic {
+        look_ahead(config, quic).await;
+    }
     let client = directory.register(Box::new(register), config.deadlines.join).await?;
     if let Some(outside) = client.outside() {
         if let Some(tcp) = &tcp {
@@ -185,6 +189,24 @@ async fn bind_quic(
     };
     persist(bind, again).await
 }
+
+/// Asks how the socket is seen from outside, where that can be guessed before registering: who
+/// calls a peer as soon as all are there has the answer then.
+#[cfg(feature = "quic")]
+async fn look_ahead(config: &Config, quic: &Quic) {
+    let Some(server) = &config.rendezvous else { return };
+    if server.scheme() == Scheme::File || !config.ladder.contains(&Rung::Punched) {
+        return;
+    }
+    // A name that is not known is for the registration to complain of.
+    if let Ok(servers) = tokio::net::lookup_host(server.address()).await {
+        servers.take(SERVERS).for_each(|server| quic.look(&mirror::likely(server)));
+    }
+}
+
+/// Addresses of a name that are asked.
+#[cfg(feature = "quic")]
+const SERVERS: usize = 2;
 
 /// A fixed port may be held for a moment by the node that was.
 async fn persist<T>(bind: impl Fn() -> Result<T>, again: bool) -> Result<T> {

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    handshake::{self, HANDSHAKE_DEADLINE, Purpose, Role, Token},
+    handshake::{self, BINDING, HANDSHAKE_DEADLINE, Met, Purpose, Role, Token},
     tcp::disagreement,
 };
 
@@ -27,9 +27,8 @@ struct Hello {
     to: u32,
     generation: u32,
     quality: u16,
-    /// Something that both ends of an encrypted connection know and that no two connections have
-    /// in common: who sits in the middle has two of them. On TCP, where this comes first, the name
-    /// of the protection that the link is to have; empty on plain ones.
+    /// On TCP, where this comes first, the name of the protection that the link is to have. Empty
+    /// on plain links, and where the connection is encrypted already.
     binding: Vec<u8>,
 }
 
@@ -52,6 +51,28 @@ where
     let (rank, hello) = hello(node, process, (quality, binding))?;
     let opened = handshake::open(stream, Purpose::Link, token, &hello, at);
     within(HANDSHAKE_DEADLINE, opened).await?;
+    Ok(rank)
+}
+
+/// As [`open`], inside of an encrypted connection ([`Met::bound`] to its `secret`): what the other
+/// side says is awaited only once.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_bound<S>(
+    stream: &mut S,
+    node: &Arc<Node>,
+    process: u32,
+    token: &Token,
+    (quality, secret): (u16, &[u8; BINDING]),
+    at: &str,
+) -> Result<LinkRank, DialError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let (rank, hello) = hello(node, process, (quality, b""))?;
+    let opened = Met::bound(Role::Opener, Purpose::Link, secret);
+    within(HANDSHAKE_DEADLINE, opened.open(stream, token, &hello, at)).await?;
     Ok(rank)
 }
 
@@ -156,6 +177,26 @@ where
     let judge = |bytes: &[u8]| judge(node, binding, bytes);
     let hello = handshake::accept(stream, Purpose::Link, token, judge, at).await?;
     let hello: Hello = codec::decode(&hello)?;
+    Ok((hello.from, rank(node, &hello)))
+}
+
+/// As [`accept`], inside of an encrypted connection.
+///
+/// # Errors
+/// As [`accept`].
+pub async fn accept_bound<S>(
+    stream: &mut S,
+    node: &Arc<Node>,
+    token: &Token,
+    secret: &[u8; BINDING],
+    at: &str,
+) -> Result<(u32, LinkRank)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    let judge = |bytes: &[u8]| judge(node, b"", bytes);
+    let accepted = Met::bound(Role::Acceptor, Purpose::Link, secret);
+    let hello: Hello = codec::decode(&accepted.accept(stream, token, judge, at).await?)?;
     Ok((hello.from, rank(node, &hello)))
 }
 

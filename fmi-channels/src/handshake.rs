@@ -21,6 +21,9 @@
 //! each says whether it has opened or accepted the connection; who has opened it says so at once.
 //! If both have, the one with the greater nonce goes on as the opener. The proofs cover what the
 //! acceptor said of that. Equal nonces are one's own, sent back.
+//!
+//! On an encrypted connection the first round trip is saved ([`Met::bound`]): a secret of that
+//! connection takes the place of both nonces.
 
 use std::{cmp::Ordering, fmt, io, sync::Arc, time::Duration};
 
@@ -142,7 +145,12 @@ pub struct Met {
     acceptor: [u8; NONCE],
     /// What the acceptor has said of itself.
     opened: Opened,
+    /// There were no greetings: see [`Met::bound`].
+    bound: bool,
 }
+
+/// Bytes of the secret that [`Met::bound`] takes.
+pub const BINDING: usize = 2 * NONCE;
 
 /// A side's part in a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +162,19 @@ pub enum Role {
 }
 
 impl Met {
+    /// On an encrypted connection there is no need to greet first: `secret`, which its two ends
+    /// have derived from what both contributed to its keys (TLS' exporter), is as fresh as two
+    /// nonces, and serves as such. Besides, who sits in the middle has two connections, so two
+    /// secrets, and cannot use on one what it was told on the other. Both sides know which part is
+    /// theirs; proofs given here are good for nothing on connections that were greeted.
+    #[must_use]
+    pub fn bound(role: Role, purpose: Purpose, secret: &[u8; BINDING]) -> Self {
+        let mut halves = [[0; NONCE]; 2];
+        halves.as_flattened_mut().copy_from_slice(secret);
+        let [opener, acceptor] = halves;
+        Self { role, purpose, opener, acceptor, opened: Opened::Elsewhere, bound: true }
+    }
+
     /// This side's part.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -283,7 +304,14 @@ where
     if their_purpose != purpose {
         return Err(Failure::Purpose { ours: purpose, theirs: their_purpose });
     }
-    let opener = Met { role: Role::Opener, purpose, opener: ours, acceptor: nonce, opened: theirs };
+    let opener = Met {
+        role: Role::Opener,
+        purpose,
+        opener: ours,
+        acceptor: nonce,
+        opened: theirs,
+        bound: false,
+    };
     match (theirs, ours.cmp(&nonce)) {
         (Opened::Elsewhere, _) | (Opened::Here, Ordering::Greater) => Ok(opener),
         (Opened::Here, Ordering::Equal) => Err(Failure::Itself),
@@ -342,7 +370,7 @@ where
         return Err(Failure::Role);
     }
     let opened = Opened::Elsewhere;
-    let met = Met { role: Role::Acceptor, purpose, opener, acceptor, opened };
+    let met = Met { role: Role::Acceptor, purpose, opener, acceptor, opened, bound: false };
     verify(stream, &met, token, reply).await
 }
 
@@ -380,6 +408,8 @@ where
 
 const MAGIC: [u8; 4] = *b"FMI1";
 const NONCE: usize = 32;
+/// Besides the purpose, under the proofs of [`Met::bound`].
+const BOUND: u8 = 0x40;
 const ACCEPTED: u8 = 1;
 const REFUSED: u8 = 2;
 const WRONG_TOKEN: u8 = 3;
@@ -411,7 +441,8 @@ impl Proof<'_> {
         let mut mac = HmacSha256::new_from_slice(self.token.0.as_bytes())
             .expect("HMAC takes a key of any length");
         mac.update(direction);
-        mac.update(&[self.met.purpose as u8 | self.met.opened as u8]);
+        let bound = if self.met.bound { BOUND } else { 0 };
+        mac.update(&[self.met.purpose as u8 | self.met.opened as u8 | bound]);
         mac.update(&self.met.opener);
         mac.update(&self.met.acceptor);
         absorb(&mut mac, self.hello);
@@ -561,6 +592,45 @@ mod tests {
             Failure::WrongToken.at("10.0.0.1:4"),
             Error::WrongToken { at: "10.0.0.1:4".to_owned() }
         );
+    }
+
+    /// What both are told on connections whose secrets are these.
+    async fn bound(opener: (&str, u8), acceptor: (&str, u8)) -> [Result<Vec<u8>, Error>; 2] {
+        let (mut near, mut far) = duplex(64);
+        let met = |role, secret| Met::bound(role, Purpose::Link, &[secret; BINDING]);
+        let (near_token, far_token) = (token(opener.0), token(acceptor.0));
+        let opened = met(Role::Opener, opener.1).open(&mut near, &near_token, b"hi", "far");
+        let answer = |_: &[u8]| Ok(b"hello".to_vec());
+        let accepted = met(Role::Acceptor, acceptor.1).accept(&mut far, &far_token, answer, "near");
+        let (opened, accepted) = tokio::join!(opened, accepted);
+        [opened, accepted]
+    }
+
+    #[tokio::test]
+    async fn a_secret_connection_needs_no_greeting() {
+        let told = bound(("secret", 1), ("secret", 1)).await;
+        assert_eq!(told, [Ok(b"hello".to_vec()), Ok(b"hi".to_vec())]);
+        // Another token, or two connections with somebody in the middle.
+        for acceptor in [("other", 1), ("secret", 2)] {
+            let [opened, accepted] = bound(("secret", 1), acceptor).await;
+            assert_eq!(opened, Err(Error::WrongToken { at: "far".to_owned() }));
+            assert_eq!(accepted, Err(Error::WrongToken { at: "near".to_owned() }));
+        }
+    }
+
+    #[tokio::test]
+    async fn proofs_of_a_secret_connection_are_worthless_on_others() {
+        // The same nonces, but greeted; and one's own proof, sent back.
+        let secret = token("secret");
+        let met = Met::bound(Role::Opener, Purpose::Link, &[1; BINDING]);
+        let greeted = Met { bound: false, ..met.clone() };
+        let proof = |met| {
+            let proof = Proof { token: &secret, met, hello: b"hi" };
+            [proof.opener(), proof.acceptor(ACCEPTED, b"")].map(|mac| mac.finalize().into_bytes())
+        };
+        let all: std::collections::HashSet<_> =
+            [&met, &greeted].into_iter().flat_map(proof).collect();
+        assert_eq!(all.len(), 4);
     }
 
     #[tokio::test]

@@ -93,7 +93,7 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
         let turn = turn.into_iter().chain(due).min();
         let mut turn = turn.map(|span| node.keeper().sleep(span));
         let over = poll_fn(|context| {
-            peer.dialler.register(context.waker());
+            peer.watch(context.waker());
             if peer.quality() != have || peer.is_gone() {
                 return Poll::Ready(None);
             }

@@ -93,11 +93,7 @@ impl Peer {
             if let Some(outcome) = self.state() {
                 return Poll::Ready(outcome);
             }
-            let mut watchers = self.watchers.lock();
-            if !watchers.iter().any(|watcher| watcher.will_wake(context.waker())) {
-                watchers.push(context.waker().clone());
-            }
-            drop(watchers);
+            self.watch(context.waker());
             // It may have come up in between.
             self.state().map_or(Poll::Pending, Poll::Ready)
         })

@@ -9,7 +9,6 @@ use crate::{
     home::HomeHandle,
 };
 use climb::climb;
-use futures::task::AtomicWaker;
 pub use mesh::Mesh;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashSet;
@@ -57,8 +56,6 @@ pub struct Peer {
     dialling: AtomicBool,
     /// Better ways are tried now and then.
     bettering: AtomicBool,
-    /// Who dials, to be told of a link that came from the other side.
-    dialler: AtomicWaker,
     /// The last attempt of each way.
     attempts: Mutex<Vec<PeerAttempt>>,
     /// It has said that it leaves; the end of its link is its end.
@@ -66,7 +63,7 @@ pub struct Peer {
     gone: AtomicBool,
     /// Why it is gone, if it is a loss.
     fate: Mutex<Option<Reason>>,
-    /// Who waits for a link, or for there never to be one.
+    /// Who waits for a link to come or go, or for there never to be one.
     watchers: Mutex<Vec<Waker>>,
 }
 
@@ -127,7 +124,6 @@ impl Peer {
             generation: AtomicU32::new(0),
             dialling: AtomicBool::new(false),
             bettering: AtomicBool::new(false),
-            dialler: AtomicWaker::new(),
             attempts: Mutex::default(),
             leaving: AtomicBool::new(false),
             gone: AtomicBool::new(false),
@@ -219,7 +215,6 @@ impl Peer {
             old.link.close();
         }
         self.generation.fetch_max(rank.generation, Ordering::AcqRel);
-        self.dialler.wake();
         self.tell_watchers();
         let (channel, rung) = (link.channel(), link.rung());
         tracing::debug!(process = self.member.process, channel, %rung, "linked");
@@ -228,6 +223,8 @@ impl Peer {
         }
         if let Some(node) = self.node.upgrade() {
             node.resume(&self.member.ranks);
+            // Whoever dialled: the better way may be this side's.
+            self.better_later(&node);
         }
         true
     }
@@ -241,7 +238,7 @@ impl Peer {
             }
             *held = None;
         }
-        self.dialler.wake();
+        self.tell_watchers();
         let Some(node) = self.node.upgrade() else { return };
         if self.leaving.load(Ordering::Acquire) {
             node.lose(&self.member.ranks, &Reason::Left);
@@ -287,12 +284,19 @@ impl Peer {
 
     pub(crate) fn end(&self) {
         self.gone.store(true, Ordering::Release);
-        self.dialler.wake();
         self.tell_watchers();
         // Closed without the lock: the link may be at its end, and say so at once.
         let held = self.link.write().take();
         if let Some(held) = held {
             held.link.close();
+        }
+    }
+
+    /// Wakes the waker once, when the link has come or gone, or the process is lost.
+    fn watch(&self, waker: &Waker) {
+        let mut watchers = self.watchers.lock();
+        if !watchers.iter().any(|watcher| watcher.will_wake(waker)) {
+            watchers.push(waker.clone());
         }
     }
 
@@ -321,7 +325,6 @@ impl Peer {
                 // A frame may have come between the last look and the flag.
                 if let Some(node) = peer.node.upgrade() {
                     node.resume(&peer.member.ranks);
-                    peer.better_later(&node);
                 }
             }));
         }
@@ -389,7 +392,9 @@ impl Peer {
                     peer.bettering.store(false, Ordering::Release);
                     return;
                 };
-                climb(&peer, &node, node.settings().silent).await;
+                if !peer.is_climbing() {
+                    climb(&peer, &node, node.settings().silent).await;
+                }
             }
         }));
     }

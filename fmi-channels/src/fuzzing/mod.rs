@@ -15,8 +15,11 @@ use fmi_actors::{
     frame::{HEADER_LEN, Header},
 };
 
+/// Takes any bytes; panics when something is wrong with what it tries.
+pub type Target = fn(&[u8]);
+
 /// All targets, by name.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("frame", frame),
     ("codec", decode),
     ("pair", pair),

@@ -6,13 +6,13 @@ use super::{
     link::QuicLink,
     punching::Puncher,
     runtime::{OnEngine, serve},
-    socket::Socket,
+    socket::{Aside, Socket},
     transport::{self, KNOWN_WINDOW, Route},
     watch::Watch,
 };
 use crate::{
     greeting::{self, SUPERSEDED},
-    handshake::{HANDSHAKE_DEADLINE, Token},
+    handshake::{BINDING, HANDSHAKE_DEADLINE, Token},
     identity::{Fingerprint, Identity, NAME, fingerprint},
 };
 use fmi_actors::{
@@ -36,8 +36,8 @@ use tokio::sync::Semaphore;
 
 /// The protocol that both sides name.
 const ALPN: &[u8] = b"fmi";
-/// What both sides derive the binding of the greeting from.
-const BINDING: &[u8] = b"EXPORTER-fmi-link";
+/// What both sides derive the secret from under which they greet each other.
+const EXPORTER: &[u8] = b"EXPORTER-fmi-link";
 /// Connections that may be in their handshake at once, and from how many on a peer has to show
 /// that it is where it says.
 const UNKNOWN_PEERS: usize = 256;
@@ -61,7 +61,7 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// Makes an endpoint of a socket.
+    /// Makes an endpoint of a socket. What is no QUIC goes to `aside`.
     ///
     /// # Errors
     /// [`Error::System`] when the socket cannot be used.
@@ -70,10 +70,11 @@ impl Hub {
         identity: Arc<Identity>,
         token: Token,
         silent: Duration,
+        aside: Option<Aside>,
     ) -> Result<Arc<Self>> {
         let engine = Arc::new(Engine::default());
         let alarm = Alarm::new(Arc::clone(&engine));
-        let socket = Socket::new(io, Arc::clone(&engine)).map_err(|error| failed(&error))?;
+        let socket = Socket::new(io, Arc::clone(&engine), aside).map_err(|error| failed(&error))?;
         let runtime = OnEngine { engine: Arc::clone(&engine), alarm: Arc::clone(&alarm) };
         let mut config = EndpointConfig::default();
         // So that what is no QUIC can be told by its first byte.
@@ -168,10 +169,11 @@ impl Hub {
         let ends = Ends { connection, address };
         let (send, receive) = ends.connection.open_bi().await.map_err(DialError::soft)?;
         let mut stream = tokio::io::join(receive, send);
-        let binding = ends.binding().map_err(DialError::soft)?;
-        let terms = (quality, &binding[..]);
+        let secret = ends.secret().map_err(DialError::soft)?;
+        let terms = (quality, &secret);
         let at = address.to_string();
-        let rank = greeting::open(&mut stream, node, process, &self.token, terms, &at).await?;
+        let rank =
+            greeting::open_bound(&mut stream, node, process, &self.token, terms, &at).await?;
         let (receive, send) = stream.into_inner();
         self.attach(ends, rung, (send, receive), (node, process, rank))
             .await
@@ -201,9 +203,9 @@ impl Hub {
         let stream = ends.connection.accept_bi().await;
         let (send, receive) = stream.map_err(|error| broken(address, &error))?;
         let mut stream = tokio::io::join(receive, send);
-        let binding = ends.binding()?;
+        let secret = ends.secret()?;
         let at = address.to_string();
-        let accepted = greeting::accept(&mut stream, node, &self.token, &binding, &at).await;
+        let accepted = greeting::accept_bound(&mut stream, node, &self.token, &secret, &at).await;
         let (receive, mut send) = stream.into_inner();
         let (process, rank) = match accepted {
             Ok(accepted) => accepted,
@@ -294,11 +296,11 @@ struct Ends {
 
 impl Ends {
     /// What both ends of this connection know, and nobody else.
-    fn binding(&self) -> Result<[u8; 32]> {
-        let mut binding = [0; 32];
-        let exported = self.connection.export_keying_material(&mut binding, BINDING, b"");
+    fn secret(&self) -> Result<[u8; BINDING]> {
+        let mut secret = [0; BINDING];
+        let exported = self.connection.export_keying_material(&mut secret, EXPORTER, b"");
         exported.map_err(|_| broken(self.address, &"it has no keys"))?;
-        Ok(binding)
+        Ok(secret)
     }
 
     /// The fingerprint of the peer's certificate.

@@ -7,6 +7,7 @@ mod alarm;
 mod engine;
 mod hub;
 mod link;
+mod look;
 mod punching;
 mod reader;
 mod runtime;
@@ -23,8 +24,9 @@ use fmi_actors::{
 };
 use futures::future::{AbortHandle, abortable};
 use hub::Hub;
+use look::Look;
 use parking_lot::Mutex;
-use punching::Puncher;
+use punching::{Ears, Puncher};
 use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
@@ -51,7 +53,7 @@ pub struct Quic {
 
 #[derive(Debug)]
 enum Stage {
-    Bound(UdpSocket),
+    Bound { socket: UdpSocket, look: Look },
     Started { hub: Arc<Hub>, acceptor: AbortHandle, puncher: Option<Arc<Puncher>> },
     Stopped,
 }
@@ -74,7 +76,7 @@ impl Quic {
             // One socket for both families, where the machine has both.
             None => listen_on("[::]:0").or_else(|_| listen_on("0.0.0.0:0"))?,
         };
-        let stage = Arc::new(Mutex::new(Stage::Bound(socket)));
+        let stage = Arc::new(Mutex::new(Stage::Bound { socket, look: Look::default() }));
         Ok(Self { token, identity, advertise, bound, stage, outside: OnceLock::new() })
     }
 
@@ -85,9 +87,18 @@ impl Quic {
     }
 
     /// Says what this process knows of the way out; without, it does not punch. Counts once, and
-    /// before the channel is started.
+    /// before the channel is started. It begins to find out how its socket is seen there.
     pub fn outside(&self, outside: Outside) {
+        self.look(&outside.udp_mirrors);
         let _ = self.outside.set(outside);
+    }
+
+    /// Asks mirrors how its socket is seen, before it is known whether there are any. Nothing
+    /// depends on it, but what they answer is known sooner.
+    pub fn look(&self, mirrors: &[SocketAddr]) {
+        if let Stage::Bound { socket, look } = &mut *self.stage.lock() {
+            look.ask(socket, mirrors);
+        }
     }
 
     /// The way that has to be opened from both sides.
@@ -146,18 +157,22 @@ impl Channel for Quic {
 
     fn start(&self, node: &Arc<Node>) {
         let mut stage = self.stage.lock();
-        let Stage::Bound(socket) = std::mem::replace(&mut *stage, Stage::Stopped) else { return };
+        let Stage::Bound { socket, look } = std::mem::replace(&mut *stage, Stage::Stopped) else {
+            return;
+        };
         let (identity, token) = (Arc::clone(&self.identity), self.token.clone());
-        match Hub::new(socket, identity, token, node.settings().silent) {
+        let outside = self.outside.get().filter(|_| node.has_post());
+        let (ears, aside) = outside.map(|outside| Ears::open(&look, outside)).unzip();
+        match Hub::new(socket, identity, token, node.settings().silent, aside) {
             Ok(hub) => {
                 let accept = Arc::clone(&hub).accept_all(Arc::downgrade(node));
                 let (accept, acceptor) = abortable(accept);
                 Service::get().spawn(async move {
                     let _ = accept.await;
                 });
-                let outside = self.outside.get().filter(|_| node.has_post());
-                let puncher =
-                    outside.map(|outside| Puncher::new(&hub, node, outside.clone(), self.bound));
+                let puncher = outside.zip(ears).map(|(outside, ears)| {
+                    Puncher::new(&hub, node, outside.clone(), self.bound, ears)
+                });
                 if let Some(puncher) = &puncher {
                     hub.set_puncher(puncher);
                 }
@@ -216,7 +231,7 @@ impl Channel for Quic {
 fn hub_of(stage: &Mutex<Stage>) -> Result<Arc<Hub>, DialError> {
     match &*stage.lock() {
         Stage::Started { hub, .. } => Ok(Arc::clone(hub)),
-        Stage::Bound(_) | Stage::Stopped => Err(DialError::soft("QUIC does not run here")),
+        Stage::Bound { .. } | Stage::Stopped => Err(DialError::soft("QUIC does not run here")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Hole punching over UDP: does what [`Punch`] says, with the endpoint's own socket. What comes
 //! back is told from QUIC in [`Socket`](super::socket::Socket) and ends up here.
 
-use super::hub::Hub;
+use super::{hub::Hub, look::Look, socket::Aside};
 use crate::{
     handshake::HANDSHAKE_DEADLINE,
     interfaces,
@@ -49,8 +49,11 @@ pub(super) struct Puncher {
     cases: Mutex<HashMap<u32, Arc<Case>>>,
     /// Which case a datagram belongs to.
     cookies: Mutex<HashMap<u64, u32>>,
-    /// Questions to mirrors, by nonce.
-    asked: Arc<Mutex<HashMap<u64, oneshot::Sender<SocketAddr>>>>,
+    asked: Asked,
+    /// What mirrors were asked before there was an endpoint.
+    first: Mutex<HashMap<SocketAddr, Question>>,
+    /// Locked during a look; what the last one has brought.
+    looking: tokio::sync::Mutex<Vec<SocketAddr>>,
     /// How this socket is seen, and since when that is known.
     seen: Mutex<Option<(Time, Vec<SocketAddr>)>>,
 }
@@ -67,28 +70,31 @@ struct Case {
     ticking: AtomicBool,
 }
 
-impl Puncher {
-    /// Begins to listen for what others fire.
-    pub(super) fn new(
-        hub: &Arc<Hub>,
-        node: &Arc<Node>,
-        outside: Outside,
-        bound: SocketAddr,
-    ) -> Arc<Self> {
-        let asked: Arc<Mutex<HashMap<u64, oneshot::Sender<SocketAddr>>>> = Arc::default();
-        let (hears, mut heard) = mpsc::channel(HEARD);
-        let puncher = Arc::new(Self {
-            hub: Arc::clone(hub),
-            node: Arc::downgrade(node),
-            outside,
-            bound,
-            cases: Mutex::default(),
-            cookies: Mutex::default(),
-            asked: Arc::clone(&asked),
-            seen: Mutex::default(),
+/// What a socket hears that is no QUIC, on its way to the [`Puncher`].
+pub(super) struct Ears {
+    asked: Asked,
+    first: Vec<(SocketAddr, Question)>,
+    heard: mpsc::Receiver<(SocketAddr, u64)>,
+}
+
+/// Questions to mirrors, by nonce.
+type Asked = Arc<Mutex<HashMap<u64, oneshot::Sender<SocketAddr>>>>;
+/// One that waits for its answer.
+type Question = (u64, oneshot::Receiver<SocketAddr>);
+
+impl Ears {
+    /// To be there before the socket is read: answers may lie in it already.
+    pub(super) fn open(look: &Look, outside: &Outside) -> (Self, Aside) {
+        let asked: Asked = Arc::default();
+        let (hears, heard) = mpsc::channel(HEARD);
+        let first = look.asked(&outside.udp_mirrors).map(|(mirror, nonce)| {
+            let (said, answer) = oneshot::channel();
+            asked.lock().insert(nonce, said);
+            (mirror, (nonce, answer))
         });
+        let ears = Self { first: first.collect(), asked: Arc::clone(&asked), heard };
         // On whatever thread reads the socket: short, and without locks of others.
-        hub.socket.set_aside(Box::new(move |from, datagram| {
+        let aside = Box::new(move |from, datagram: &[u8]| {
             if let Some((nonce, seen)) = mirror::answer(datagram) {
                 let asked = asked.lock().remove(&nonce);
                 if let Some(asked) = asked {
@@ -101,7 +107,32 @@ impl Puncher {
                 let _ = hears.try_send((from, cookie));
             }
             cookie.is_some()
-        }));
+        });
+        (ears, aside)
+    }
+}
+
+impl Puncher {
+    /// Begins to listen for what others fire.
+    pub(super) fn new(
+        hub: &Arc<Hub>,
+        node: &Arc<Node>,
+        outside: Outside,
+        bound: SocketAddr,
+        Ears { asked, first, mut heard }: Ears,
+    ) -> Arc<Self> {
+        let puncher = Arc::new(Self {
+            hub: Arc::clone(hub),
+            node: Arc::downgrade(node),
+            outside,
+            bound,
+            cases: Mutex::default(),
+            cookies: Mutex::default(),
+            asked,
+            first: Mutex::new(first.into_iter().collect()),
+            looking: tokio::sync::Mutex::default(),
+            seen: Mutex::default(),
+        });
         let listening = Arc::downgrade(&puncher);
         Service::get().spawn(async move {
             while let Some((from, cookie)) = heard.recv().await {
@@ -187,6 +218,7 @@ impl Puncher {
             };
             self.index(case, cookie);
             let Some(action) = action else { break };
+            tracing::trace!(process = case.peer, %action, "punching");
             match action {
                 Action::Look { .. } => self.show(case),
                 Action::Tell(note) => {
@@ -300,22 +332,37 @@ impl Puncher {
 
     /// Asks the mirrors how the socket is seen.
     async fn look(&self) -> Vec<SocketAddr> {
+        let Ok(mut last) = self.looking.try_lock() else {
+            // The one that is under way will do.
+            return self.looking.lock().await.clone();
+        };
         let mirrors = &self.outside.udp_mirrors;
         let observed: Vec<_> = join_all(mirrors.iter().map(|mirror| self.ask(*mirror))).await;
         let observed: Vec<_> = observed.into_iter().flatten().collect();
         if let Some(node) = self.node.upgrade().filter(|_| !observed.is_empty()) {
             *self.seen.lock() = Some((node.now(), observed.clone()));
         }
+        last.clone_from(&observed);
         observed
     }
 
     async fn ask(&self, mirror: SocketAddr) -> Option<SocketAddr> {
-        let nonce = random().ok()?;
-        let (said, mut answer) = oneshot::channel();
-        self.asked.lock().insert(nonce, said);
+        let first = self.first.lock().remove(&mirror);
+        let mut is_asked = first.is_some();
+        let (nonce, mut answer) = match first {
+            Some(first) => first,
+            None => {
+                let nonce = random().ok()?;
+                let (said, answer) = oneshot::channel();
+                self.asked.lock().insert(nonce, said);
+                (nonce, answer)
+            }
+        };
         let asking = async {
             loop {
-                self.hub.socket.fire(mirror, &mirror::request(nonce));
+                if !std::mem::replace(&mut is_asked, false) {
+                    self.hub.socket.fire(mirror, &mirror::request(nonce));
+                }
                 tokio::select! {
                     seen = &mut answer => return seen.ok(),
                     () = tokio::time::sleep(ASK_AGAIN) => {}

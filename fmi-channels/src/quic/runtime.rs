@@ -36,7 +36,7 @@ impl Runtime for OnEngine {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        Ok(Socket::new(socket, Arc::clone(&self.engine))?)
+        Ok(Socket::new(socket, Arc::clone(&self.engine), None)?)
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -44,6 +44,16 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
+/// An address as a socket wants it: one for both families knows IPv4 as a part of IPv6.
+pub(super) fn destination(io: &UdpSocket, to: SocketAddr) -> SocketAddr {
+    match to {
+        SocketAddr::V4(to) if io.local_addr().is_ok_and(|bound| bound.is_ipv6()) => {
+            SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port())
+        }
+        to => to,
+    }
+}
+
 /// The UDP socket of a process.
 pub(super) struct Socket {
     io: UdpSocket,
@@ -60,14 +70,19 @@ pub(super) struct Socket {
     full: AtomicBool,
     /// Who waits until it does.
     writers: Mutex<Vec<Waker>>,
-    aside: OnceLock<Aside>,
+    aside: Option<Aside>,
 }
 
 /// Takes a datagram that is no QUIC, and says whether it was one.
 pub(super) type Aside = Box<dyn Fn(SocketAddr, &[u8]) -> bool + Send + Sync>;
 
 impl Socket {
-    pub(super) fn new(io: UdpSocket, engine: Arc<Engine>) -> io::Result<Arc<Self>> {
+    /// `aside` is called by whoever reads: it must be quick, and leave the endpoint alone.
+    pub(super) fn new(
+        io: UdpSocket,
+        engine: Arc<Engine>,
+        aside: Option<Aside>,
+    ) -> io::Result<Arc<Self>> {
         let state = UdpSocketState::new(UdpSockRef::from(&io))?;
         Ok(Arc::new(Self {
             io,
@@ -79,25 +94,13 @@ impl Socket {
             batch: AtomicUsize::new(FEW),
             full: AtomicBool::new(false),
             writers: Mutex::default(),
-            aside: OnceLock::new(),
+            aside,
         }))
-    }
-
-    /// Says who takes what is no QUIC, once. Called by whoever reads: it must be quick, and leave
-    /// the endpoint alone.
-    pub(super) fn set_aside(&self, aside: Aside) {
-        let _ = self.aside.set(aside);
     }
 
     /// Sends a datagram of our own. It may get lost here as anywhere.
     pub(super) fn fire(&self, to: SocketAddr, contents: &[u8]) {
-        let bound = self.io.local_addr();
-        let destination = match to {
-            SocketAddr::V4(to) if bound.is_ok_and(|bound| bound.is_ipv6()) => {
-                SocketAddr::new(to.ip().to_ipv6_mapped().into(), to.port())
-            }
-            to => to,
-        };
+        let destination = destination(&self.io, to);
         let transmit =
             Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
         if let Err(error) = self.state.try_send(UdpSockRef::from(&self.io), &transmit) {
@@ -136,7 +139,7 @@ impl Socket {
 
     /// Takes out what is no QUIC.
     fn sort(&self, bufs: &mut [IoSliceMut<'_>], meta: &[RecvMeta]) {
-        let Some(aside) = self.aside.get() else { return };
+        let Some(aside) = &self.aside else { return };
         for (buf, meta) in bufs.iter_mut().zip(meta) {
             for datagram in buf[..meta.len].chunks_mut(meta.stride.max(1)) {
                 if datagram.len() <= LONGEST_ASIDE && aside(meta.addr, datagram) {

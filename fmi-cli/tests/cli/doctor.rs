@@ -163,7 +163,10 @@ fn a_link_that_does_not_come_up_is_told_with_what_was_tried() {
             .env("FMI_TOKEN", "hunter2")
             .env("FMI_RANK", rank)
             .env("FMI_LISTEN", "127.0.0.1:0")
-            .env("FMI_ADVERTISE", nobody.to_string());
+            .env("FMI_ADVERTISE", nobody.to_string())
+            // Others would find a way.
+            .env("FMI_LADDER", "direct")
+            .env("FMI_CHANNELS", "tcp");
         command
     };
     let mut other = Running::start(rank("1"));

@@ -123,7 +123,7 @@ async fn deaths_departures_and_failures_are_told() {
     places[1].0.abort(1, Reason::Failed("bad luck".to_owned()));
     places[1].0.abort(1, Reason::Failed("worse luck".to_owned()));
     for (place, _) in &places {
-        let mut events = vec![next(place).await, next(place).await, next(place).await];
+        let mut events = [next(place).await, next(place).await, next(place).await];
         events.sort_by_key(|event| format!("{event:?}"));
         let right = [
             Event::Abort { rank: 1, reason: Reason::Failed("bad luck".to_owned()) },

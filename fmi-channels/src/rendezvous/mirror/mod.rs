@@ -51,6 +51,14 @@ pub async fn tcp(local_port: Option<u16>, at: SocketAddr) -> io::Result<(SocketA
     timeout(PATIENCE, asked).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
+/// Where a server's mirrors for datagrams are, if nothing was in the way and it was told nothing
+/// else. Who has registered knows better.
+#[must_use]
+pub fn likely(server: SocketAddr) -> Vec<SocketAddr> {
+    let ports = [Some(server.port()), server.port().checked_add(1)];
+    ports.into_iter().flatten().map(|port| SocketAddr::new(server.ip(), port)).collect()
+}
+
 /// A datagram that asks a mirror. The nonce comes back in the answer; take a random one.
 #[must_use]
 pub fn request(nonce: u64) -> [u8; REQUEST] {
