@@ -225,7 +225,10 @@ async fn meet(
 }
 
 /// Where sockets that dial from a port belong.
-static HOSTS: LazyLock<Mutex<HashMap<u16, (Weak<World>, usize)>>> = LazyLock::new(Mutex::default);
+static HOSTS: LazyLock<Mutex<HashMap<u16, Seat>>> = LazyLock::new(Mutex::default);
+
+/// A process in a lab.
+type Seat = (Weak<World>, usize);
 
 /// A port that no other process of any test here has.
 fn port(world: &Arc<World>, process: usize) -> u16 {
