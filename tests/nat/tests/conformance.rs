@@ -41,10 +41,9 @@ use nat_tests::{
 };
 use parking_lot::Mutex;
 
-/// Without the three tests that end the link of a pair again and again. A punched TCP link always
-/// has the same two ports. When both sides hang up at once, both hosts remember the connection that
-/// was (TIME_WAIT) and cannot fire from there again for a minute, nor are the translations done
-/// with it; in the product the relay takes over meanwhile.
+/// Without the three tests that hang up again and again while both sides live, which only tests do.
+/// A punched TCP link has the same two ports each time, and a host that has closed a connection in
+/// good order keeps its ports for a minute (TIME_WAIT). The ladder here has no relay to fall back on.
 mod tcp_punched {
     use super::*;
     conformance_suite! { @ [run] Punched::new(Make::Tcp);
