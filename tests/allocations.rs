@@ -114,16 +114,24 @@ fn a_chunk_more_allocates_a_few_small_pieces() {
         let ranks = config.join_all().await.unwrap();
         for Pipeline { algorithm, call, messages, combinations } in PIPELINES {
             let mut counts = Vec::new();
-            // The first of each warms up: queues grow to what they need.
-            for chunks in [64, 64, 256, 256] {
-                counts.push(allocations(&ranks, algorithm, *call, chunks).await);
+            for chunks in [64, 256] {
+                // The first warms up: queues grow to what they need. Of the others the fewest
+                // count: buffers that were kept are freed when a busy machine lets us wait.
+                let mut fewest = [usize::MAX; 2];
+                for round in 0..5 {
+                    let count = allocations(&ranks, algorithm, *call, chunks).await;
+                    if round > 0 {
+                        fewest = std::array::from_fn(|at| fewest[at].min(count[at]));
+                    }
+                }
+                counts.push(fewest);
             }
-            let slope = |at: usize| (counts[3][at] as f64 - counts[1][at] as f64) / (256.0 - 64.0);
+            let slope = |at: usize| (counts[1][at] as f64 - counts[0][at] as f64) / (256.0 - 64.0);
             let (each, large) = (slope(0), slope(1));
             println!(
                 "{algorithm}: {} allocations for 64 chunks, {} for 256: {each:.2} for each more, \
                  {large:.2} as large as a chunk",
-                counts[1][0], counts[3][0]
+                counts[0][0], counts[1][0]
             );
             let most = 3 * messages + 2 * combinations;
             assert!(each <= most as f64, "{algorithm}: {each:.2} allocations for each chunk");
