@@ -1,7 +1,7 @@
 //! Channel `tcp`: one connection between two processes, dialled on demand.
 //!
 //! The acceptor is an actor on the service thread. A connection opens with an HMAC challenge
-//! under the job's token ([begin]); after it frames follow each other, nothing else, in TLS if the
+//! under the job's token (`begin`); after it frames follow each other, nothing else, in TLS if the
 //! link is to be [encrypted](Protection::Tls). Plain TCP authenticates the peer at the beginning, no
 //! more.
 
