@@ -255,6 +255,8 @@ enum Make {
 }
 
 impl Make {
+    /// Only QUIC shows who it is.
+    #[cfg_attr(not(feature = "quic"), allow(unused_variables, reason = "there is only TCP then"))]
     fn bind(self, listen: SocketAddr, token: &Token, identity: &Arc<Identity>) -> Bound {
         let (listen, token) = (listen.to_string(), token.clone());
         match self {
@@ -263,7 +265,8 @@ impl Make {
             )),
             #[cfg(feature = "quic")]
             Self::Quic => {
-                let bound = Quic::bind(Some(&listen), None, token, Arc::clone(identity));
+                let identity = Arc::clone(identity);
+                let bound = Quic::bind(Some(&listen), None, token, identity);
                 Bound::Quic(Arc::new(bound.expect("a port of one's own")))
             }
         }
