@@ -91,7 +91,7 @@ pub(crate) async fn meet(
     let client = directory.register(Box::new(register), config.deadlines.join).await?;
     if let Some(outside) = client.outside() {
         if let Some(tcp) = &tcp {
-            tcp.outside(outside.clone(), Arc::clone(&identity));
+            tcp.outside(outside.clone());
         }
         #[cfg(feature = "quic")]
         if let Some(quic) = &quic {
@@ -106,21 +106,7 @@ pub(crate) async fn meet(
     let here = members.iter().filter(|member| member.machine == machine);
     let busy: u32 = here.map(|member| member.threads).sum();
     home::set_keep_awake(config.keep_awake && cores_suffice(busy as usize));
-    let place = Place {
-        process,
-        epoch,
-        members: members
-            .iter()
-            .map(|member| Member {
-                process: member.process,
-                ranks: member.ranks.clone(),
-                addresses: member.addresses.clone(),
-                incarnation: member.incarnation,
-                observed: member.observed,
-                fingerprint: member.fingerprint,
-            })
-            .collect(),
-    };
+    let place = Place { process, epoch, members: members.iter().map(Member::from).collect() };
     // Not those of the registration: who forms anew may have got others since.
     let own = members.iter().find(|member| member.process == process);
     let ranks = own.map(|member| member.ranks.clone()).ok_or_else(|| Error::Rendezvous {

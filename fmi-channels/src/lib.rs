@@ -17,6 +17,8 @@ pub mod handshake;
 pub mod identity;
 #[cfg(feature = "tcp")]
 mod interfaces;
+#[cfg(feature = "tcp")]
+mod listen;
 pub mod local;
 #[cfg(feature = "tcp")]
 pub mod outside;

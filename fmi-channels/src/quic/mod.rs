@@ -16,9 +16,9 @@ mod transport;
 mod watch;
 mod writer;
 
-use crate::{handshake::Token, identity::Identity, outside::Outside};
+use crate::{handshake::Token, identity::Identity, listen, outside::Outside};
 use fmi_actors::{
-    Error, Member, Node, Result,
+    Member, Node, Result,
     channel::{Channel, DialError, Rung, Way},
     service::Service,
 };
@@ -28,8 +28,7 @@ use look::Look;
 use parking_lot::Mutex;
 use punching::{Ears, Puncher};
 use std::{
-    io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -64,18 +63,17 @@ impl Quic {
     /// ours.
     ///
     /// # Errors
-    /// [`Error::Listen`] when the address is taken or not ours.
+    /// [`Error::Listen`](fmi_actors::Error::Listen) when the address is taken or not ours.
     pub fn bind(
         listen: Option<&str>,
         advertise: Option<String>,
         token: Token,
         identity: Arc<Identity>,
     ) -> Result<Self> {
-        let (bound, socket) = match listen {
-            Some(address) => listen_on(address)?,
-            // One socket for both families, where the machine has both.
-            None => listen_on("[::]:0").or_else(|_| listen_on("0.0.0.0:0"))?,
-        };
+        let (bound, socket) = listen::on(listen, |address| {
+            let socket = socket::bind(address)?;
+            Ok((socket.local_addr()?, socket))
+        })?;
         let stage = Arc::new(Mutex::new(Stage::Bound { socket, look: Look::default() }));
         Ok(Self { token, identity, advertise, bound, stage, outside: OnceLock::new() })
     }
@@ -143,16 +141,7 @@ impl Channel for Quic {
     }
 
     fn address(&self, own: IpAddr) -> Option<String> {
-        let port = self.bound.port();
-        Some(match &self.advertise {
-            Some(address) if address.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
-                format!("[{address}]:{port}")
-            }
-            Some(address) if has_port(address) => address.clone(),
-            Some(address) => format!("{address}:{port}"),
-            None if self.bound.ip().is_unspecified() => SocketAddr::new(own, port).to_string(),
-            None => self.bound.to_string(),
-        })
+        Some(listen::advertised(self.advertise.as_deref(), self.bound, own))
     }
 
     fn start(&self, node: &Arc<Node>) {
@@ -250,21 +239,4 @@ async fn dial(
         }
     }
     Err(last)
-}
-
-fn listen_on(address: &str) -> Result<(SocketAddr, UdpSocket)> {
-    let failed =
-        |error: io::Error| Error::Listen { address: address.to_owned(), reason: error.to_string() };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for candidate in address.to_socket_addrs().map_err(failed)? {
-        match socket::bind(candidate) {
-            Ok(socket) => return Ok((socket.local_addr().map_err(failed)?, socket)),
-            Err(error) => last = error,
-        }
-    }
-    Err(failed(last))
-}
-
-fn has_port(address: &str) -> bool {
-    address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
 }

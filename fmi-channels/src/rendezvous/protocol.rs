@@ -151,6 +151,20 @@ pub struct Member {
     pub fingerprint: Option<[u8; 32]>,
 }
 
+/// As the channels see it.
+impl From<&Member> for fmi_actors::Member {
+    fn from(member: &Member) -> Self {
+        Self {
+            process: member.process,
+            ranks: member.ranks.clone(),
+            addresses: member.addresses.clone(),
+            incarnation: member.incarnation,
+            observed: member.observed,
+            fingerprint: member.fingerprint,
+        }
+    }
+}
+
 /// Client to server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Request {

@@ -7,6 +7,7 @@
 
 mod beat;
 pub(crate) mod begin;
+pub(crate) mod frames;
 mod link;
 mod protection;
 mod punch;
@@ -23,7 +24,7 @@ use crate::{
     dial,
     greeting::SUPERSEDED,
     handshake::{HANDSHAKE_DEADLINE, Token},
-    identity::Identity,
+    listen,
     outside::Outside,
 };
 use actix::{
@@ -40,7 +41,7 @@ use punch::Puncher;
 use socket2::{Domain, Socket, Type};
 use std::{
     io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr},
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
@@ -62,7 +63,6 @@ pub struct Tcp {
     bound: SocketAddr,
     listener: Mutex<Option<std::net::TcpListener>>,
     acceptor: Arc<Mutex<Option<Addr<Acceptor>>>>,
-    outside: OnceLock<(Outside, Arc<Identity>)>,
     /// Punches links, as soon as it is known how this process is seen from outside.
     puncher: OnceLock<Arc<Puncher>>,
 }
@@ -74,11 +74,10 @@ impl Tcp {
     /// # Errors
     /// [`Error::Listen`] when the address is taken or not ours.
     pub fn bind(listen: Option<&str>, advertise: Option<String>, token: Token) -> Result<Self> {
-        let (bound, listener) = match listen {
-            Some(address) => listen_on(address)?,
-            // One socket for both families, where the machine has both.
-            None => listen_on("[::]:0").or_else(|_| listen_on("0.0.0.0:0"))?,
-        };
+        let (bound, listener) = listen::on(listen, |address| {
+            let listener = listener(address)?;
+            Ok((listener.local_addr()?, listener))
+        })?;
         let protection = Protection::default();
         Ok(Self {
             terms: Terms { channel: NAME, rung: Rung::Direct, token, protection },
@@ -86,7 +85,6 @@ impl Tcp {
             bound,
             listener: Mutex::new(Some(listener)),
             acceptor: Arc::default(),
-            outside: OnceLock::new(),
             puncher: OnceLock::new(),
         })
     }
@@ -104,11 +102,9 @@ impl Tcp {
         self.bound
     }
 
-    /// Says what this process knows of the way out, and who it is on encrypted links. Counts once.
-    pub fn outside(&self, outside: Outside, identity: Arc<Identity>) {
-        let puncher = Puncher::new(self.terms.clone(), self.bound, outside.clone());
-        let _ = self.puncher.set(puncher);
-        let _ = self.outside.set((outside, identity));
+    /// Says what this process knows of the way out; without, it does not punch. Counts once.
+    pub fn outside(&self, outside: Outside) {
+        let _ = self.puncher.set(Puncher::new(self.terms.clone(), self.bound, outside));
     }
 }
 
@@ -118,16 +114,7 @@ impl Channel for Tcp {
     }
 
     fn address(&self, own: IpAddr) -> Option<String> {
-        let port = self.bound.port();
-        Some(match &self.advertise {
-            Some(address) if address.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
-                format!("[{address}]:{port}")
-            }
-            Some(address) if has_port(address) => address.clone(),
-            Some(address) => format!("{address}:{port}"),
-            None if self.bound.ip().is_unspecified() => SocketAddr::new(own, port).to_string(),
-            None => self.bound.to_string(),
-        })
+        Some(listen::advertised(self.advertise.as_deref(), self.bound, own))
     }
 
     fn start(&self, node: &Arc<Node>) {
@@ -272,19 +259,6 @@ async fn connect(address: &str) -> io::Result<TcpStream> {
     Err(last)
 }
 
-fn listen_on(address: &str) -> Result<(SocketAddr, std::net::TcpListener)> {
-    let failed =
-        |error: io::Error| Error::Listen { address: address.to_owned(), reason: error.to_string() };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for candidate in address.to_socket_addrs().map_err(failed)? {
-        match listener(candidate) {
-            Ok(listener) => return Ok((listener.local_addr().map_err(failed)?, listener)),
-            Err(error) => last = error,
-        }
-    }
-    Err(failed(last))
-}
-
 fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
@@ -296,10 +270,6 @@ fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     dial::share(&socket)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
-}
-
-fn has_port(address: &str) -> bool {
-    address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
 }
 
 fn system(what: &'static str, error: &io::Error) -> Error {

@@ -50,7 +50,7 @@ fn body(signature: Option<&Signature>, payload: &[u8]) -> u32 {
 /// What came is not what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a frame was altered on its way: its checksum is wrong")]
-pub(super) struct WrongSum;
+pub(crate) struct WrongSum;
 
 #[cfg(test)]
 mod tests {

@@ -67,19 +67,11 @@ async fn meet(processes: Vec<usize>, settings: Settings) -> (Proxy, Vec<Arc<Node
         let mut outside = client.outside().clone();
         outside.server = proxy.address();
         relay.outside(outside);
-        let member = |member: &fmi_channels::rendezvous::Member| Member {
-            process: member.process,
-            ranks: member.ranks.clone(),
-            addresses: member.addresses.clone(),
-            incarnation: member.incarnation,
-            observed: member.observed,
-            fingerprint: member.fingerprint,
-        };
         let registered = client.registered();
         let place = Place {
             process: registered.process,
             epoch: registered.epoch,
-            members: members.iter().map(member).collect(),
+            members: members.iter().map(Member::from).collect(),
         };
         let node = Node::new(place, vec![Arc::new(relay)], &[], settings.clone());
         node.set_post(Arc::new(client.post()));

@@ -185,25 +185,17 @@ async fn meet(
         next += *ranks as u32;
         let reach = Reach { address: world.rendezvous.url(), port: Some(port), ..Reach::default() };
         let client = Client::connect_with(&reach, &token, |_| registration.clone(), PATIENCE).await;
-        clients.push((client.expect("the process registers"), bound, identity));
+        clients.push((client.expect("the process registers"), bound));
     }
     let mut nodes = Vec::new();
-    for (client, bound, identity) in clients {
+    for (client, bound) in clients {
         let members = client.complete().await.expect("the job is complete");
-        bound.outside(client.outside().clone(), &identity);
-        let member = |member: &fmi_channels::rendezvous::Member| Member {
-            process: member.process,
-            ranks: member.ranks.clone(),
-            addresses: member.addresses.clone(),
-            incarnation: member.incarnation,
-            observed: member.observed,
-            fingerprint: member.fingerprint,
-        };
+        bound.outside(client.outside().clone());
         let registered = client.registered();
         let place = Place {
             process: registered.process,
             epoch: registered.epoch,
-            members: members.iter().map(member).collect(),
+            members: members.iter().map(Member::from).collect(),
         };
         let node = Node::new(place, vec![bound.channel()], &[], settings.clone());
         node.set_post(Arc::new(client.post()));
@@ -289,9 +281,9 @@ impl Bound {
         }
     }
 
-    fn outside(&self, outside: Outside, identity: &Arc<Identity>) {
+    fn outside(&self, outside: Outside) {
         match self {
-            Self::Tcp(tcp) => tcp.outside(outside, Arc::clone(identity)),
+            Self::Tcp(tcp) => tcp.outside(outside),
             #[cfg(feature = "quic")]
             Self::Quic(quic) => quic.outside(outside),
         }
