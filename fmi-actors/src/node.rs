@@ -440,6 +440,13 @@ impl Node {
         &self.board
     }
 
+    /// Does something with a rank that lives here.
+    pub(crate) fn with_rank(&self, rank: u32, act: impl FnOnce(&Ranked)) {
+        if let Some(rank) = self.ranks.get(&rank) {
+            act(rank);
+        }
+    }
+
     pub(crate) fn pump(&self, local: u32, remote: u32) {
         if let Some(rank) = self.ranks.get(&local) {
             rank.pump(remote);
