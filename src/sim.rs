@@ -23,7 +23,7 @@
 
 use crate::Communicator;
 use fmi_channels::sim::Scenario;
-pub use fmi_channels::sim::{Death, End, Report, Wire, now, sleep};
+pub use fmi_channels::sim::{Death, Depot, End, Report, Wire, now, sleep};
 use std::{future::Future, time::Duration};
 
 /// A simulation to be run: so many ranks on a wire, and what goes wrong.
@@ -120,6 +120,13 @@ impl Sim {
     #[must_use]
     pub fn delay(mut self, share: f64, span: Duration) -> Self {
         self.scenario.wire.delay = (share, span);
+        self
+    }
+
+    /// A store that all processes reach, beside the wire or instead of it.
+    #[must_use]
+    pub fn store(mut self, depot: Depot) -> Self {
+        self.scenario.wire.store = Some(depot);
         self
     }
 

@@ -18,6 +18,7 @@ mod node;
 pub mod pair;
 mod payload;
 mod peer;
+mod reads;
 mod rejoin;
 mod roster;
 pub mod service;

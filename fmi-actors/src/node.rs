@@ -1,8 +1,10 @@
 //! A process of the job, with the ranks it hosts and its view of all others.
 
+mod stores;
+
 use crate::{
-    AlignedBuf, Awaited, Endpoint, Reason,
-    awaited::{Attention, Whom},
+    AlignedBuf, Endpoint, Reason,
+    awaited::Attention,
     board::Board,
     channel::{Channel, Post, Rung, Way},
     clock::Time,
@@ -13,10 +15,11 @@ use crate::{
     mailbox::Group,
     pair::{Path, Violation},
     peer::{Member, Peer},
+    reads::Reads,
     rejoin::{Loss, RejoinCell},
     roster::Roster,
     service::{ByService, Service},
-    store::Store,
+    store::Agreed,
 };
 use futures::{channel::oneshot, future::BoxFuture};
 use parking_lot::{Mutex, RwLock};
@@ -81,6 +84,8 @@ pub struct Node {
     ranks: FxHashMap<u32, Arc<Ranked>>,
     board: Board,
     attention: Arc<Attention>,
+    reads: Reads,
+    agreed: OnceLock<Option<Agreed>>,
     /// Pairs (local, remote) with a timer.
     timed: Mutex<Vec<(u32, u32)>>,
     /// Ranks of this process that have left and of which the others do not know yet.
@@ -160,6 +165,8 @@ impl Node {
                 ranks,
                 board: Board::default(),
                 attention,
+                reads: Reads::default(),
+                agreed: OnceLock::new(),
                 timed: Mutex::default(),
                 left: Mutex::default(),
                 closing: AtomicBool::new(false),
@@ -304,43 +311,6 @@ impl Node {
         }
     }
 
-    /// A channel has learnt that process `process` has read all frames from rank `source` here to
-    /// its rank `destination` before this number. What is not true is ignored.
-    pub fn receipt(&self, process: u32, source: u32, destination: u32, upto: u32) {
-        if let Some(rank) = self.ranks.get(&source).filter(|_| self.hosts(process, destination)) {
-            rank.receipt(destination, upto);
-        }
-    }
-
-    /// Whom the ranks here wait for now. Looks at every receive that is posted and every pair.
-    #[must_use]
-    pub fn awaited(&self) -> Awaited {
-        let mut awaited = Awaited::default();
-        for rank in self.ranks.values() {
-            rank.awaits(&mut |whom| match whom {
-                Whom::Rank(rank) => awaited.processes.extend(self.roster.host(rank)),
-                Whom::Anybody => awaited.anybody = true,
-                Whom::Notice => awaited.notices = true,
-            });
-        }
-        awaited.processes.retain(|process| *process != self.process);
-        awaited.processes.sort_unstable();
-        awaited.processes.dedup();
-        awaited
-    }
-
-    /// Calls `call` whenever a rank here begins to wait for another: [`awaited`](Self::awaited) may
-    /// say more than before. From any thread, often, with no lock held; it must return at once.
-    pub fn on_awaited(&self, call: Arc<dyn Fn() + Send + Sync>) {
-        self.attention.add(call);
-    }
-
-    /// Where this process puts what many read: the first store that a channel has.
-    #[must_use]
-    pub fn store(&self) -> Option<Arc<dyn Store>> {
-        self.channels.iter().find_map(|channel| channel.store())
-    }
-
     /// Ranks are gone for good.
     pub fn lose(&self, ranks: &[u32], reason: &Reason) {
         let Some(peer) = ranks.first().and_then(|rank| self.route(*rank)) else { return };
@@ -355,6 +325,9 @@ impl Node {
                     loss.is_none() && loss.replace((ranks[0], reason.clone())).is_none()
                 });
             }
+        }
+        if let Some(store) = self.store() {
+            store.gone(ranks);
         }
         for rank in self.ranks.values() {
             for lost in ranks {
@@ -417,6 +390,7 @@ impl Node {
 
     /// Leaves the job in good order, once.
     pub async fn leave(&self) {
+        self.close_store().await;
         self.close();
         let goodbye = self.goodbye.lock().take();
         if let Some(goodbye) = goodbye {

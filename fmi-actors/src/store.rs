@@ -82,6 +82,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn close(&self) -> BoxFuture<'static, ()>;
 }
 
+/// The place of a store that all processes of a job have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Agreed {
+    /// Links of other channels may join the processes, too.
+    Beside,
+    /// There is no other way from one process to another.
+    Alone,
+}
+
 /// What is put into a store, by whom and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Item {

@@ -99,6 +99,7 @@ impl Input {
             bytes: length.map(|bytes| bytes as u64),
             cuttable: self.extent.element().is_some(),
             together: comm.is_together(),
+            store: comm.shelf(),
         }
     }
 
@@ -124,13 +125,13 @@ impl Input {
             return Some(self.draft(comm, choose(self.length)));
         };
         // What is published is found without a first frame.
-        if unbound.algorithm.shared || comm.size() == 1 {
+        if comm.is_silent(unbound.algorithm) || comm.size() == 1 {
             return Some(self.draft(comm, Choice { chunks: 1, ..unbound }));
         }
         let at_root = self.root == Some(comm.rank());
         at_root.then(|| {
             let mut choice = choose(self.length);
-            if choice.algorithm.shared {
+            if comm.is_silent(choice.algorithm) {
                 // The others wait for a frame, and would not find what is published.
                 choice.algorithm = unbound.algorithm;
             }
@@ -138,9 +139,9 @@ impl Input {
         })
     }
 
-    fn terms(&self, draft: &Draft) -> Terms {
+    fn terms(&self, comm: &Communicator, draft: &Draft) -> Terms {
         // Of what is published nobody else knows the length.
-        let told = !self.collective.is_late_bound() || !draft.algorithm.shared;
+        let told = !self.collective.is_late_bound() || !comm.is_silent(draft.algorithm);
         let length = self.length.filter(|_| told);
         Terms {
             length: length.map_or(Terms::ANY_LENGTH, |bytes| bytes as u64),
@@ -171,8 +172,8 @@ impl Communicator {
             root: input.root,
             datatype: input.datatype,
             reduction: input.reduction,
-            published: unbound.is_some_and(|choice| choice.algorithm.shared),
-            terms: draft.as_ref().map(|draft| input.terms(draft)),
+            published: unbound.is_some_and(|choice| self.is_silent(choice.algorithm)),
+            terms: draft.as_ref().map(|draft| input.terms(self, draft)),
         }
         .encode();
         let entered = self.enter(signature);
@@ -229,7 +230,7 @@ impl Late {
         };
         let question = Question { bytes: length.map(|bytes| bytes as u64), ..self.question };
         let fits = can_run(algorithm, &question)
-            && !algorithm.shared
+            && !algorithm.is_silent(self.shape.size)
             && terms.chunks as usize == question.chunks()
             && length.is_none_or(|bytes| self.extent.check(bytes).is_ok());
         if !fits {
@@ -264,7 +265,7 @@ fn plan(
     let blocks = algorithm.blocks(shape);
     let mut store = Store::new(blocks, lengths, align, flat)?;
     load(&mut store)?;
-    Ok(Plan::Known((algorithm.steps)(comm.rank(), shape), store))
+    Ok(Plan::Known((algorithm, shape), (algorithm.steps)(comm.rank(), shape), store))
 }
 
 /// Puts a value into the workspace, cut into as many blocks as there are.
@@ -289,6 +290,7 @@ fn lengths(algorithm: &Algorithm, shape: Shape, length: Option<usize>, extent: E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Shelf;
     use proptest::prelude::*;
 
     fn late<T: Message>(size: usize) -> Late {
@@ -299,6 +301,7 @@ mod tests {
             bytes: None,
             cuttable: T::extent().element().is_some(),
             together: false,
+            store: Shelf::None,
         };
         Late { question, extent: T::extent(), shape: Shape::of(size) }
     }

@@ -3,7 +3,7 @@
 use crate::{
     op,
     operation::{Operation, Trouble, WaitsFor},
-    plan::{Algorithm, Choice, Question, Rule, Table},
+    plan::{Algorithm, Choice, Question, Rule, Shelf, Table},
     protocol::Lineage,
     signature::{Call, What, describe},
 };
@@ -12,6 +12,7 @@ use fmi_actors::{
     endpoint::Collective,
     frame::{Datatype, Signature},
     mailbox::{Failure, Group},
+    store::Agreed,
 };
 use parking_lot::Mutex;
 use std::{
@@ -46,6 +47,7 @@ struct Inner {
     membership: Option<Membership>,
     /// All members live in this process.
     together: bool,
+    shelf: Shelf,
     /// The others were not there when it was made: every operation ends with this.
     doomed: OnceLock<Failure>,
     /// The call of a protocol that it lives in.
@@ -374,6 +376,26 @@ impl Communicator {
         self.table().choose(question)
     }
 
+    /// Whether ranks find what the algorithm publishes without a message that tells them to look.
+    pub(crate) fn is_silent(&self, algorithm: &Algorithm) -> bool {
+        algorithm.shared && (self.is_together() || algorithm.is_silent(self.size()))
+    }
+
+    /// How many members live in this process.
+    pub(crate) fn ranks_here(&self) -> usize {
+        self.inner.group.iter().filter(|rank| self.inner.node.has(**rank)).count()
+    }
+
+    /// World ranks of the members.
+    pub(crate) fn group(&self) -> Group {
+        Arc::clone(&self.inner.group)
+    }
+
+    /// What store the members have in common.
+    pub(crate) fn shelf(&self) -> Shelf {
+        self.inner.shelf
+    }
+
     /// Whether all members live in this process.
     pub(crate) fn is_together(&self) -> bool {
         self.inner.together
@@ -419,6 +441,11 @@ impl Communicator {
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
         let together = group.iter().all(|rank| node.has(*rank));
+        let shelf = match node.agreed_store() {
+            None => Shelf::None,
+            Some(Agreed::Beside) => Shelf::Beside,
+            Some(Agreed::Alone) => Shelf::Alone,
+        };
         let doomed = OnceLock::new();
         let inner = Inner {
             endpoint,
@@ -429,6 +456,7 @@ impl Communicator {
             deadline,
             membership,
             together,
+            shelf,
             doomed,
             lineage,
         };

@@ -10,6 +10,7 @@ use crate::{
     plan::{Action, Algorithm, Blocks, Shape, Side, Step, Steps},
     signature::Terms,
     store::{Combiner, Store, broken},
+    through::Through,
 };
 use fmi_actors::{
     Payload, Result, SIGNAL,
@@ -53,6 +54,9 @@ pub(crate) struct Part {
     /// Sends that wait for room, and to whom.
     sends: VecDeque<(usize, SendFuture)>,
     has_published: bool,
+    /// What it runs, and, if its ranks publish in a store, the way there.
+    origin: Option<(&'static Algorithm, Shape)>,
+    through: Option<Box<Through>>,
     /// The fetches before this step were waited for together.
     run_end: usize,
     /// Rings when the collective fails; fetches do not learn it by themselves.
@@ -71,7 +75,7 @@ pub(crate) struct Wire {
 
 /// What is to be done.
 pub(crate) enum Plan {
-    Known(Steps, Store),
+    Known((&'static Algorithm, Shape), Steps, Store),
     /// The first frame says how, whatever way it comes from this root.
     Late(usize, Bind),
 }
@@ -87,9 +91,9 @@ impl Part {
         combine: Option<Box<dyn Combiner>>,
         result: Option<Blocks>,
     ) -> Box<Self> {
-        let (late, steps, store) = match plan {
-            Plan::Known(steps, store) => (None, steps.collect(), store),
-            Plan::Late(root, bind) => (Some((root, bind)), SmallVec::new(), Store::none()),
+        let (late, origin, steps, store) = match plan {
+            Plan::Known(origin, steps, store) => (None, Some(origin), steps.collect(), store),
+            Plan::Late(root, bind) => (Some((root, bind)), None, SmallVec::new(), Store::none()),
         };
         let mut part = Box::new(Self {
             wire,
@@ -103,6 +107,8 @@ impl Part {
             posted: 0,
             sends: VecDeque::new(),
             has_published: false,
+            origin,
+            through: None,
             run_end: 0,
             alarm: None,
         });
@@ -119,7 +125,9 @@ impl Part {
             let (algorithm, shape, store) = bind(&terms)?;
             self.steps = (algorithm.steps)(self.wire.communicator.rank(), shape).collect();
             self.store = store;
+            self.origin = Some((algorithm, shape));
         }
+        self.through = self.wire.through(self.origin);
         if self.store.gives_away() {
             let result = self.result.take();
             let result = result.unwrap_or_else(|| (0..self.store.blocks()).into());
@@ -127,6 +135,9 @@ impl Part {
         }
         for index in 0..self.steps.len() {
             self.post_receives(index);
+            if let Some(through) = &mut self.through {
+                through.begin(index, &self.steps, &self.store)?;
+            }
             // Not borrowed: the steps before are not needed any more.
             let step = std::mem::replace(&mut self.steps[index], Step::publish(Blocks::NONE, 0));
             match step.action {
@@ -228,11 +239,19 @@ impl Part {
     ) -> Result<(), Trouble> {
         if !std::mem::replace(&mut self.has_published, true) {
             self.wait_for(None);
-            let room = self.wire.communicator.endpoint().may_publish();
-            self.unless_it_fails(room).await?;
+            if let Some(through) = &self.through {
+                let room = through.room()?;
+                self.unless_it_fails(room).await?;
+            } else {
+                let room = self.wire.communicator.endpoint().may_publish();
+                self.unless_it_fails(room).await?;
+            }
+        }
+        let last = self.last.get(index).copied().unwrap_or_default();
+        if let Some(through) = &self.through {
+            return Ok(through.publish(&mut self.store, blocks, readers, last)?);
         }
         let endpoint = self.wire.communicator.endpoint();
-        let last = self.last.get(index).copied().unwrap_or_default();
         for block in numbers(blocks) {
             let content = match block {
                 SIGNAL => Payload::empty(),
@@ -247,7 +266,7 @@ impl Part {
     /// the last one needs. This rank has no part in what is published in between, and mostly is
     /// woken once instead of once a fetch.
     async fn await_run(&mut self, index: usize) -> Result<(), Trouble> {
-        if index < self.run_end {
+        if index < self.run_end || self.through.is_some() {
             return Ok(());
         }
         let fetched = |step: &Step| match &step.action {
@@ -272,6 +291,11 @@ impl Part {
     }
 
     async fn fetch(&mut self, from: usize, block: usize) -> Result<Payload, Trouble> {
+        if let Some(through) = &mut self.through {
+            let read = through.next()?;
+            self.wait_for(Some(from));
+            return Ok(self.unless_it_fails(read).await??);
+        }
         loop {
             if let Some(content) = self.wire.fetch(from, block)? {
                 return Ok(content);
@@ -305,6 +329,14 @@ impl Part {
 }
 
 impl Wire {
+    /// The way to the store, for what publishes and fetches between processes.
+    fn through(&self, origin: Option<(&'static Algorithm, Shape)>) -> Option<Box<Through>> {
+        let comm = &self.communicator;
+        let origin = origin.filter(|(algorithm, _)| algorithm.shared && !comm.is_together())?;
+        let usage = comm.endpoint().use_store(self.space, comm.ranks_here());
+        Some(Box::new(Through::new(usage, origin, self.datatype.align(), comm.group())))
+    }
+
     fn post(&self, from: usize) -> RecvFuture {
         let filter = Filter { source: Some(self.communicator.world_rank(from)), tag: None };
         self.communicator.endpoint().recv(self.space, filter)
@@ -358,7 +390,7 @@ impl Wire {
 }
 
 /// The blocks one by one; of none, the news that there are none.
-fn numbers(blocks: &Blocks) -> impl Iterator<Item = usize> + use<> {
+pub(crate) fn numbers(blocks: &Blocks) -> impl Iterator<Item = usize> + use<> {
     let signal = blocks.is_empty().then_some(SIGNAL);
     signal.into_iter().chain(blocks.iter())
 }

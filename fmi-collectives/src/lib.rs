@@ -16,6 +16,7 @@ mod point_to_point;
 mod protocol;
 mod signature;
 mod store;
+mod through;
 
 pub use buf::Buf;
 pub use communicator::Communicator;

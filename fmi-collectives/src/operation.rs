@@ -158,6 +158,11 @@ impl<F> Operation<F> {
     }
 }
 
+/// Whether nobody else knows a failure that a wait ended with.
+fn of_this_rank(failure: &Failure) -> bool {
+    matches!(failure, Failure::TooLarge { .. } | Failure::Store { .. } | Failure::Forgotten { .. })
+}
+
 impl<F> std::fmt::Debug for Operation<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Operation").field("name", &self.base.name).finish_non_exhaustive()
@@ -185,7 +190,7 @@ impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
                 let error = base.communicator.error(base.name, &failure);
                 match base.collective.take() {
                     // Of this rank: to the others it is a reason.
-                    Some(collective) if matches!(failure, Failure::TooLarge { .. }) => {
+                    Some(collective) if of_this_rank(&failure) => {
                         collective.abandon(Reason::Error(error.to_string()));
                     }
                     Some(collective) => collective.fail(&failure),

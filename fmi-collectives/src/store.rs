@@ -100,6 +100,12 @@ impl Store {
         }
     }
 
+    /// How long a block is, if all ranks know.
+    pub(crate) fn length_of(&self, block: usize) -> Option<usize> {
+        let (Self::Flat { lengths, .. } | Self::Slots { lengths, .. }) = self;
+        (*lengths != Lengths::Unknown).then(|| lengths.bytes(block..block + 1).len())
+    }
+
     /// Whether blocks that are given away save something.
     pub(crate) fn gives_away(&self) -> bool {
         matches!(self, Self::Slots { .. })

@@ -19,7 +19,7 @@ use kinds::{OPERATIONS, TYPES, all_reductions, bracket, zip};
 use run::{Run, same_everywhere};
 use values::Value;
 
-on_all!(
+on_every!(
     every_size_and_root,
     vectors_longer_than_any_buffer,
     vectors_as_a_whole_may_differ_in_length,
@@ -161,8 +161,8 @@ async fn the_same_bits_on_every_run(wire: Wire) {
                     for _ in 0..(comm.rank() as u64 * 7 + run * 3) % 5 {
                         let span = std::time::Duration::from_millis(1);
                         match wire {
-                            Wire::Sim => fmi::sim::sleep(span).await,
-                            Wire::Local | Wire::Tcp => tokio::time::sleep(span).await,
+                            wire if wire.is_simulated() => fmi::sim::sleep(span).await,
+                            _ => tokio::time::sleep(span).await,
                         }
                     }
                     all_reductions(&Run::new(&comm, size / 2, 5, 33)).await

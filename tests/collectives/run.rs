@@ -1,9 +1,12 @@
 //! Collectives on one rank, each against what one loop computes.
 
-use crate::values::{Value, all, bits};
+use crate::{
+    common::Wire,
+    values::{Value, all, bits},
+};
 use fmi::{
     Communicator,
-    plan::{Algorithm, Collective, Demand, Question, can_run},
+    plan::{Algorithm, Collective, Demand, Question, Shelf, can_run},
 };
 use fmi_collectives::{Extent, op::Reduction};
 use std::{collections::BTreeSet, sync::Mutex};
@@ -25,8 +28,7 @@ pub(crate) struct Run<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct By<'a> {
     pub(crate) algorithm: &'static Algorithm,
-    /// All ranks live in one process.
-    pub(crate) together: bool,
+    pub(crate) wire: Wire,
     pub(crate) ran: &'a Mutex<BTreeSet<String>>,
 }
 
@@ -60,10 +62,13 @@ impl<'a> Run<'a> {
         if self.only.is_some_and(|only| only != collective) {
             return None;
         }
-        let Some(By { algorithm, together, ran }) = self.by else { return Some(self.comm.clone()) };
+        let Some(By { algorithm, wire, ran }) = self.by else { return Some(self.comm.clone()) };
         let cuttable = matches!(T::extent(), Extent::Elements(_));
         let size = self.comm.size();
-        let question = Question { collective, demand, size, bytes: None, cuttable, together };
+        let together = wire.is_together(size);
+        let store = if wire.is_store() { Shelf::Alone } else { Shelf::None };
+        let question =
+            Question { collective, demand, size, bytes: None, cuttable, together, store };
         can_run(algorithm, &question).then(|| {
             let comm = self.comm.using(algorithm);
             assert_eq!(comm.table().choose(&question).algorithm, algorithm);

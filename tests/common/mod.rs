@@ -4,7 +4,10 @@
 
 pub mod child;
 
-use fmi::{Communicator, Config, Error, sim::Sim};
+use fmi::{
+    Communicator, Config, Error,
+    sim::{Depot, Sim},
+};
 use fmi_channels::{
     handshake::Token,
     rendezvous::{Options, Server},
@@ -51,6 +54,25 @@ macro_rules! on_all {
     };
 }
 
+/// As [`on_all`], and `store::name` and `store_packs::name` where only a store joins processes.
+#[macro_export]
+macro_rules! on_every {
+    ($($test:ident),* $(,)?) => {
+        $crate::on_all!($($test),*);
+        mod store {
+            $(#[tokio::test] async fn $test() { super::$test($crate::common::Wire::Store).await })*
+        }
+        mod store_packs {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test($crate::common::Wire::StorePacks).await
+                }
+            )*
+        }
+    };
+}
+
 /// How the ranks of a test reach each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
@@ -60,6 +82,31 @@ pub enum Wire {
     Tcp,
     /// Simulated, each in a process of its own.
     Sim,
+    /// Simulated, each in a process of its own, with nothing between them but a store.
+    Store,
+    /// As `Store`, but in two processes.
+    StorePacks,
+}
+
+impl Wire {
+    /// Whether all ranks are in one process.
+    pub fn is_together(self, size: usize) -> bool {
+        self == Self::Local || self == Self::StorePacks && size < 2
+    }
+
+    pub fn is_simulated(self) -> bool {
+        matches!(self, Self::Sim | Self::Store | Self::StorePacks)
+    }
+
+    /// Whether ranks publish in a store where they share no memory.
+    pub fn is_store(self) -> bool {
+        matches!(self, Self::Store | Self::StorePacks)
+    }
+}
+
+/// A store that is the only way, and takes payloads that are not quite small.
+fn alone() -> Depot {
+    Depot { alone: true, stored: 1000, ..Depot::default() }
 }
 
 /// A job and its ranks, for as long as they live.
@@ -78,10 +125,15 @@ impl World {
 
     /// With a configuration changed by `adapt`.
     pub async fn with(wire: Wire, size: usize, adapt: impl Fn(Config) -> Config) -> Self {
-        if wire == Wire::Sim {
+        if wire.is_simulated() {
             let (few, span) = (0.01, Duration::from_micros(20));
             let sim = Sim::new(size).seed(u64::from(unique())).jitter(span);
             let sim = sim.loss(few).duplication(few).reordering(few);
+            let sim = match wire {
+                Wire::Store => sim.store(alone()),
+                Wire::StorePacks => sim.store(alone()).pack(size.div_ceil(2)),
+                _ => sim,
+            };
             return Self { ranks: Vec::new(), rendezvous: None, sim: Some(sim) };
         }
         let config = adapt(Config::default().job("test").size(size));
@@ -105,7 +157,11 @@ impl World {
         Fut: Future,
     {
         match &self.sim {
-            Some(sim) => sim.run(life).values(),
+            Some(sim) => {
+                let report = sim.run(life);
+                assert_eq!(report.stored, 0, "something is left in the store");
+                report.values()
+            }
             None => each(&self.ranks, life).await,
         }
     }

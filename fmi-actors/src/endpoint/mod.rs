@@ -11,13 +11,16 @@ mod publish;
 mod recv;
 mod send;
 mod shelf;
+mod stored;
 mod watch;
 
+pub use crate::reads::Reading;
 pub use alarm::Alarm;
 pub use notice::Collective;
 pub use publish::{MayPublish, Published};
 pub use recv::{ProbeFuture, RecvFuture};
 pub use send::{FlushFuture, SendFailure, SendFuture};
+pub use stored::StoreUse;
 pub use watch::Watch;
 
 pub(crate) use pairs::Ranked;

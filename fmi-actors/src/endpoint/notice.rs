@@ -79,7 +79,7 @@ impl Collective {
     /// It ends unheard: what it was a part of has failed, and the group learns that.
     pub fn forsake(mut self) {
         if let Some(node) = self.rank.node() {
-            node.board().clear(self.space);
+            node.clear(self.space);
         }
         self.end();
     }
@@ -107,7 +107,7 @@ impl Collective {
             self.rank.flood(self.space, failure);
         }
         if let Some(node) = self.rank.node() {
-            node.board().clear(self.space);
+            node.clear(self.space);
         }
     }
 
@@ -158,7 +158,7 @@ impl Ranked {
         }
     }
 
-    fn flood(&self, space: Space, failure: &Failure) {
+    pub(super) fn flood(&self, space: Space, failure: &Failure) {
         if let Some(group) = self.mailbox.tell(space) {
             self.spread(space, &group, &Notice::Failed(failure.clone()));
         }

@@ -23,7 +23,7 @@ use crate::{
 };
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, atomic::AtomicUsize};
 
 #[derive(Debug)]
 pub(crate) struct Ranked {
@@ -36,6 +36,8 @@ pub(crate) struct Ranked {
     pub(super) watches: Mutex<Watches>,
     /// Published, not read yet.
     pub(super) unread: Arc<Unread>,
+    /// On its way into the store.
+    pub(super) putting: AtomicUsize,
     /// Who wants to know when it waits.
     pub(super) attention: Arc<Attention>,
 }
@@ -70,6 +72,7 @@ impl Ranked {
             pairs: Mutex::default(),
             watches: Mutex::default(),
             unread: Arc::default(),
+            putting: AtomicUsize::new(0),
             attention,
         }
     }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 
@@ -250,7 +250,8 @@ impl Future for FlushFuture {
                 entry.pair.request_ack();
                 behind.push(*rank);
             }
-            if behind.is_empty() {
+            let putting = self.rank.putting.load(Ordering::Acquire);
+            if behind.is_empty() && putting == 0 {
                 return Poll::Ready(gone.map_or(Ok(()), Err));
             }
             pairs.flushing.retain(|waker| !waker.will_wake(context.waker()));

@@ -1,12 +1,16 @@
 //! The channel and its links: they hand frames to the network.
 
-use super::network::{Network, Process};
+use super::{
+    depot::SimStore,
+    network::{Network, Process},
+};
 use fmi_actors::{
     Member, Node,
     channel::{Channel, DialError, Link, Room, Rung, Seat, Way},
     clock::Time,
     frame::Frame,
     pair::Path,
+    store::Store,
 };
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -28,6 +32,8 @@ const RESERVED_QUEUE: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Sim {
     network: Weak<Network>,
+    /// The store whose mailboxes the links are, if they are.
+    store: Option<Arc<SimStore>>,
     /// The job's first process, as the network counts them.
     base: Process,
 }
@@ -35,14 +41,14 @@ pub(super) struct Sim {
 impl Sim {
     pub(super) const NAME: &'static str = "sim";
 
-    pub(super) fn new(network: &Arc<Network>, base: Process) -> Self {
-        Self { network: Arc::downgrade(network), base }
+    pub(super) fn new(network: &Arc<Network>, base: Process, store: Option<Arc<SimStore>>) -> Self {
+        Self { network: Arc::downgrade(network), base, store }
     }
 }
 
 impl Channel for Sim {
     fn name(&self) -> &'static str {
-        Self::NAME
+        if self.store.is_some() { SimStore::NAME } else { Self::NAME }
     }
 
     fn address(&self, _own: IpAddr) -> Option<String> {
@@ -55,8 +61,8 @@ impl Channel for Sim {
         let (node, network) = (Arc::downgrade(node), self.network.clone());
         let (base, process) = (self.base, to.process);
         vec![Way {
-            rung: Rung::Direct,
-            name: Self::NAME.to_owned(),
+            rung: if self.store.is_some() { Rung::Store } else { Rung::Direct },
+            name: self.name().to_owned(),
             after: Duration::ZERO,
             dial: Box::new(move |quality| {
                 let (node, network) = (node.upgrade(), network.upgrade());
@@ -77,6 +83,10 @@ impl Channel for Sim {
     }
 
     fn stop(&self) {}
+
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        self.store.as_ref().map(|store| Arc::clone(store) as _)
+    }
 }
 
 fn failed(reason: &str) -> DialError {
@@ -91,6 +101,7 @@ pub(super) struct SimLink {
     pub(super) from: Process,
     pub(super) to: Process,
     path: Path,
+    rung: Rung,
     /// Takes nothing any more.
     closed: AtomicBool,
     state: Mutex<State>,
@@ -119,6 +130,7 @@ impl SimLink {
                 from,
                 to,
                 path: network.wire().path(),
+                rung: network.wire().rung(),
                 closed: AtomicBool::new(false),
                 state: Mutex::default(),
             })
@@ -155,11 +167,11 @@ impl SimLink {
 
 impl Link for SimLink {
     fn channel(&self) -> &'static str {
-        Sim::NAME
+        if self.rung == Rung::Store { SimStore::NAME } else { Sim::NAME }
     }
 
     fn rung(&self) -> Rung {
-        Rung::Direct
+        self.rung
     }
 
     fn path(&self) -> Path {

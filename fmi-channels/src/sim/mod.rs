@@ -32,6 +32,7 @@
 //! assert!(times[0].is_zero() && times[1] > scenario.wire.latency);
 //! ```
 
+mod depot;
 mod dice;
 mod events;
 mod executor;
@@ -41,17 +42,20 @@ mod network;
 mod report;
 mod wire;
 
+pub use depot::Depot;
 pub use network::Death;
 pub use report::{End, Report};
 pub use wire::Wire;
 
 use crate::local::LocalLink;
+use depot::{Contents, SimStore, StoreOnly};
 use executor::Executor;
 use fmi_actors::{Member, Node, Reason, Roster, Settings, channel::Channel, home};
 use futures::future::BoxFuture;
 use keeper::BySimulator;
 use link::Sim;
 use network::{Network, Process};
+use parking_lot::Mutex;
 use std::{
     cell::{Cell, RefCell},
     future::Future,
@@ -109,7 +113,8 @@ impl Scenario {
         let world = World::new(self);
         world.enter(|network| {
             let sizes = (0..self.ranks).step_by(self.pack).map(|at| self.pack.min(self.ranks - at));
-            let (base, nodes) = job(network, &sizes.collect::<Vec<_>>(), &self.settings);
+            let sizes: Vec<_> = sizes.collect();
+            let (base, nodes) = job(network, &sizes, &self.settings);
             let host = |rank: usize| base.plus((rank / self.pack) as u32);
             for (rank, death) in &self.deaths {
                 network.doom(host(*rank as usize), *death);
@@ -117,6 +122,7 @@ impl Scenario {
             let ends: Vec<_> =
                 (0..self.ranks).map(|_| Rc::new(Cell::new(None::<(T, Duration)>))).collect();
             let running = Rc::new(Cell::new(self.ranks));
+            let here: Vec<_> = sizes.iter().map(|ranks| Rc::new(Cell::new(*ranks))).collect();
             let mut executor = Executor::new(network);
             for (rank, end) in ends.iter().enumerate() {
                 let node = &nodes[rank / self.pack];
@@ -128,19 +134,28 @@ impl Scenario {
                 let life = body(Arc::clone(node), rank as u32);
                 let counted = Counted(Rc::clone(&running));
                 let (end, node, net) = (Rc::clone(end), Arc::clone(node), Arc::clone(network));
+                let here = Counted(Rc::clone(&here[rank / self.pack]));
                 let whole = async move {
                     let note = Note { rank, network: &net };
                     let value = life.await;
                     drop(note);
                     end.set(Some((value, net.now().since(Default::default()))));
-                    drop(counted);
+                    let store = node.store();
+                    let counted = store.is_some().then_some(counted);
                     let Some(endpoint) = node.endpoint(rank as u32) else { return };
                     // A peer that is gone, or silent for as long as operations wait, has had
                     // its chance.
                     let patience = net.sleep(node.settings().operation);
                     futures::future::select(endpoint.flush(), patience).await;
                     endpoint.shut(&Reason::Left);
+                    if let Some(store) = store
+                        && here.is_last()
+                    {
+                        store.close().await;
+                    }
+                    drop(here);
                     net.leave(process);
+                    drop(counted);
                 };
                 executor.spawn(Some(process), Box::pin(whole));
             }
@@ -169,6 +184,7 @@ impl Scenario {
                 frames: tally.frames,
                 bytes: tally.bytes,
                 lost: tally.lost,
+                stored: network.left_in_store(),
                 trace: tally.trace,
             }
         })
@@ -282,19 +298,25 @@ impl World {
 
 /// Processes on the network, with so many ranks each, and the number of the first.
 fn job(network: &Arc<Network>, ranks: &[usize], settings: &Settings) -> (Process, Vec<Arc<Node>>) {
+    let names: &[&str] = match &network.wire().store {
+        None => &[Sim::NAME],
+        Some(store) if store.alone => &[SimStore::NAME],
+        Some(_) => &[Sim::NAME, SimStore::NAME],
+    };
     let mut next = 0;
     let members = (0..).zip(ranks).map(|(process, count)| {
         let first = next;
         next += *count as u32;
-        let addresses = vec![(Sim::NAME.to_owned(), String::new())];
+        let addresses = names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
         Member { process, ranks: (first..next).collect(), addresses, ..Member::default() }
     });
     let roster = Arc::new(Roster::new(members.collect()));
     let base = network.enlist(ranks.iter().copied());
-    let channel: Arc<dyn Channel> = Arc::new(Sim::new(network, base));
+    let contents = Contents::new(network.seed());
+    network.stock(&contents);
     let nodes = (0..ranks.len() as u32).map(|process| {
         let keeper = Arc::new(BySimulator::new(network, base.plus(process)));
-        let channels = vec![Arc::clone(&channel)];
+        let channels = channels(network, base, process, &contents);
         let (roster, settings) = (Arc::clone(&roster), settings.clone());
         let node = Node::kept((process, 1), roster, channels, &[], settings, keeper);
         network.settle(base.plus(process), &node);
@@ -304,8 +326,34 @@ fn job(network: &Arc<Network>, ranks: &[usize], settings: &Settings) -> (Process
     (base, nodes.collect())
 }
 
+/// The channels of a process.
+fn channels(
+    network: &Arc<Network>,
+    base: Process,
+    process: u32,
+    contents: &Arc<Mutex<Contents>>,
+) -> Vec<Arc<dyn Channel>> {
+    let depot = network.wire().store.as_ref();
+    let store = depot.map(|depot| SimStore::new(network, base.plus(process), depot, contents));
+    match (depot, store) {
+        (Some(depot), Some(store)) if depot.alone => {
+            vec![Arc::new(Sim::new(network, base, Some(store)))]
+        }
+        (_, Some(store)) => {
+            vec![Arc::new(Sim::new(network, base, None)), Arc::new(StoreOnly(store))]
+        }
+        (_, None) => vec![Arc::new(Sim::new(network, base, None))],
+    }
+}
+
 /// One of the ranks that run; not any more when this is dropped.
 struct Counted(Rc<Cell<usize>>);
+
+impl Counted {
+    fn is_last(&self) -> bool {
+        self.0.get() == 1
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {

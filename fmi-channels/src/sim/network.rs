@@ -4,6 +4,7 @@
 //! happens.
 
 use super::{
+    depot::Contents,
     dice::Dice,
     events::{Events, Key},
     link::SimLink,
@@ -69,6 +70,9 @@ pub(super) struct Tally {
 
 pub(super) struct Network {
     wire: Wire,
+    seed: u64,
+    /// What lies in the stores of the jobs.
+    stores: Mutex<Vec<Weak<Mutex<Contents>>>>,
     /// How long it takes until the others know that a process is gone.
     detection: Duration,
     now: AtomicU64,
@@ -145,6 +149,8 @@ impl Network {
     pub(super) fn new(wire: Wire, detection: Duration, seed: u64) -> Arc<Self> {
         Arc::new(Self {
             wire,
+            seed,
+            stores: Mutex::default(),
             detection,
             now: AtomicU64::new(0),
             state: Mutex::new(State {
@@ -163,6 +169,21 @@ impl Network {
 
     pub(super) fn wire(&self) -> &Wire {
         &self.wire
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// A job's store is on the network.
+    pub(super) fn stock(&self, contents: &Arc<Mutex<Contents>>) {
+        self.stores.lock().push(Arc::downgrade(contents));
+    }
+
+    /// What processes that live have left in stores.
+    pub(super) fn left_in_store(&self) -> usize {
+        let stores: Vec<_> = self.stores.lock().iter().filter_map(Weak::upgrade).collect();
+        stores.iter().map(|contents| contents.lock().left(|process| self.lives(process))).sum()
     }
 
     pub(super) fn now(&self) -> Time {

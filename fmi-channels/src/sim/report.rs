@@ -18,6 +18,8 @@ pub struct Report<T> {
     pub bytes: u64,
     /// Frames that got lost on it.
     pub lost: u64,
+    /// Items that processes which lived to the end left in the store.
+    pub stored: usize,
     /// A hash of every event and its time: equal for equal runs.
     pub trace: u64,
 }

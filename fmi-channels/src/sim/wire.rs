@@ -1,7 +1,7 @@
 //! What a wire does to frames: how long they take, and what goes wrong.
 
-use super::dice::Dice;
-use fmi_actors::{clock::Time, pair::Path};
+use super::{depot::Depot, dice::Dice};
+use fmi_actors::{channel::Rung, clock::Time, pair::Path};
 use std::time::Duration;
 
 /// The wire between any two simulated processes. Each process has a port of its own, which
@@ -29,6 +29,8 @@ pub struct Wire {
     pub reordering: f64,
     /// Share of frames that are held up, with all behind them, and for how long at most.
     pub delay: (f64, Duration),
+    /// A store that all processes reach.
+    pub store: Option<Depot>,
 }
 
 impl Default for Wire {
@@ -44,6 +46,7 @@ impl Default for Wire {
             duplication: 0.0,
             reordering: 0.0,
             delay: (0.0, Duration::ZERO),
+            store: None,
         }
     }
 }
@@ -72,7 +75,14 @@ pub(super) struct Trip {
 impl Wire {
     /// What the pair layer has to know.
     pub(super) fn path(&self) -> Path {
-        Path { lossy: self.loss > 0.0, ..Path::STREAM }
+        let stored = self.store.as_ref().map_or(usize::MAX, |store| store.stored);
+        Path { lossy: self.loss > 0.0, stored, ..Path::STREAM }
+    }
+
+    /// How the links lead from one process to another.
+    pub(super) fn rung(&self) -> Rung {
+        let alone = self.store.as_ref().is_some_and(|store| store.alone);
+        if alone { Rung::Store } else { Rung::Direct }
     }
 
     /// Sends `bytes` from one port to another at `now`.
@@ -127,6 +137,7 @@ mod tests {
         duplication: 0.0,
         reordering: 0.0,
         delay: (0.0, Duration::ZERO),
+        store: None,
     };
 
     #[test]

@@ -4,7 +4,7 @@ use super::{Case, Op, OpChoice};
 use crate::failure::Failure;
 use fmi::{
     Communicator, Config,
-    plan::{Algorithm, Collective, Demand, Objection, Question, Rule},
+    plan::{Algorithm, Collective, Demand, Objection, Question, Rule, Shelf},
 };
 
 /// Those of an operation that were asked for; `[None]` if none were.
@@ -29,6 +29,7 @@ pub(super) fn of(
             bytes: None,
             cuttable: true,
             together,
+            store: Shelf::None,
         };
         if Rule::always(algorithm).objection(&question) == Some(Objection::Apart) {
             return Err(Failure::usage(format!(

@@ -1,6 +1,6 @@
 //! What an algorithm is, and all of them by name.
 
-use super::{Collective, Demand, Steps, check};
+use super::{Action, Collective, Demand, Steps, check};
 use crate::message::hash;
 use std::fmt;
 
@@ -126,6 +126,14 @@ impl Algorithm {
     #[must_use]
     pub fn blocks(&self, shape: Shape) -> usize {
         self.collective.blocks(shape.size, self.pieces(shape))
+    }
+
+    /// Whether it publishes, and its ranks find what is published without a message that tells them
+    /// to look.
+    #[must_use]
+    pub fn is_silent(&self, size: usize) -> bool {
+        let first = || (self.steps)(1, Shape::of(size)).next().map(|step| step.action);
+        self.shared && (size < 2 || !matches!(first(), Some(Action::Recv { .. })))
     }
 
     /// Checks that it does what its collective promises, at the cost that it claims.

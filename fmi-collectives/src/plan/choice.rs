@@ -29,6 +29,31 @@ pub struct Question {
     pub cuttable: bool,
     /// Whether all ranks live in one process.
     pub together: bool,
+    /// Whether all processes have a store in common.
+    pub store: Shelf,
+}
+
+/// What a store is to a group of ranks in several processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Shelf {
+    /// There is none.
+    #[default]
+    None,
+    /// There is one, and links lead from one process to another.
+    Beside,
+    /// There is one, and no other way from one process to another.
+    Alone,
+}
+
+/// Where a rule applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Among ranks of one process.
+    Process,
+    /// Between processes that links join.
+    Links,
+    /// Between processes that nothing but a store joins.
+    Store,
 }
 
 impl Question {
@@ -36,6 +61,16 @@ impl Question {
     #[must_use]
     pub fn chunks(&self) -> usize {
         chunks(self.bytes.filter(|_| self.cuttable).unwrap_or(0))
+    }
+
+    /// Where the ranks are.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self.store {
+            _ if self.together => Place::Process,
+            Shelf::Alone => Place::Store,
+            Shelf::None | Shelf::Beside => Place::Links,
+        }
     }
 }
 
@@ -58,6 +93,8 @@ pub struct Rule {
     pub size: Range<usize>,
     /// For values of so many bytes.
     pub bytes: Range<u64>,
+    /// Only there.
+    pub place: Option<Place>,
 }
 
 /// Rules in the order in which they are tried.
@@ -78,7 +115,7 @@ impl Rule {
     /// For any number of ranks and bytes.
     #[must_use]
     pub const fn always(algorithm: &'static Algorithm) -> Self {
-        Self { algorithm, size: ANY_SIZE, bytes: ANY_BYTES }
+        Self { algorithm, size: ANY_SIZE, bytes: ANY_BYTES, place: None }
     }
 
     /// For values of at least so many bytes.
@@ -109,10 +146,20 @@ impl Rule {
         self
     }
 
+    /// Only there.
+    #[must_use]
+    pub const fn within(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
     /// What speaks against it: the algorithm may not run at all, or is not wanted here.
     #[must_use]
     pub fn objection(&self, question: &Question) -> Option<Objection> {
         let wanted = || match question.bytes {
+            _ if self.place.is_some_and(|place| place != question.place()) => {
+                Some(Objection::Place)
+            }
             _ if !self.size.contains(&question.size) => Some(Objection::Size),
             Some(bytes) if !self.bytes.contains(&bytes) => Some(Objection::Bytes),
             None if self.bytes != ANY_BYTES => Some(Objection::UnknownBytes),
@@ -178,19 +225,34 @@ impl Default for Table {
     fn default() -> Self {
         use Rule as R;
         const LARGE: u64 = 64 << 10;
+        /// Ranks of which one no longer reads what each of the others has.
+        const MANY: usize = 64;
+        let within = |algorithm| R::always(algorithm).within(Place::Process);
+        let store = |algorithm| R::always(algorithm).within(Place::Store);
         Self {
             rules: vec![
                 // Within one process.
-                R::always(&barrier::shared::ALGORITHM),
-                R::always(&bcast::shared::ALGORITHM),
-                R::always(&gather::shared::ALGORITHM),
-                R::always(&scatter::shared::ALGORITHM),
-                R::always(&allgather::shared::ALGORITHM),
-                R::always(&alltoall::shared::ALGORITHM),
-                R::always(&reduce::shared::ALGORITHM).below_bytes(LARGE),
-                R::always(&allreduce::shared::ALGORITHM).from_bytes(LARGE),
-                R::always(&allreduce::shared_small::ALGORITHM),
-                R::always(&reduce_scatter::shared::ALGORITHM),
+                within(&barrier::shared::ALGORITHM),
+                within(&bcast::shared::ALGORITHM),
+                within(&gather::shared::ALGORITHM),
+                within(&scatter::shared::ALGORITHM),
+                within(&allgather::shared::ALGORITHM),
+                within(&alltoall::shared::ALGORITHM),
+                within(&reduce::shared::ALGORITHM).below_bytes(LARGE),
+                within(&allreduce::shared::ALGORITHM).from_bytes(LARGE),
+                within(&allreduce::shared_small::ALGORITHM),
+                within(&reduce_scatter::shared::ALGORITHM),
+                // Where there is nothing but a store.
+                store(&barrier::shared::ALGORITHM),
+                store(&bcast::shared::ALGORITHM),
+                store(&gather::shared::ALGORITHM),
+                store(&scatter::shared::ALGORITHM),
+                store(&allgather::shared::ALGORITHM),
+                store(&alltoall::shared::ALGORITHM),
+                store(&reduce::shared::ALGORITHM).below_size(MANY),
+                store(&allreduce::shared::ALGORITHM).from_bytes(1 << 20),
+                store(&allreduce::shared_small::ALGORITHM).below_size(MANY),
+                store(&reduce_scatter::shared::ALGORITHM),
                 // Between processes.
                 R::always(&barrier::dissemination::ALGORITHM),
                 R::always(&bcast::scatter_allgather::ALGORITHM).from_bytes(4 << 20).from_size(8),
@@ -225,17 +287,32 @@ impl Default for Table {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ranks, bytes) = self.limits();
-        write!(f, "{ranks}, {bytes}")
+        write!(f, "{ranks}, {bytes}")?;
+        self.place.map_or(Ok(()), |place| write!(f, ", {place}"))
     }
 }
 
-/// One rule a line: algorithm, ranks, bytes, demand.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process => "in one process",
+            Self::Links => "between processes",
+            Self::Store => "over a store alone",
+        })
+    }
+}
+
+/// One rule a line: algorithm, ranks, bytes, demand, place.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for rule in &self.rules {
             let (name, demand) = (rule.algorithm.to_string(), rule.algorithm.demand);
             let (ranks, bytes) = rule.limits();
-            writeln!(f, "{name:<34}{ranks:<24}{bytes:<24} {demand}")?;
+            write!(f, "{name:<34}{ranks:<24}{bytes:<24} {demand}")?;
+            match rule.place {
+                Some(place) => writeln!(f, ", {place}")?,
+                None => writeln!(f)?,
+            }
         }
         Ok(())
     }
@@ -284,10 +361,19 @@ mod tests {
                         for (cuttable, together) in
                             [(true, true), (true, false), (false, true), (false, false)]
                         {
-                            let question =
-                                Question { collective, demand, size, bytes, cuttable, together };
-                            let choice = table.choose(&question);
-                            assert!(can_run(choice.algorithm, &question), "{question:?}");
+                            for store in [Shelf::None, Shelf::Beside, Shelf::Alone] {
+                                let question = Question {
+                                    collective,
+                                    demand,
+                                    size,
+                                    bytes,
+                                    cuttable,
+                                    together,
+                                    store,
+                                };
+                                let choice = table.choose(&question);
+                                assert!(can_run(choice.algorithm, &question), "{question:?}");
+                            }
                         }
                     }
                 }
@@ -306,6 +392,7 @@ mod tests {
             bytes: Some(100),
             cuttable: true,
             together: false,
+            store: Shelf::None,
         };
         let chosen = |question| table.choose(&question).algorithm.name;
         assert_eq!(chosen(question), "ring");
@@ -324,6 +411,7 @@ mod tests {
             bytes: Some(100),
             cuttable: true,
             together: false,
+            store: Shelf::None,
         };
         let ring = Rule::always(&allreduce::ring::ALGORITHM);
         let objects = |rule: &Rule, question| rule.objection(&question);

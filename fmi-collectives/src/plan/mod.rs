@@ -43,7 +43,7 @@ mod step;
 
 pub use algorithm::{Algorithm, Shape};
 pub use blocks::Blocks;
-pub use choice::{CHUNK, Choice, Question, Rule, Table, can_run, chunks};
+pub use choice::{CHUNK, Choice, Place, Question, Rule, Shelf, Table, can_run, chunks};
 pub use collective::{Collective, Demand};
 pub use objection::Objection;
 pub use step::{Action, Side, Step, Steps, Tier};

@@ -1,6 +1,6 @@
 //! Why an algorithm is not taken.
 
-use super::{Algorithm, Question, Shape};
+use super::{Algorithm, Question, Shape, Shelf};
 use std::fmt;
 
 /// What speaks against an algorithm or a rule, given a question.
@@ -15,8 +15,10 @@ pub enum Objection {
     Opaque,
     /// It cuts values, and there are several.
     Several,
-    /// It publishes and fetches, and the ranks share no memory.
+    /// It publishes and fetches, and the ranks share neither memory nor a store.
     Apart,
+    /// The rule is for ranks that reach each other in another way.
+    Place,
     /// The rule is for other numbers of ranks.
     Size,
     /// The rule is for other numbers of bytes.
@@ -33,7 +35,7 @@ impl Objection {
         let cuts = algorithm.pieces(Shape::of(question.size)) > 1;
         if algorithm.collective != question.collective {
             Some(Self::Collective)
-        } else if algorithm.shared && !question.together {
+        } else if algorithm.shared && !question.together && question.store == Shelf::None {
             Some(Self::Apart)
         } else if combines && algorithm.demand < question.demand {
             Some(Self::Demand)
@@ -54,7 +56,8 @@ impl fmt::Display for Objection {
             Self::Demand => "it does not combine in the order that the operation demands",
             Self::Opaque => "it cuts values, and these cannot be cut",
             Self::Several => "it cuts values, and of several only whole ones can be moved yet",
-            Self::Apart => "it needs ranks that share memory",
+            Self::Apart => "it needs ranks that share memory or a store",
+            Self::Place => "the rule is for ranks that reach each other in another way",
             Self::Size => "the rule is for other numbers of ranks",
             Self::Bytes => "the rule is for other numbers of bytes",
             Self::UnknownBytes => "the rule asks for bytes that not all ranks know",
