@@ -9,7 +9,7 @@ use fmi_actors::{
 };
 use std::collections::VecDeque;
 
-const WIRE: Path = Path { direct: false, lossy: true, eager: 600, chunk: 300 };
+const WIRE: Path = Path { lossy: true, eager: 600, chunk: 300, ..Path::STREAM };
 const OUTBOX: usize = 16 << 10;
 /// Calls that one run makes at most; the corpus need not be longer.
 const CALLS: usize = 400;
@@ -197,6 +197,8 @@ impl Side {
             Body::There if arrival.total > 1 << 20 => {
                 self.pair.discard(arrival.space, arrival.message);
             }
+            // Forged: nothing here goes into a store.
+            Body::Stored | Body::Missing(_) => {}
             Body::There => {
                 let (space, number) = (arrival.space, arrival.message);
                 if self.pair.pull(space, number, arrival.total, arrival.datatype, false).is_ok() {
