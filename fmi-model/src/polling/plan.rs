@@ -16,6 +16,8 @@ pub(super) struct Policy {
     /// The next of them: at first, and after a look at each. Its own place if there is none.
     next: Vec<usize>,
     prices: Priced,
+    /// When to look at first, if not as planned.
+    first: Option<f64>,
 }
 
 /// The best one. From one look to the next it is `gap` at least.
@@ -51,14 +53,21 @@ pub(super) fn best(density: &Density, prices: Priced, gap: f64) -> Policy {
         }
     }
     debug_assert_eq!(mass.len(), count);
-    Policy { ends: ends.clone(), next, prices }
+    Policy { ends: ends.clone(), next, prices, first: None }
 }
 
 impl Policy {
+    /// This one, but with a look before all others.
+    pub(super) fn first(mut self, look: f64) -> Self {
+        self.first = Some(look);
+        self
+    }
+
     /// When to look next: after a look at `missed`, if there was one, and not before `earliest`.
     pub(super) fn next(&self, missed: Option<f64>, earliest: f64) -> f64 {
         let last = self.ends[self.ends.len() - 1];
         let state = match missed {
+            None if self.first.is_some() => return self.first.unwrap_or(0.0).max(earliest),
             None => 0,
             // Up to a microsecond late counts as in time.
             Some(missed) => self.ends.partition_point(|end| *end <= missed + 1e-6),
@@ -73,21 +82,28 @@ impl Policy {
         earliest.max(missed.unwrap_or(0.0) + wait.min(60.0))
     }
 
-    /// What it costs in the mean: looks, and the wait for what is there already.
-    pub(super) fn cost(&self, density: &Density, prices: Priced) -> f64 {
+    /// What it costs in the mean.
+    pub(super) fn cost(&self, density: &Density) -> Cost {
         let Tails { alive, moment } = Tails::new(density);
-        let (mut state, mut cost) = (0, 0.0);
+        let (mut state, mut cost) = (0, Cost { looks: 0.0, late: 0.0 });
         loop {
+            cost.looks += alive[state];
             let look = self.next[state];
             if look + 1 == state || look >= self.ends.len() {
-                return cost + alive[state] * prices.look;
+                return cost;
             }
             let came = alive[state] - alive[look + 1];
-            let late = self.ends[look] * came - (moment[state] - moment[look + 1]);
-            cost += alive[state] * prices.look + prices.wait * late;
+            cost.late += self.ends[look] * came - (moment[state] - moment[look + 1]);
             state = look + 1;
         }
     }
+}
+
+/// Looks and lateness in the mean.
+pub(super) struct Cost {
+    pub(super) looks: f64,
+    /// Seconds from the arrival to the look that finds it.
+    pub(super) late: f64,
 }
 
 /// What is left of a distribution before each cell: its mass, and the integral of the time over it.
