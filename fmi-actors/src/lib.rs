@@ -14,6 +14,7 @@ pub mod frame;
 pub mod home;
 pub mod keeper;
 pub mod mailbox;
+pub mod meter;
 mod node;
 pub mod pair;
 mod payload;

@@ -13,6 +13,7 @@ use crate::{
     home::HomeHandle,
     keeper::Keeper,
     mailbox::Group,
+    meter::{Bill, Meter, Seconds},
     pair::{Path, Violation},
     peer::{Member, Peer},
     reads::Reads,
@@ -83,6 +84,8 @@ pub struct Node {
     itself: Weak<Self>,
     ranks: FxHashMap<u32, Arc<Ranked>>,
     board: Board,
+    meter: Arc<Meter>,
+    born: Time,
     attention: Arc<Attention>,
     reads: Reads,
     agreed: OnceLock<Option<Agreed>>,
@@ -139,6 +142,8 @@ impl Node {
     ) -> Arc<Self> {
         let (process, epoch) = own;
         let attention = Arc::new(Attention::default());
+        let meter = Arc::new(Meter::new(channels.iter().any(|channel| channel.store().is_some())));
+        let born = keeper.now();
         Arc::new_cyclic(|weak| {
             let own = &roster.member(process).expect("a member of its own job").ranks;
             let ranks = own
@@ -149,7 +154,8 @@ impl Node {
                         .then(|| Arc::clone(&homes[index * homes.len() / own.len()]));
                     let keeper = Arc::clone(&keeper);
                     let attention = Arc::clone(&attention);
-                    (*rank, Arc::new(Ranked::new(*rank, weak.clone(), home, keeper, attention)))
+                    let ranked = Ranked::new(*rank, weak.clone(), home, keeper, attention, &meter);
+                    (*rank, Arc::new(ranked))
                 })
                 .collect();
             Self {
@@ -164,6 +170,8 @@ impl Node {
                 itself: weak.clone(),
                 ranks,
                 board: Board::default(),
+                born,
+                meter,
                 attention,
                 reads: Reads::default(),
                 agreed: OnceLock::new(),
@@ -311,6 +319,21 @@ impl Node {
         }
     }
 
+    /// What this process counts.
+    #[must_use]
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// What this process has done so far and what that costs. Looks at every pair.
+    #[must_use]
+    pub fn bill(&self) -> Bill {
+        let mut tallies = Vec::new();
+        self.ranks.values().for_each(|rank| rank.tally(&mut tallies));
+        let now = self.now();
+        self.meter.bill(now, Seconds::from(now.since(self.born)), &tallies)
+    }
+
     /// Ranks are gone for good.
     pub fn lose(&self, ranks: &[u32], reason: &Reason) {
         let Some(peer) = ranks.first().and_then(|rank| self.route(*rank)) else { return };
@@ -402,6 +425,7 @@ impl Node {
             }));
             let _ = said.await;
         }
+        self.meter.settle(|| self.bill());
     }
 
     /// Whether a rank lives in a process: nobody speaks for others.

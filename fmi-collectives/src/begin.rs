@@ -177,6 +177,7 @@ impl Communicator {
         }
         .encode();
         let entered = self.enter(signature);
+        self.endpoint().meter().name(entered.space(), input.collective.name());
         let failed = entered.failure().cloned().map(Box::new);
         let waits_for = Arc::new(AtomicU32::new(u32::MAX));
         let wire = Wire {

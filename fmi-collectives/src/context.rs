@@ -1,6 +1,7 @@
 //! What a rank's `main` gets.
 
 use crate::Communicator;
+use fmi_actors::meter::Bill;
 use std::{ops::Deref, sync::Arc};
 
 /// A rank's view of its job. Derefs to the [`Communicator`] of all ranks.
@@ -21,6 +22,24 @@ impl Context {
     #[must_use]
     pub fn job(&self) -> &str {
         &self.job
+    }
+
+    /// What this process has sent, asked of stores and waited for so far, and what that costs.
+    ///
+    /// ```
+    /// # use fmi_collectives::Context;
+    /// # fn show(ctx: &Context) {
+    /// if let Some(bill) = ctx.meter() {
+    ///     println!("{bill}");
+    ///     println!("{} so far, for {} messages", bill.money(), bill.counts().messages);
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// `None` when this rank's process has left the job.
+    #[must_use]
+    pub fn meter(&self) -> Option<Bill> {
+        Some(self.world.endpoint().node()?.bill())
     }
 
     /// The program's arguments, without its name.

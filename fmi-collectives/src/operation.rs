@@ -6,6 +6,7 @@ use fmi_actors::{
     actor::panic_text,
     endpoint::{Collective, SendFailure, Watch},
     mailbox::Failure,
+    meter::{self, Waiting},
 };
 use pin_project_lite::pin_project;
 use std::{
@@ -42,6 +43,8 @@ pub(crate) struct Base {
     waits_for: WaitsFor,
     after: Duration,
     watch: Option<Watch>,
+    /// The meter measures how long it waits.
+    waiting: Option<Waiting>,
     /// The group was told what this rank called.
     inquired: bool,
     collective: Option<Collective>,
@@ -111,6 +114,7 @@ impl<F> Operation<F> {
             waits_for,
             after: communicator.deadline(),
             watch: None,
+            waiting: None,
             inquired: false,
             collective: None,
             refused: None,
@@ -178,7 +182,7 @@ impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
         if let Some(error) = base.refused.take() {
             return Poll::Ready(Err(base.give_up(error)));
         }
-        match this.inner.poll(context) {
+        let outcome = match this.inner.poll(context) {
             Poll::Ready(Ok(value)) => {
                 if let Some(collective) = base.collective.take() {
                     collective.finish();
@@ -213,14 +217,20 @@ impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
                 }
                 resume_unwind(panic)
             }
-            Poll::Pending => base.poll_deadline(context).map(Err),
-        }
+            Poll::Pending => {
+                base.begin_to_wait();
+                return base.poll_deadline(context).map(Err);
+            }
+        };
+        base.end_waiting();
+        outcome
     }
 }
 
 /// Inside a call, the call decides whether the group is told of a dropped collective.
 impl Drop for Base {
     fn drop(&mut self) {
+        self.end_waiting();
         if let (Some(collective), Some(lineage)) =
             (self.collective.take(), self.communicator.lineage())
         {
@@ -236,6 +246,24 @@ impl Base {
             collective.abandon(Reason::Error(error.to_string()));
         }
         error
+    }
+
+    fn begin_to_wait(&mut self) {
+        let endpoint = self.communicator.endpoint();
+        let meter = endpoint.meter();
+        if self.waiting.is_none() && meter.is_detailed() {
+            let operation = match &self.collective {
+                Some(collective) => meter.operation(collective.space()),
+                None => meter::Operation::MESSAGES,
+            };
+            self.waiting = meter.wait(operation, endpoint.now());
+        }
+    }
+
+    fn end_waiting(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.end(self.communicator.endpoint().now());
+        }
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<Error> {

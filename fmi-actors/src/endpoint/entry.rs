@@ -6,10 +6,12 @@ use crate::{
     channel::Link,
     frame::Space,
     mailbox::{Failure, Rest, Slot, Taken, Wakers},
+    meter::Tally,
     pair::{Lane, Pair},
     peer::Peer,
 };
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::{collections::VecDeque, sync::Arc};
 
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Entry {
     pub(super) gets: Vec<Get>,
     /// The link in use.
     pub(super) link: Option<Arc<dyn Link>>,
+    /// What it has sent, by channel; over the link in use last.
+    pub(super) tallies: SmallVec<[Tally; 1]>,
     pub(super) pumping: bool,
     pub(super) timed: bool,
     pub(super) lost: Option<Reason>,
@@ -66,6 +70,16 @@ impl Entry {
             self.link = Some(link.handle().unwrap_or(link));
         }
         self.link.clone()
+    }
+
+    /// Where frames on this link are counted.
+    pub(super) fn tally(&mut self, link: &dyn Link) -> &mut Tally {
+        let (channel, count) = (link.channel(), self.tallies.len());
+        match self.tallies.iter().rposition(|tally| tally.channel() == channel) {
+            Some(place) => self.tallies.swap(place, count - 1),
+            None => self.tallies.push(Tally::new(channel)),
+        }
+        self.tallies.last_mut().expect("one was put there if there was none")
     }
 
     /// Whether the other side has to say something.

@@ -27,9 +27,11 @@ pub(crate) use pairs::Ranked;
 
 use crate::{
     Node, Payload, Reason,
+    clock::Time,
     frame::{Datatype, Signature, Space},
     home::HomeHandle,
     mailbox::{Envelope, Filter, Group},
+    meter::Meter,
     pair::Outgoing,
 };
 use std::sync::Arc;
@@ -164,6 +166,18 @@ impl Endpoint {
     #[must_use]
     pub fn lost_reason(&self, rank: u32) -> Option<Reason> {
         self.rank.mailbox.lost_reason(rank)
+    }
+
+    /// What the process counts.
+    #[must_use]
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.rank.meter
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.rank.keeper.now()
     }
 
     /// A deadline: registers the task that polls it with the keeper of the process.

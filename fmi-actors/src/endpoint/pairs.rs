@@ -18,6 +18,7 @@ use crate::{
     home::{self, HomeHandle},
     keeper::Keeper,
     mailbox::{Delivery, Failure, Freed, Mailbox, Slot, Taken, Wakers},
+    meter::{Meter, Tally},
     pair::{Ends, Event, Pair, Path, Violation},
     sleeper::Sleeper,
 };
@@ -31,6 +32,7 @@ pub(crate) struct Ranked {
     node: Weak<Node>,
     home: Option<HomeHandle>,
     pub(super) keeper: Arc<dyn Keeper>,
+    pub(super) meter: Arc<Meter>,
     pub(super) mailbox: Mailbox,
     pub(super) pairs: Mutex<Pairs>,
     pub(super) watches: Mutex<Watches>,
@@ -62,12 +64,14 @@ impl Ranked {
         home: Option<HomeHandle>,
         keeper: Arc<dyn Keeper>,
         attention: Arc<Attention>,
+        meter: &Arc<Meter>,
     ) -> Self {
         Self {
             number,
             node,
             home,
             keeper,
+            meter: Arc::clone(meter),
             mailbox: Mailbox::new(number),
             pairs: Mutex::default(),
             watches: Mutex::default(),
@@ -264,6 +268,12 @@ impl Ranked {
             };
             let put = if path.stored < usize::MAX { entry.pair.next_put() } else { None };
             let look = frame.is_none() && path.receipts && entry.pair.wants_receipts();
+            if let Some(frame) = &frame {
+                match !path.direct && self.meter.is_detailed() {
+                    true => self.meter.message(link.channel(), frame),
+                    false => entry.tally(&*link).count(frame),
+                }
+            }
             // Inside a process what has left has arrived: that may admit more.
             let more = entry.has_work() || (path.direct && entry.admit(&mut wakers));
             let last = (frame.is_none() && put.is_none()) || !(more || flushing);
@@ -298,6 +308,12 @@ impl Ranked {
             pairs = self.pairs.lock();
         }
         wake(wakers);
+    }
+
+    /// What its pairs have sent.
+    pub(crate) fn tally(&self, into: &mut Vec<Tally>) {
+        let pairs = self.pairs.lock();
+        into.extend(pairs.by_rank.values().flat_map(|entry| entry.tallies.iter().copied()));
     }
 
     /// Waits for the link to have room again.
@@ -475,6 +491,7 @@ impl Ranked {
                     pulls: FxHashMap::default(),
                     gets: Vec::new(),
                     link: None,
+                    tallies: smallvec::SmallVec::new(),
                     pumping: false,
                     timed: false,
                     lost: self.mailbox.lost_reason(remote),

@@ -1,0 +1,243 @@
+//! Counts what a process sends, asks of stores and waits for, and what that costs.
+//!
+//! Messages are counted where their pair is moved anyway, under its lock, as point to point or of a
+//! collective. A process that uses a store also tells operations apart and measures their waits
+//! ([`Meter::is_detailed`]): a request takes so long there that a common lock is nothing. What goes on
+//! is put together only when somebody asks for the [`Bill`].
+
+mod bill;
+mod books;
+
+pub use bill::{Bill, Counts, Line, Machine};
+pub use books::Operation;
+
+pub use fmi_model::{
+    Bytes, Dollars, Seconds,
+    prices::{Prices, Request},
+};
+
+use crate::{
+    clock::Time,
+    frame::{Frame, Kind, Space},
+};
+use books::Books;
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// What a process pays.
+#[derive(Debug, Clone)]
+pub struct Tariff {
+    /// The list of prices.
+    pub prices: Prices,
+    /// Memory of this function.
+    pub memory: Bytes,
+    /// Machines that the job rents while it runs, by their names in the list. One process says so for
+    /// all.
+    pub machines: Vec<String>,
+}
+
+impl Default for Tariff {
+    /// A function of 1 GiB on AWS.
+    fn default() -> Self {
+        Self { prices: Prices::aws(), memory: Bytes::gib(1), machines: Vec::new() }
+    }
+}
+
+/// What a process counts. One a [`Node`](crate::Node).
+pub struct Meter {
+    detailed: AtomicBool,
+    tariff: Mutex<Tariff>,
+    books: Mutex<Books>,
+    /// Gets the last bill.
+    settle: Mutex<Option<Settle>>,
+}
+
+type Settle = Box<dyn FnOnce(Bill) + Send>;
+
+impl Meter {
+    pub(crate) fn new(detailed: bool) -> Self {
+        Self {
+            detailed: AtomicBool::new(detailed),
+            tariff: Mutex::default(),
+            books: Mutex::default(),
+            settle: Mutex::default(),
+        }
+    }
+
+    /// Says what this process pays; known from then on, for all that was counted before, too.
+    pub fn set_tariff(&self, tariff: Tariff) {
+        *self.tariff.lock() = tariff;
+    }
+
+    /// What this process pays.
+    #[must_use]
+    pub fn tariff(&self) -> Tariff {
+        self.tariff.lock().clone()
+    }
+
+    /// Says who gets the last bill, when the process has left the job.
+    pub fn on_settle(&self, settle: impl FnOnce(Bill) + Send + 'static) {
+        *self.settle.lock() = Some(Box::new(settle));
+    }
+
+    /// Whether operations are told apart and their waits measured: where a channel has a store.
+    #[must_use]
+    pub fn is_detailed(&self) -> bool {
+        self.detailed.load(Ordering::Relaxed)
+    }
+
+    /// Begins to tell operations apart.
+    pub fn detail(&self) {
+        self.detailed.store(true, Ordering::Relaxed);
+    }
+
+    /// Says which operation a space belongs to. Others are known as what they look like.
+    pub fn name(&self, space: Space, operation: &'static str) {
+        if self.is_detailed() {
+            self.books.lock().name(space, operation);
+        }
+    }
+
+    /// The operation that a space belongs to, as it is called on the bill: also a key for what is
+    /// learnt of its waits.
+    #[must_use]
+    pub fn operation(&self, space: Space) -> Operation {
+        self.books.lock().operation(Some(space))
+    }
+
+    /// A channel has made a request to its store: for that space if it knows one, with so many bytes
+    /// of content.
+    pub fn request(&self, channel: &'static str, space: Option<Space>, kind: Request, bytes: u64) {
+        self.requests(channel, space, kind, 1, bytes);
+    }
+
+    /// As [`request`](Self::request), for several at once.
+    pub fn requests(
+        &self,
+        channel: &'static str,
+        space: Option<Space>,
+        kind: Request,
+        count: u64,
+        bytes: u64,
+    ) {
+        let mut books = self.books.lock();
+        let operation = books.operation(space);
+        books.counts(operation, channel).request(kind, count, bytes);
+    }
+
+    /// An operation begins to wait. Whoever waits at once shares the time: the function is paid
+    /// once. `None` if that is not measured.
+    #[must_use]
+    pub fn wait(self: &Arc<Self>, operation: Operation, now: Time) -> Option<Waiting> {
+        self.is_detailed().then(|| {
+            let begin = self.books.lock().begin_wait(now);
+            Waiting { meter: Arc::clone(self), operation, begin, over: false }
+        })
+    }
+
+    /// A message has left on a link that others use too.
+    pub(crate) fn message(&self, channel: &'static str, frame: &Frame) {
+        let mut books = self.books.lock();
+        let operation = books.operation(Some(frame.header.space));
+        let (messages, bytes) = weigh(frame);
+        books.counts(operation, channel).message(messages, bytes);
+    }
+
+    /// What it has come to by now, with what the pairs have counted.
+    pub(crate) fn bill(&self, now: Time, lifetime: Seconds, tallies: &[Tally]) -> Bill {
+        let tariff = self.tariff();
+        let mut books = self.books.lock().at(now);
+        for tally in tallies {
+            for (operation, class) in
+                [Operation::MESSAGES, Operation::COLLECTIVES].iter().zip(tally.classes)
+            {
+                if class.0 > 0 || class.1 > 0 {
+                    books.counts(*operation, tally.channel).message(class.0, class.1);
+                }
+            }
+        }
+        books.bill(&tariff, lifetime)
+    }
+
+    /// Hands the last bill over.
+    pub(crate) fn settle(&self, bill: impl FnOnce() -> Bill) {
+        let settle = self.settle.lock().take();
+        if let Some(settle) = settle {
+            settle(bill());
+        }
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("detailed", &self.is_detailed()).finish_non_exhaustive()
+    }
+}
+
+/// An operation waits; it [ends](Self::end) with the time. Dropped, what it has waited since
+/// others began or ended counts for nobody.
+#[derive(Debug)]
+#[must_use = "a wait is counted when it ends"]
+pub struct Waiting {
+    meter: Arc<Meter>,
+    operation: Operation,
+    /// What whoever waits all the time had waited then.
+    begin: Seconds,
+    over: bool,
+}
+
+impl Waiting {
+    /// The wait is over.
+    pub fn end(mut self, now: Time) {
+        self.over = true;
+        self.meter.books.lock().end_wait(self.operation, self.begin, now);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.over {
+            self.meter.books.lock().give_up_wait(Time::default());
+        }
+    }
+}
+
+/// What one pair has sent over one channel; kept with the pair, counted under its lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    channel: &'static str,
+    /// Messages and bytes: point to point, of collectives.
+    classes: [(u64, u64); 2],
+}
+
+impl Tally {
+    pub(crate) const fn new(channel: &'static str) -> Self {
+        Self { channel, classes: [(0, 0); 2] }
+    }
+
+    pub(crate) const fn channel(&self) -> &'static str {
+        self.channel
+    }
+
+    pub(crate) fn count(&mut self, frame: &Frame) {
+        let (messages, bytes) = weigh(frame);
+        let class = &mut self.classes[usize::from(frame.header.space.is_collective())];
+        class.0 += messages;
+        class.1 += bytes;
+    }
+}
+
+/// How many messages a frame is, and of how many bytes: what only keeps the pair going is none.
+fn weigh(frame: &Frame) -> (u64, u64) {
+    let messages = matches!(frame.header.kind, Kind::Message | Kind::Envelope);
+    (u64::from(messages), u64::from(frame.header.length))
+}
+
+#[cfg(test)]
+mod tests;

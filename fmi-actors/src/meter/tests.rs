@@ -1,0 +1,133 @@
+//! What is counted is on the bill, once.
+
+use super::*;
+use crate::Payload;
+
+const MS: u64 = 1_000_000;
+
+fn meter() -> Arc<Meter> {
+    let meter = Meter::new(true);
+    meter.set_tariff(Tariff { machines: vec!["t3.nano".to_owned()], ..Tariff::default() });
+    Arc::new(meter)
+}
+
+fn space(number: u32) -> Space {
+    Space { scope: 1, number }
+}
+
+fn money(bill: &Bill, operation: &str, channel: &str) -> f64 {
+    let of = |line: &&Line| line.operation == operation && line.channel == channel;
+    bill.lines.iter().find(of).map_or(f64::NAN, |line| line.money.get())
+}
+
+#[test]
+fn requests_cost_what_the_list_says() {
+    let meter = meter();
+    meter.name(space(3), "bcast");
+    meter.request("s3", Some(space(3)), Request::Put, 100);
+    meter.requests("s3", Some(space(3)), Request::Get, 10, 1000);
+    meter.request("s3", Some(space(4)), Request::Get, 0);
+    meter.request("s3", Some(space(0)), Request::Delete, 0);
+    meter.request("s3", None, Request::List, 0);
+    meter.request("redis", None, Request::Command, 0);
+    let bill = meter.bill(Time(0), Seconds::new(3600.0), &[]);
+    let near = |is: f64, should: f64| assert!((is - should).abs() < 1e-12, "{is} {should}");
+    near(money(&bill, "bcast", "s3"), 5e-6 + 10.0 * 4e-7);
+    near(money(&bill, "collectives", "s3"), 4e-7);
+    near(money(&bill, "point to point", "s3"), 0.0);
+    near(money(&bill, "upkeep", "s3"), 5e-6);
+    near(money(&bill, "upkeep", "redis"), 0.0);
+    assert_eq!(bill.machines[0].money.to_string(), "$0.0052");
+    let counts = bill.counts();
+    assert_eq!(
+        (counts.put, counts.get, counts.list, counts.delete, counts.command),
+        (1, 11, 1, 1, 1)
+    );
+    assert_eq!(counts.bytes, Bytes::new(1100));
+    near(bill.money().get(), 0.0052 + 5e-6 + 11.0 * 4e-7 + 5e-6);
+}
+
+#[test]
+fn those_who_wait_at_once_share_the_time() {
+    let meter = meter();
+    let wait = |name, at| meter.wait(Operation::named(name), Time(at * MS)).unwrap();
+    let first = wait("gather", 100);
+    let second = wait("bcast", 300);
+    first.end(Time(500 * MS));
+    let third = wait("bcast", 600);
+    drop(third);
+    second.end(Time(700 * MS));
+    let bill = meter.bill(Time(900 * MS), Seconds::ZERO, &[]);
+    let waited = |name| {
+        let of = |line: &&Line| line.operation == name;
+        bill.lines.iter().find(of).unwrap().waiting.get()
+    };
+    // 200 ms alone, 200 ms of two; then 200 ms alone, of which none was given away.
+    assert!((waited("gather") - 0.3).abs() < 1e-9);
+    assert!((waited("bcast") - 0.3).abs() < 1e-9, "{}", waited("bcast"));
+    let second = Prices::aws().function_second(Bytes::gib(1));
+    assert!((bill.money() - second * Seconds::new(0.6)).get().abs() < 1e-12);
+}
+
+#[test]
+fn nothing_is_measured_in_detail_unless_asked() {
+    let meter = Arc::new(Meter::new(false));
+    assert!(meter.wait(Operation::MESSAGES, Time(0)).is_none());
+    meter.name(space(1), "bcast");
+    assert_eq!(meter.operation(space(1)), Operation::COLLECTIVES);
+    meter.detail();
+    meter.name(space(1), "bcast");
+    assert_eq!(meter.operation(space(1)).name(), "bcast");
+}
+
+#[test]
+fn names_are_bounded() {
+    let meter = meter();
+    for number in 1..=5000 {
+        meter.name(space(number), "scan");
+    }
+    assert_eq!(meter.operation(space(1)), Operation::COLLECTIVES);
+    assert_eq!(meter.operation(space(5000)).name(), "scan");
+}
+
+#[test]
+fn tallies_tell_messages_from_what_keeps_a_pair_going() {
+    let mut tally = Tally::new("tcp");
+    let frame = |kind, number, length| {
+        let header = crate::frame::Header { kind, space: space(number), length, ..blank() };
+        Frame { header, signature: None, payload: Payload::empty() }
+    };
+    tally.count(&frame(Kind::Envelope, 0, 0));
+    tally.count(&frame(Kind::Data, 0, 700));
+    tally.count(&frame(Kind::Message, 5, 30));
+    tally.count(&frame(Kind::Ack, 0, 0));
+    let bill = meter().bill(Time(0), Seconds::ZERO, &[tally]);
+    let lines: Vec<_> = bill
+        .lines
+        .iter()
+        .map(|line| (line.operation.as_str(), line.counts.messages, line.counts.bytes.get()))
+        .collect();
+    assert_eq!(lines, [("collectives", 1, 30), ("point to point", 1, 700)]);
+}
+
+fn blank() -> crate::frame::Header {
+    use crate::frame::{Datatype, Flags, Header};
+    Header {
+        kind: Kind::Ack,
+        flags: Flags::default(),
+        length: 0,
+        epoch: 0,
+        source: 0,
+        destination: 1,
+        source_incarnation: 0,
+        destination_incarnation: 0,
+        space: Space::messages(0),
+        tag: 0,
+        datatype: Datatype::BYTES,
+        sequence: 0,
+        acknowledgement: 0,
+        credit: [0; 2],
+        message: 0,
+        total: 0,
+    }
+}
