@@ -428,6 +428,9 @@ impl Node {
             }));
             let _ = said.await;
         }
+        for channel in &self.channels {
+            channel.stopped().await;
+        }
     }
 
     /// Whether a rank lives in a process: nobody speaks for others.
