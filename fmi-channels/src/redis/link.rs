@@ -170,6 +170,9 @@ impl RedisLink {
             }
             Ok(_) => {}
             Err(trouble) => {
+                if let Some(value) = value {
+                    self.office.doubt(value, self.to.slot);
+                }
                 self.office.hub.failed(&self.connection, &trouble);
                 self.kill(&trouble);
             }

@@ -20,11 +20,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Letters and bytes after which what has been read is taken out. What is left is taken out when
 /// the owner looks after the mailbox.
@@ -55,6 +55,10 @@ pub(super) struct Mailbox {
     /// Values that are being read.
     fetching: AtomicUsize,
     bell: Mutex<Option<Connection>>,
+    /// It is to be removed.
+    over: AtomicBool,
+    /// Nobody keeps it any more.
+    kept: watch::Sender<bool>,
 }
 
 /// How far it has been read.
@@ -86,6 +90,8 @@ impl Mailbox {
             replays: Mutex::default(),
             fetching: AtomicUsize::new(0),
             bell: Mutex::default(),
+            over: AtomicBool::new(false),
+            kept: watch::Sender::new(true),
         }
     }
 
@@ -99,13 +105,17 @@ impl Mailbox {
         self.fetching.load(Ordering::Acquire) == 0
     }
 
-    /// Keeps the mailbox, on the service thread, until the process leaves.
+    /// Keeps the mailbox, on the service thread, until it is to be removed.
     pub(super) async fn keep(office: Weak<Office>) {
         let mut pause = FIRST_PAUSE;
-        while let Some(office) = office.upgrade().filter(|office| !office.is_leaving()) {
+        while let Some(office) = office.upgrade().filter(|office| !office.mailbox.is_over()) {
             let began = tokio::time::Instant::now();
-            let Err(trouble) = office.mailbox.session(&office).await else { return };
-            if office.is_leaving() {
+            let mailbox = &office.mailbox;
+            mailbox.kept.send_replace(false);
+            let kept = mailbox.session(&office).await;
+            mailbox.kept.send_replace(true);
+            let Err(trouble) = kept else { return };
+            if mailbox.is_over() {
                 return;
             }
             tracing::info!(why = trouble.reason, "the mailbox's connection is lost");
@@ -119,6 +129,10 @@ impl Mailbox {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     /// One connection's life. Ends with an error, or when the process leaves.
@@ -164,7 +178,7 @@ impl Mailbox {
         self.catch_up(office, bell).await?;
         office.shelf.rung_all();
         let mut over = std::pin::pin!(bell.over());
-        while !office.is_leaving() {
+        while !self.is_over() {
             self.ask_again(office).await;
             tokio::select! {
                 () = &mut over => return Err(Trouble::cut("the server has closed it")),
@@ -381,7 +395,10 @@ impl Mailbox {
             Ok(_) => return altered(&"of another kind"),
             Err(trouble) if trouble.is_lasting() => return altered(&trouble.reason),
             // It may be read and deleted, or not.
-            Err(_) => return self.replay(from),
+            Err(_) => {
+                office.doubt(self.keys.value(from, value.number), self.keys.slot);
+                return self.replay(from);
+            }
         };
         if let Err(why) = value.check(&payload) {
             return altered(&why);
@@ -432,9 +449,9 @@ impl Mailbox {
 
     /// Deletes the mailbox and what waits in it. Nobody makes it again.
     pub(super) async fn remove(&self, office: &Arc<Office>) -> Result<(), Trouble> {
-        if !self.reading.lock().begun {
-            return Ok(());
-        }
+        self.over.store(true, Ordering::Release);
+        self.call.notify_one();
+        let _ = self.kept.subscribe().wait_for(|kept| *kept).await;
         let last = {
             let mut reading = self.reading.lock();
             reading.session += 1;

@@ -15,7 +15,7 @@ use fmi_actors::{Node, Reason, channel::{DialError, Link}};
 use parking_lot::Mutex;
 use redis::cmd;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -26,6 +26,8 @@ use tokio::sync::watch;
 
 /// How long leaving waits for what is under way.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Values that may be there or not which a process remembers.
+const DOUBTS: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct Office {
@@ -39,6 +41,7 @@ pub(super) struct Office {
     /// Of the last value.
     values: AtomicU64,
     links: Mutex<Vec<Arc<RedisLink>>>,
+    doubts: Mutex<VecDeque<(String, u16)>>,
     leaving: AtomicBool,
     left: watch::Sender<bool>,
 }
@@ -57,6 +60,7 @@ impl Office {
             shelf: Arc::clone(shelf),
             values: AtomicU64::new(0),
             links: Mutex::default(),
+            doubts: Mutex::default(),
             leaving: AtomicBool::new(false),
             left: watch::Sender::new(false),
         })
@@ -140,6 +144,7 @@ impl Office {
                 }
             }
             self.shelf.clear().await;
+            self.delete_doubts().await;
             if let Err(trouble) = self.mailbox.remove(&self).await {
                 tracing::warn!(why = trouble.reason, "what is left in the store goes by itself");
             }
@@ -149,8 +154,24 @@ impl Office {
         self.left.send_replace(true);
     }
 
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Acquire)
+    /// A value may be there or not, and nobody will read it: it is deleted when the process leaves, if
+    /// its time is not over before.
+    pub(super) fn doubt(&self, key: String, slot: u16) {
+        let mut doubts = self.doubts.lock();
+        if doubts.len() >= DOUBTS {
+            doubts.pop_front();
+        }
+        doubts.push_back((key, slot));
+    }
+
+    async fn delete_doubts(&self) {
+        let doubts = std::mem::take(&mut *self.doubts.lock());
+        for (key, slot) in doubts {
+            let Ok(connection) = self.hub.connection(slot).await else { return };
+            let mut delete = cmd("DEL");
+            delete.arg(key);
+            let _ = connection.ask(delete).await;
+        }
     }
 
     /// Waits until it has left.
