@@ -425,6 +425,9 @@ impl Node {
             }));
             let _ = said.await;
         }
+        for channel in &self.channels {
+            channel.stopped().await;
+        }
         self.meter.settle(|| self.bill());
     }
 

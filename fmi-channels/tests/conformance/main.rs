@@ -33,6 +33,8 @@ mod met;
 mod proxy;
 #[cfg(feature = "quic")]
 mod quic;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "tcp")]
 mod relay;
 mod sim;

@@ -1,0 +1,140 @@
+//! Connections are killed, servers die and forget: everything arrives once, in order.
+
+use super::Job;
+use fmi_channels::conformance::{Bed, Rank, redis::Server};
+
+/// Bytes of a message; some are values of their own.
+fn length(number: u32) -> usize {
+    if number % 100 == 99 { 40_000 } else { 8 + number as usize % 500 }
+}
+
+async fn stream(rank: &Rank, messages: u32) {
+    for number in 0..messages {
+        let mut bytes = vec![number as u8; length(number)];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        rank.put(1, 0, bytes).await;
+    }
+    rank.flushed().await;
+}
+
+/// Receives them; `disturb` is called before each that many.
+async fn receive(rank: &Rank, messages: u32, every: u32, mut disturb: impl FnMut(u32)) {
+    for number in 0..messages {
+        if number % every == every - 1 {
+            disturb(number / every);
+        }
+        let got = rank.get(0, 0).await;
+        let bytes = got.payload.bytes().unwrap();
+        assert_eq!(bytes.len(), length(number), "length of message {number}");
+        assert_eq!(bytes[..4], number.to_le_bytes(), "order of message {number}");
+        assert!(bytes[4..].iter().all(|byte| *byte == number as u8), "message {number}");
+    }
+    assert_eq!(rank.waits(None, None), None, "something came twice");
+}
+
+/// Sends 0 → 1 while `disturb` is at work, and sees that nothing stays in the store.
+async fn disturbed(
+    server: &mut Server,
+    messages: u32,
+    every: u32,
+    mut disturb: impl FnMut(&mut Server, u32),
+) {
+    let job = Job::at(&server.url());
+    let bed = Bed::new(&job, &[1, 1]);
+    let sender = bed.rank(0).clone();
+    let sending = tokio::spawn(async move { stream(&sender, messages).await });
+    let receiver = bed.rank(1).clone();
+    bed.bounded("the stream", receive(&receiver, messages, every, |turn| disturb(server, turn)))
+        .await;
+    bed.bounded("the sender", sending).await.unwrap();
+    drop((bed, receiver));
+    server.wait_until_empty(&job.prefix());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_kills_in_ten_thousand_messages() {
+    let Some(mut server) = Server::start(&[]) else { return };
+    let mut killed = 0;
+    disturbed(&mut server, 10_000, 50, |server, turn| {
+        // Alternately those for commands and those for pushes, of both processes.
+        let kind = if turn % 2 == 0 { "normal" } else { "pubsub" };
+        let count = server.ask(&["CLIENT", "KILL", "TYPE", kind]);
+        killed += count[0].parse::<u32>().unwrap();
+    })
+    .await;
+    assert!(killed >= 100, "only {killed} connections were there to be killed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_forgets_everything() {
+    let Some(mut server) = Server::start(&[]) else { return };
+    disturbed(&mut server, 1000, 100, |server, _| drop(server.ask(&["FLUSHALL"]))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_and_comes_back_empty() {
+    let Some(mut server) = Server::start(&[]) else { return };
+    disturbed(&mut server, 600, 200, |server, _| server.restart()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_comes_back_with_what_it_has_written_down() {
+    let Some(mut server) = Server::start(&["--appendonly", "yes"]) else { return };
+    disturbed(&mut server, 600, 200, |server, _| server.restart()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_ends_connections_that_read_too_slowly() {
+    let limit = ["--client-output-buffer-limit", "pubsub", "8kb", "4kb", "1"];
+    let Some(mut server) = Server::start(&limit) else { return };
+    disturbed(&mut server, 3000, 1000, |_, _| ()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_full_for_a_while() {
+    let Some(mut server) = Server::start(&[]) else { return };
+    disturbed(&mut server, 600, 200, |server, turn| {
+        let bytes = if turn % 2 == 0 { "1mb" } else { "0" };
+        server.ask(&["CONFIG", "SET", "maxmemory", bytes]);
+        if turn % 2 == 0 {
+            let port = server.port();
+            // Room again after at least one refusal.
+            std::thread::spawn(move || {
+                let refused = || redis_refusals(port) > 0;
+                let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+                while !refused() && std::time::Instant::now() < end {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                Server::tell(port, &["CONFIG", "SET", "maxmemory", "0"]);
+            });
+        }
+    })
+    .await;
+}
+
+/// How often it has said that it is full.
+fn redis_refusals(port: u16) -> usize {
+    Server::tell(port, &["INFO", "errorstats"]).concat().matches("errorstat_OOM").count()
+}
+
+/// Whatever a crash leaves behind goes by itself: nothing is there for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_in_the_store_has_an_end() {
+    let Some(server) = Server::start(&[]) else { return };
+    let job = Job::at(&format!("{}?ttl=30", server.url()));
+    let bed = Bed::new(&job, &[1, 1]);
+    let (sender, receiver) = (bed.rank(0).clone(), bed.rank(1).clone());
+    let sending = tokio::spawn(async move { stream(&sender, 200).await });
+    let mut seen = 0;
+    let look = |_| {
+        for key in server.keys(&job.prefix()) {
+            let left: i64 = server.ask(&["PTTL", &key])[0].parse().unwrap();
+            // -2: it was read in between.
+            assert!(left == -2 || (1..=30_000).contains(&left), "{key} lives {left} ms");
+            seen += 1;
+        }
+    };
+    bed.bounded("the stream", receive(&receiver, 200, 10, look)).await;
+    sending.await.unwrap();
+    assert!(seen > 0);
+}
