@@ -1,0 +1,12 @@
+//! Channel `s3`
+mod bucket;
+mod client;
+mod counts;
+mod download;
+mod error;
+mod keys;
+mod object;
+mod options;
+mod runtime;
+mod upload;
+mod url;
