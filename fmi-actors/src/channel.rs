@@ -157,8 +157,10 @@ pub trait Link: fmt::Debug + Send + Sync {
     fn progress(&self) -> bool;
 
     /// Somebody waits for receipts (the window is full, or everything is to have arrived): looks
-    /// for them now and then until none is missing, and tells [`Node::receipt`]. Only on
-    /// [paths](Path::receipts) that have them; from any thread, returns at once.
+    /// for them now and then until none is missing, and tells [`Node::receipt`]. Or the other
+    /// process [leaves](crate::Peer::is_leaving): then the link ends as soon as nothing more can
+    /// come from there. Only on [paths](Path::receipts) that have them; from any thread, returns at
+    /// once.
     fn look(&self) {}
 
     /// Drives the link on the runtime that polls this, until the link is dead. Two may run at

@@ -34,6 +34,8 @@ pub mod redis;
 pub mod relay;
 #[cfg(feature = "tcp")]
 pub mod rendezvous;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod sim;
 #[cfg(feature = "tcp")]
 pub mod tcp;
