@@ -5,14 +5,16 @@
 pub mod conformance;
 #[cfg(feature = "tcp")]
 pub mod dial;
-#[cfg(feature = "tcp")]
+#[cfg(feature = "meet")]
 pub mod directory;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 #[cfg(feature = "tcp")]
 pub mod greeting;
-#[cfg(feature = "tcp")]
+#[cfg(feature = "meet")]
 pub mod handshake;
+#[cfg(any(feature = "redis", feature = "s3"))]
+mod hidden;
 #[cfg(feature = "tcp")]
 pub mod identity;
 #[cfg(feature = "tcp")]
@@ -28,7 +30,7 @@ pub mod punch;
 pub mod quic;
 #[cfg(feature = "tcp")]
 pub mod relay;
-#[cfg(feature = "tcp")]
+#[cfg(feature = "meet")]
 pub mod rendezvous;
 pub mod sim;
 #[cfg(feature = "tcp")]
