@@ -151,6 +151,13 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// thread; several may try at once.
     fn progress(&self) -> bool;
 
+    /// Somebody waits for receipts (the window is full, or everything is to have arrived): looks
+    /// for them now and then until none is missing, and tells [`Node::receipt`]. Or the other
+    /// process [leaves](crate::Peer::is_leaving): then the link ends as soon as nothing more can
+    /// come from there. Only on [paths](Path::receipts) that have them; from any thread, returns at
+    /// once.
+    fn look(&self) {}
+
     /// Drives the link on the runtime that polls this, until the link is dead. Two may run at
     /// once, one a [`Seat`].
     fn drive(self: Arc<Self>, seat: Seat) -> BoxFuture<'static, ()>;

@@ -107,12 +107,21 @@ impl Flags {
     pub const ACK_NOW: Self = Self(4);
     /// A signature follows the header.
     pub const SIGNED: Self = Self(8);
-    const ALL: u16 = 15;
+    /// The payload of an envelope is in the store, or, if the frame carries something, could not
+    /// be put there: then that says why.
+    pub const STORED: Self = Self(16);
+    const ALL: u16 = 31;
 
     /// Whether all bits of `other` are set.
     #[must_use]
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Without the bits of `other`, if `when`.
+    #[must_use]
+    pub fn without(self, other: Self, when: bool) -> Self {
+        if when { Self(self.0 & !other.0) } else { self }
     }
 
     /// With the bits of `other`, if `when`.

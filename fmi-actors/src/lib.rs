@@ -3,6 +3,7 @@
 //! This crate speaks bytes. Everything typed is in `fmi-collectives`; users depend on `fmi` alone.
 
 pub mod actor;
+mod awaited;
 mod board;
 pub mod channel;
 pub mod clock;
@@ -23,6 +24,7 @@ pub mod service;
 mod sleeper;
 pub mod store;
 
+pub use awaited::Awaited;
 pub use board::SIGNAL;
 pub use endpoint::Endpoint;
 pub use error::{Error, NoRejoin, Reason, Result};

@@ -1,7 +1,8 @@
 //! A process of the job, with the ranks it hosts and its view of all others.
 
 use crate::{
-    AlignedBuf, Endpoint, Reason,
+    AlignedBuf, Awaited, Endpoint, Reason,
+    awaited::{Attention, Whom},
     board::Board,
     channel::{Channel, Post, Rung, Way},
     clock::Time,
@@ -15,6 +16,7 @@ use crate::{
     rejoin::{Loss, RejoinCell},
     roster::Roster,
     service::{ByService, Service},
+    store::Store,
 };
 use futures::{channel::oneshot, future::BoxFuture};
 use parking_lot::{Mutex, RwLock};
@@ -78,6 +80,7 @@ pub struct Node {
     itself: Weak<Self>,
     ranks: FxHashMap<u32, Arc<Ranked>>,
     board: Board,
+    attention: Arc<Attention>,
     /// Pairs (local, remote) with a timer.
     timed: Mutex<Vec<(u32, u32)>>,
     /// Ranks of this process that have left and of which the others do not know yet.
@@ -130,6 +133,7 @@ impl Node {
         keeper: Arc<dyn Keeper>,
     ) -> Arc<Self> {
         let (process, epoch) = own;
+        let attention = Arc::new(Attention::default());
         Arc::new_cyclic(|weak| {
             let own = &roster.member(process).expect("a member of its own job").ranks;
             let ranks = own
@@ -139,7 +143,8 @@ impl Node {
                     let home = (!homes.is_empty())
                         .then(|| Arc::clone(&homes[index * homes.len() / own.len()]));
                     let keeper = Arc::clone(&keeper);
-                    (*rank, Arc::new(Ranked::new(*rank, weak.clone(), home, keeper)))
+                    let attention = Arc::clone(&attention);
+                    (*rank, Arc::new(Ranked::new(*rank, weak.clone(), home, keeper, attention)))
                 })
                 .collect();
             Self {
@@ -154,6 +159,7 @@ impl Node {
                 itself: weak.clone(),
                 ranks,
                 board: Board::default(),
+                attention,
                 timed: Mutex::default(),
                 left: Mutex::default(),
                 closing: AtomicBool::new(false),
@@ -296,6 +302,43 @@ impl Node {
         if let Some(rank) = self.ranks.get(&header.destination) {
             rank.give_back(path, header, buf);
         }
+    }
+
+    /// A channel has learnt that process `process` has read all frames from rank `source` here to
+    /// its rank `destination` before this number. What is not true is ignored.
+    pub fn receipt(&self, process: u32, source: u32, destination: u32, upto: u32) {
+        if let Some(rank) = self.ranks.get(&source).filter(|_| self.hosts(process, destination)) {
+            rank.receipt(destination, upto);
+        }
+    }
+
+    /// Whom the ranks here wait for now. Looks at every receive that is posted and every pair.
+    #[must_use]
+    pub fn awaited(&self) -> Awaited {
+        let mut awaited = Awaited::default();
+        for rank in self.ranks.values() {
+            rank.awaits(&mut |whom| match whom {
+                Whom::Rank(rank) => awaited.processes.extend(self.roster.host(rank)),
+                Whom::Anybody => awaited.anybody = true,
+                Whom::Notice => awaited.notices = true,
+            });
+        }
+        awaited.processes.retain(|process| *process != self.process);
+        awaited.processes.sort_unstable();
+        awaited.processes.dedup();
+        awaited
+    }
+
+    /// Calls `call` whenever a rank here begins to wait for another: [`awaited`](Self::awaited) may
+    /// say more than before. From any thread, often, with no lock held; it must return at once.
+    pub fn on_awaited(&self, call: Arc<dyn Fn() + Send + Sync>) {
+        self.attention.add(call);
+    }
+
+    /// Where this process puts what many read: the first store that a channel has.
+    #[must_use]
+    pub fn store(&self) -> Option<Arc<dyn Store>> {
+        self.channels.iter().find_map(|channel| channel.store())
     }
 
     /// Ranks are gone for good.

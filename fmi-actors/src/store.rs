@@ -8,7 +8,7 @@
 use crate::{AlignedBuf, Result, frame::Space};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use std::fmt;
+use std::{fmt, ops::Range};
 
 /// What a store can do. A channel that has one says so ([`Channel::store`]).
 ///
@@ -20,19 +20,59 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The name of its channel.
     fn name(&self) -> &'static str;
 
-    /// Puts a content there; done when others can read it. After that many [reads](Self::get) it
-    /// is of no more use and is deleted. Retries what can be retried until the item's deadline.
+    /// Puts a content there; done when others can read it. After that many reads, by
+    /// [`get`](Self::get), [`get_range`](Self::get_range) and [`skip`](Self::skip) of any process
+    /// together, it is of no more use and is deleted. Retries what can be retried until the item's
+    /// deadline.
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store) with what to do.
     fn put(&self, item: Item, content: Bytes, readers: usize) -> BoxFuture<'static, Result<()>>;
 
-    /// Waits until the content is there, and reads it into memory aligned for its elements. May be
-    /// dropped at any time.
+    /// Waits until the content is there, and reads it into memory aligned for its elements: one
+    /// read. May be dropped at any time.
+    ///
+    /// The payload of a message ([`Part::Message`]) is not waited for: its word comes when it is
+    /// there, so that a store which has none has lost it.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store) with what to do.
+    /// [`Error::Store`](crate::Error::Store) with what to do, [`Error::Lost`](crate::Error::Lost).
     fn get(&self, item: Item, align: usize) -> BoxFuture<'static, Result<AlignedBuf>>;
+
+    /// As [`get`](Self::get), but only these bytes of the content, which has them; it counts as a
+    /// read if it says so.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn get_range(
+        &self,
+        item: Item,
+        range: Range<u64>,
+        align: usize,
+        counts: bool,
+    ) -> BoxFuture<'static, Result<AlignedBuf>>;
+
+    /// Counts as a read: who would have read it has it from somewhere else, or needs it no more.
+    /// Does not wait.
+    fn skip(&self, item: Item);
+
+    /// Ready when little of what this process has put there is unread, as far as the store can
+    /// know; then its ranks may put more there.
+    fn room(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Whether it has to be [told](Self::has_read) who has read what this process has put there.
+    fn wants_reports(&self) -> bool {
+        false
+    }
+
+    /// A rank of another process has read all that it reads of what rank `from` here has put there
+    /// for a collective.
+    fn has_read(&self, _space: Space, _from: u32, _reader: u32) {}
+
+    /// Ranks that have left or are lost: they read nothing any more.
+    fn gone(&self, _ranks: &[u32]) {}
 
     /// What this process has put there for a collective that failed is of no use.
     fn forget(&self, space: Space);
@@ -56,7 +96,8 @@ pub struct Item {
 /// One of the things that a rank puts into a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// A block of a collective, for any rank of the group.
+    /// A block of a collective, for any rank of the group; or several blocks that are published at
+    /// once, by the first of them.
     Block(usize),
     /// News without content ([`SIGNAL`](crate::SIGNAL)).
     Signal,

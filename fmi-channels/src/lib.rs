@@ -32,6 +32,8 @@ pub mod quic;
 pub mod relay;
 #[cfg(feature = "meet")]
 pub mod rendezvous;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod sim;
 #[cfg(feature = "tcp")]
 pub mod tcp;

@@ -7,6 +7,7 @@
 use super::{send::SendSlot, watch::Watches};
 use crate::{
     AlignedBuf, Node, Payload, Reason,
+    awaited::{Attention, Whom},
     board::Unread,
     channel::{Link, Room},
     clock::Time,
@@ -36,6 +37,8 @@ pub(crate) struct Ranked {
     pub(super) watches: Mutex<Watches>,
     /// Published, not read yet.
     pub(super) unread: Arc<Unread>,
+    /// Who wants to know when it waits.
+    pub(super) attention: Arc<Attention>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +84,7 @@ impl Ranked {
         node: Weak<Node>,
         home: Option<HomeHandle>,
         keeper: Arc<dyn Keeper>,
+        attention: Arc<Attention>,
     ) -> Self {
         Self {
             number,
@@ -91,6 +95,7 @@ impl Ranked {
             pairs: Mutex::default(),
             watches: Mutex::default(),
             unread: Arc::default(),
+            attention,
         }
     }
 
@@ -276,6 +281,7 @@ impl Ranked {
                 Room::None => None,
                 _ => entry.pair.poll_transmit(self.time_for(path), path, room == Room::User),
             };
+            let look = frame.is_none() && path.receipts && entry.pair.wants_receipts();
             // Inside a process what has left has arrived: that may admit more.
             let more = entry.has_work() || (path.direct && entry.admit(&mut wakers));
             let last = frame.is_none() || !(more || flushing);
@@ -294,7 +300,12 @@ impl Ranked {
             match frame {
                 Some(frame) => link.send(frame),
                 None if more && room != Room::User => self.block(to, &*link),
+                // For credit, at least.
+                None if more => self.attention.call(),
                 None => {}
+            }
+            if look {
+                link.look();
             }
             if last {
                 break;
@@ -353,6 +364,29 @@ impl Ranked {
         };
         if due {
             self.pump(remote);
+        }
+    }
+
+    /// A channel has learnt that the frames before this number have been read.
+    pub(crate) fn receipt(&self, remote: u32, upto: u32) {
+        if !self.pairs.lock().by_rank.contains_key(&remote) {
+            return;
+        }
+        let result = self.process(remote, |pair, _| pair.receipt(self.keeper.now(), upto));
+        if let Err(violation) = result {
+            tracing::warn!(%violation, remote, upto, "ignored a receipt");
+        }
+    }
+
+    /// Whom this rank waits for.
+    pub(crate) fn awaits(&self, note: &mut impl FnMut(Whom)) {
+        self.mailbox.awaits(note);
+        let pairs = self.pairs.lock();
+        let flushing = !pairs.flushing.is_empty();
+        for (rank, entry) in &pairs.by_rank {
+            if entry.lost.is_none() && entry.awaits(flushing) {
+                note(Whom::Rank(*rank));
+            }
         }
     }
 
@@ -486,6 +520,15 @@ impl Entry {
             self.link = Some(link.handle().unwrap_or(link));
         }
         self.link.clone()
+    }
+
+    /// Whether the other side has to say something.
+    fn awaits(&self, flushing: bool) -> bool {
+        let receipts = || self.link.as_ref().is_some_and(|link| link.path().receipts);
+        self.pulls.values().any(|pull| matches!(pull, Pull::For(_)))
+            || self.waiting.iter().any(|line| !line.is_empty())
+            || self.pair.awaits_peer()
+            || (flushing && !self.pair.is_flushed() && !receipts())
     }
 
     fn has_work(&self) -> bool {

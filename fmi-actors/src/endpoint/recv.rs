@@ -44,7 +44,10 @@ impl Future for RecvFuture {
             home::spin(|| slot.is_ready());
             slot.register(context.waker());
         }
-        let Some(result) = slot.take() else { return Poll::Pending };
+        let Some(result) = slot.take() else {
+            self.rank.attention.call();
+            return Poll::Pending;
+        };
         if let Some(slot) = self.slot.take() {
             Slot::spare(slot);
         }
@@ -91,7 +94,13 @@ impl Future for ProbeFuture {
             home::spin(|| self.slot.is_ready());
             self.slot.register(context.waker());
         }
-        self.slot.take_envelope().map_or(Poll::Pending, Poll::Ready)
+        match self.slot.take_envelope() {
+            Some(envelope) => Poll::Ready(envelope),
+            None => {
+                self.rank.attention.call();
+                Poll::Pending
+            }
+        }
     }
 }
 

@@ -81,6 +81,9 @@ impl SendFuture {
             }
         };
         rank.pump(to);
+        if matches!(state, State::Waiting(_)) {
+            rank.attention.call();
+        }
         Self(state)
     }
 }
@@ -258,6 +261,7 @@ impl Future for FlushFuture {
             for rank in behind {
                 self.rank.pump(rank);
             }
+            self.rank.attention.call();
             // Inside a process that may have been all.
             context.waker().wake_by_ref();
         }

@@ -13,6 +13,7 @@ pub(crate) use slot::Slot;
 
 use crate::{
     Reason,
+    awaited::Whom,
     frame::{Datatype, Signature, Space},
     pair::{Arrival, Body, Lane},
     sleeper::Sleeper,
@@ -347,6 +348,20 @@ impl Mailbox {
         let Inner { scopes, closed_scopes, .. } = &mut *inner;
         let scope = scopes.get_mut(&space.scope).or_else(|| closed_scopes.get_mut(&space.scope))?;
         scope.told.first(space.number).then(|| Arc::clone(&scope.group))
+    }
+
+    /// Whom the posted receives and probes wait for.
+    pub(crate) fn awaits(&self, note: &mut impl FnMut(Whom)) {
+        for queue in self.inner.lock().spaces.values() {
+            for slot in queue.posted.iter().chain(&queue.probes) {
+                note(match slot.filter {
+                    // An alarm; a receive of a message to itself is not satisfied from outside.
+                    Filter { source: Some(rank), .. } if rank == self.rank => Whom::Notice,
+                    Filter { source: Some(rank), .. } => Whom::Rank(rank),
+                    Filter { source: None, .. } => Whom::Anybody,
+                });
+            }
+        }
     }
 
     /// Ranks that are gone.

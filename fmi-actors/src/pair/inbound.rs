@@ -121,8 +121,9 @@ impl Inbound {
     ) -> Result<(), Violation> {
         let sequence = frame.header.sequence;
         if before(sequence, self.expected) {
-            // A duplicate means that the sender does not know what arrived.
-            self.ack_now = true;
+            // A duplicate means that the sender does not know what arrived, unless its channel
+            // tells it.
+            self.ack_now |= !path.receipts;
             return Ok(());
         }
         if sequence.wrapping_sub(self.expected) as usize > WINDOW {
@@ -189,7 +190,7 @@ impl Inbound {
         events: &mut Vec<Event>,
     ) -> Result<(), Violation> {
         self.expected = self.expected.wrapping_add(1);
-        if !path.direct {
+        if !path.direct && !path.receipts {
             self.owe(now, frame.header.length as usize);
         }
         let header = frame.header;

@@ -86,15 +86,26 @@ pub struct Path {
     pub eager: usize,
     /// Payload bytes in one frame at most.
     pub chunk: usize,
+    /// The channel itself learns when a frame has been read ([`Pair::receipt`]): the receiver owes
+    /// no acknowledgement for what comes over it.
+    pub receipts: bool,
+    /// Payloads of more bytes are put into the node's store, and the envelope says so.
+    pub stored: usize,
 }
 
 impl Path {
     /// Inside a process.
     pub const DIRECT: Self =
-        Self { direct: true, lossy: false, eager: usize::MAX, chunk: usize::MAX };
+        Self { direct: true, eager: usize::MAX, chunk: usize::MAX, ..Self::STREAM };
     /// A byte stream between processes.
-    pub const STREAM: Self =
-        Self { direct: false, lossy: false, eager: 256 << 10, chunk: 256 << 10 };
+    pub const STREAM: Self = Self {
+        direct: false,
+        lossy: false,
+        eager: 256 << 10,
+        chunk: 256 << 10,
+        receipts: false,
+        stored: usize::MAX,
+    };
 }
 
 /// A message to be sent.
@@ -279,7 +290,9 @@ impl Pair {
     pub fn poll_transmit(&mut self, now: Time, path: Path, user_room: bool) -> Option<Frame> {
         let mut frame = match self.out.poll(now, path, user_room) {
             Some(frame) => frame,
-            None if self.inn.ack_now || self.out.probe => self.out.ack_frame(),
+            None if self.inn.ack_now || (self.out.probe && !path.receipts) => {
+                self.out.ack_frame(path)
+            }
             None => return None,
         };
         self.inn.stamp(&mut frame.header);
@@ -396,6 +409,26 @@ impl Pair {
     /// frames there would be ever more of both.
     pub fn request_ack(&mut self) {
         self.out.ask();
+    }
+
+    /// The channel has learnt that all frames before this number have been read.
+    ///
+    /// # Errors
+    /// [`Violation`] if they were never sent; nothing has changed then.
+    pub fn receipt(&mut self, now: Time, upto: u32) -> Result<(), Violation> {
+        self.out.acknowledged(now, upto)
+    }
+
+    /// On a path with receipts: whether somebody waits for one that has not been looked for since
+    /// the last frame was sent. To be asked when there is nothing to transmit.
+    pub fn wants_receipts(&mut self) -> bool {
+        self.out.take_probe()
+    }
+
+    /// Whether the peer has to say something before this side can go on.
+    #[must_use]
+    pub fn awaits_peer(&self) -> bool {
+        self.out.awaits_peer()
     }
 
     /// Whether there is anything to send, link and credit permitting.

@@ -157,7 +157,7 @@ impl Outbound {
 
     pub(super) fn poll(&mut self, now: Time, path: Path, user_room: bool) -> Option<Frame> {
         if self.cursor < self.retained.len() {
-            return Some(self.again());
+            return Some(self.again(path));
         }
         let used = self.retained.len();
         let draft = if used >= WINDOW {
@@ -176,11 +176,12 @@ impl Outbound {
         draft.map(|draft| self.number(now, path, draft))
     }
 
-    pub(super) fn ack_frame(&mut self) -> Frame {
-        let flags = Flags::default().with(Flags::ACK_NOW, self.probe);
-        if std::mem::take(&mut self.probe) {
+    pub(super) fn ack_frame(&mut self, path: Path) -> Frame {
+        let asks = !path.receipts && std::mem::take(&mut self.probe);
+        if asks {
             self.asked = Some(self.next_sequence);
         }
+        let flags = Flags::default().with(Flags::ACK_NOW, asks);
         Frame {
             header: Header {
                 flags,
@@ -231,6 +232,22 @@ impl Outbound {
         self.probe |= self.asked != Some(self.next_sequence);
     }
 
+    /// Whether receipts are to be looked for.
+    pub(super) fn take_probe(&mut self) -> bool {
+        let asks = std::mem::take(&mut self.probe);
+        if asks {
+            self.asked = Some(self.next_sequence);
+        }
+        asks && !self.retained.is_empty()
+    }
+
+    /// Whether something here waits for the peer: for credit, to be pulled, or to be matched.
+    pub(super) fn awaits_peer(&self) -> bool {
+        !self.sync.is_empty()
+            || !self.parked.is_empty()
+            || self.lanes.iter().any(|lane| !lane.queue.is_empty())
+    }
+
     pub(super) fn replay(&mut self) {
         self.cursor = 0;
         self.probe = true;
@@ -261,11 +278,14 @@ impl Outbound {
             && self.lanes.iter().all(|lane| lane.outbox == 0)
     }
 
-    fn again(&mut self) -> Frame {
+    fn again(&mut self, path: Path) -> Frame {
         let retained = &mut self.retained[self.cursor];
         self.cursor += 1;
         let payload = retained.payload.share().expect("retained payloads are bytes");
-        Frame { header: retained.header, signature: retained.signature, payload }
+        let mut header = retained.header;
+        // It may have been sent first over a link where nobody but the peer could say it.
+        header.flags = header.flags.without(Flags::ACK_NOW, path.receipts);
+        Frame { header, signature: retained.signature, payload }
     }
 
     fn next_of(&mut self, lane: Lane, path: Path) -> Option<Draft> {
@@ -359,7 +379,11 @@ impl Outbound {
         let Draft { kind, flags, space, tag, datatype, message, total, signature, .. } = draft;
         let mut payload = draft.payload;
         let length = payload.size_hint() as u32;
-        let pressed = self.retained.len() >= WINDOW / 2 || self.retained_bytes >= WINDOW_BYTES / 2;
+        let mut pressed =
+            self.retained.len() >= WINDOW / 2 || self.retained_bytes >= WINDOW_BYTES / 2;
+        if pressed && path.receipts {
+            (self.probe, pressed) = (true, false);
+        }
         let header = Header {
             flags: flags.with(Flags::ACK_NOW, pressed),
             length,

@@ -1,11 +1,13 @@
 //! Two pairs on a virtual clock, over links that lose, repeat, reorder and die.
 
+mod receipts;
+
 use super::*;
 use crate::clock::Time;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
-const LOSSY: Path = Path { direct: false, lossy: true, eager: 2000, chunk: 1000 };
+const LOSSY: Path = Path { lossy: true, eager: 2000, chunk: 1000, ..Path::STREAM };
 const OUTBOX: usize = 64 << 10;
 
 /// What a link does to frames, in percent.

@@ -266,14 +266,25 @@ impl Peer {
         }
     }
 
-    /// The process says that it leaves. Once its link has ended too, nothing more can come.
+    /// The process says that it leaves. Once its link has ended too, nothing more can come. A link
+    /// that does not end by itself ([receipts](crate::pair::Path::receipts): this side alone knows
+    /// of it) is asked to look for the last time.
     pub fn leave(self: &Arc<Self>) {
         self.leaving.store(true, Ordering::Release);
-        if self.link.read().is_none()
-            && let Some(node) = self.node.upgrade()
-        {
-            node.lose(&self.member.ranks, &Reason::Left);
+        match self.link() {
+            Some(link) => link.look(),
+            None => {
+                if let Some(node) = self.node.upgrade() {
+                    node.lose(&self.member.ranks, &Reason::Left);
+                }
+            }
         }
+    }
+
+    /// Whether it has said that it leaves.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     /// It is gone, for this reason.

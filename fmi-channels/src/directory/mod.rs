@@ -15,7 +15,7 @@
 //! each kind of place fulfils in a file of its own.
 
 mod folder;
-mod names;
+pub(crate) mod names;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "tcp")]

@@ -12,7 +12,7 @@ use std::{
 ///
 /// All calls by all processes on one name happen one after the other, and who lists sees what was
 /// done before. Ages are told by the place's own clock alone.
-pub(super) trait Names: fmt::Debug + Send + Sync {
+pub(crate) trait Names: fmt::Debug + Send + Sync {
     /// All that is there, in any order.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Found>>>;
 
@@ -56,17 +56,17 @@ pub(super) trait Names: fmt::Debug + Send + Sync {
 
 /// A name that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) run: u64,
+pub(crate) struct Found {
+    pub(crate) run: u64,
     /// What stands there.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// When it was last written.
-    pub(super) at: SystemTime,
+    pub(crate) at: SystemTime,
 }
 
 impl Found {
     /// Of a name, if it is one of ours.
-    pub(super) fn new(name: &str, at: SystemTime) -> Option<Self> {
+    pub(crate) fn new(name: &str, at: SystemTime) -> Option<Self> {
         let (run, what) = name.split_once('/')?;
         if run.len() != 16 || !run.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
@@ -77,42 +77,42 @@ impl Found {
 }
 
 /// The name under which something of a run stands.
-pub(super) fn name(run: u64, what: &str) -> String {
+pub(crate) fn name(run: u64, what: &str) -> String {
     format!("{run:016x}/{what}")
 }
 
 /// How often it is looked at a place that gives no word, or whose word may get lost.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// While a job forms: at first, and in the end.
-    pub(super) forming: (Duration, Duration),
+    pub(crate) forming: (Duration, Duration),
     /// While it runs: at least and at most. An eighth of the silence that is a death lies between.
-    pub(super) running: (Duration, Duration),
+    pub(crate) running: (Duration, Duration),
     /// No process can be told to be dead after less silence.
-    pub(super) silence: Duration,
+    pub(crate) silence: Duration,
 }
 
-pub(super) type Result<T, E = Trouble> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Trouble> = std::result::Result<T, E>;
 
 /// A place does not do what it should. The text has no secret in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     /// What it says, and what to do.
-    pub(super) reason: String,
+    pub(crate) reason: String,
     /// It may be better in a moment.
-    pub(super) passing: bool,
+    pub(crate) passing: bool,
 }
 
 impl Trouble {
     /// Trying again is of no use.
-    pub(super) fn lasting(reason: impl ToString) -> Self {
+    pub(crate) fn lasting(reason: impl ToString) -> Self {
         Self { reason: reason.to_string(), passing: false }
     }
 
     /// Trying again may help.
     #[cfg(any(feature = "redis", feature = "s3"))]
-    pub(super) fn passing(reason: impl ToString) -> Self {
+    pub(crate) fn passing(reason: impl ToString) -> Self {
         Self { reason: reason.to_string(), passing: true }
     }
 }

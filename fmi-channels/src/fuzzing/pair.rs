@@ -9,7 +9,7 @@ use fmi_actors::{
 };
 use std::collections::VecDeque;
 
-const WIRE: Path = Path { direct: false, lossy: true, eager: 600, chunk: 300 };
+const WIRE: Path = Path { lossy: true, eager: 600, chunk: 300, ..Path::STREAM };
 const OUTBOX: usize = 16 << 10;
 /// Calls that one run makes at most; the corpus need not be longer.
 const CALLS: usize = 400;

@@ -155,7 +155,7 @@ impl Site {
             #[cfg(feature = "redis")]
             Self::Redis(url) => Arc::new(super::redis::Redis::open(url, job, silent).await?),
             #[cfg(feature = "s3")]
-            Self::S3(url) => Arc::new(super::s3::S3::open(url, job).await?),
+            Self::S3(url) => Arc::new(crate::s3::directory::Names::open(url, job).await?),
         })
     }
 }

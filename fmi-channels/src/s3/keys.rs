@@ -1,0 +1,114 @@
+//! Names of objects. Everything of one epoch of a job has one prefix, so that what a crash leaves
+//! behind is nobody else's, and one rule removes it.
+
+use fmi_actors::store::{Item, Part};
+use std::fmt::Write;
+
+/// The names within one epoch of a job.
+#[derive(Debug)]
+pub(super) struct Keys {
+    root: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str, job: &str, epoch: u32) -> Self {
+        let mut root = String::from(prefix);
+        if !root.is_empty() {
+            root.push('/');
+        }
+        let _ = write!(root, "{}/{epoch}/", encoded(job));
+        Self { root }
+    }
+
+    /// What the names of all objects for a process begin with.
+    pub(super) fn mailbox(&self, to: u32) -> String {
+        format!("{}mail/{to}/", self.root)
+    }
+
+    /// The object of this number from one process to another. With zeros in front, so that a list
+    /// is in order.
+    pub(super) fn mail(&self, to: u32, from: u32, number: u64) -> String {
+        format!("{}mail/{to}/{from}/{number:010}", self.root)
+    }
+
+    /// From whom and which an object in a mailbox is; `None` if it is not one of ours.
+    pub(super) fn read_mail(&self, to: u32, key: &str) -> Option<(u32, u64)> {
+        let (from, number) = key.strip_prefix(&self.mailbox(to))?.split_once('/')?;
+        let parsed = (from.parse().ok()?, number.parse().ok()?);
+        // No other spelling of the same.
+        (self.mail(to, parsed.0, parsed.1) == key).then_some(parsed)
+    }
+
+    /// An item of the shelf.
+    pub(super) fn item(&self, item: &Item) -> String {
+        let Item { space, from, part } = item;
+        let part = match part {
+            Part::Block(block) => format!("block-{block:010}"),
+            Part::Signal => "signal".to_owned(),
+            Part::Message(to, number) => format!("message-{to}-{number:010}"),
+        };
+        format!("{}item/{from}/{:016x}/{:010}/{part}", self.root, space.scope, space.number)
+    }
+
+    /// What the names of all reports to a process begin with.
+    pub(super) fn reports(&self, to: u32) -> String {
+        format!("{}read/{to}/", self.root)
+    }
+
+    /// A report to the writer of items, from a process that has read them.
+    pub(super) fn report(&self, to: u32, from: u32, number: u64) -> String {
+        format!("{}read/{to}/{from}/{number:010}", self.root)
+    }
+
+    /// An object that is not there, to ask for.
+    pub(super) fn nothing(prefix: &str, job: &str) -> String {
+        let Self { root } = Self::new(prefix, job, 0);
+        format!("{root}nothing")
+    }
+}
+
+/// A job's name in one part of a key.
+pub(super) fn encoded(job: &str) -> String {
+    let mut text = String::new();
+    for byte in job.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) {
+            text.push(byte.into());
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fmi_actors::frame::Space;
+
+    #[test]
+    fn mail_is_read_back_and_nothing_else() {
+        let keys = Keys::new("a/b", "my job/1", 7);
+        let key = keys.mail(3, 12, 41);
+        assert_eq!(key, "a/b/my%20job%2F1/7/mail/3/12/0000000041");
+        assert_eq!(keys.read_mail(3, &key), Some((12, 41)));
+        for foreign in ["readme", "12/", "12/41", "12/0000000041x", "012/0000000041", "12/+000000041"] {
+            let key = format!("{}{foreign}", keys.mailbox(3));
+            assert_eq!(keys.read_mail(3, &key), None, "{key}");
+        }
+        assert_eq!(keys.read_mail(4, &key), None);
+        assert!(Keys::new("", "j", 1).mailbox(0).starts_with("j/1/"));
+    }
+
+    #[test]
+    fn items_differ() {
+        let keys = Keys::new("", "job", 1);
+        let space = Space { scope: 0xabc, number: 9 };
+        let mut all: Vec<_> = [Part::Block(1), Part::Block(11), Part::Signal, Part::Message(1, 1)]
+            .into_iter()
+            .flat_map(|part| [0, 1].map(|from| keys.item(&Item { space, from, part })))
+            .collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 8);
+    }
+}

@@ -1,0 +1,128 @@
+//! Writing a content of any size: one PUT, or parts side by side.
+
+use super::{
+    bucket::{Bucket, Done},
+    counts::Request,
+    error::{Kind, Operation, Trouble},
+};
+use aws_sdk_s3::{
+    primitives::ByteStream,
+    types::{CompletedMultipartUpload, CompletedPart},
+};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+/// Parts that an upload may have.
+const PARTS: usize = 10_000;
+
+impl Bucket {
+    /// Writes an object that consists of `head` and `body`.
+    pub(super) async fn put_large(
+        &self,
+        key: &str,
+        head: &[u8],
+        body: &Bytes,
+    ) -> Result<Done<()>, Trouble> {
+        let total = head.len() + body.len();
+        if total as u64 > self.options.largest {
+            return Err(Trouble::fatal(format!(
+                "it has {total} bytes, S3 takes {} at most: send it in parts",
+                self.options.largest
+            )));
+        }
+        if total <= self.options.part {
+            return self.put(key, &[head, body].concat().into()).await;
+        }
+        let upload = self.begin(key).await?;
+        let done = self.fill(key, &upload, head, body).await;
+        if done.is_err() {
+            self.give_up(key, &upload).await;
+        }
+        done
+    }
+
+    async fn begin(&self, key: &str) -> Result<String, Trouble> {
+        let begun = self.retried(Operation::Multipart, Request::Put, 0, || async move {
+            let request = self.client().create_multipart_upload();
+            let begun = request.bucket(&self.location.bucket).key(key).send().await;
+            begun.map_err(|error| Trouble::of(Operation::Multipart, &self.location, &error))
+        });
+        let id = begun.await?.value.upload_id;
+        id.ok_or_else(|| Trouble::fatal("the server began an upload in parts without a name for it"))
+    }
+
+    async fn fill(
+        &self,
+        key: &str,
+        upload: &str,
+        head: &[u8],
+        body: &Bytes,
+    ) -> Result<Done<()>, Trouble> {
+        let total = head.len() + body.len();
+        let size = self.options.part.max(total.div_ceil(PARTS));
+        let parts = (0..total.div_ceil(size)).map(|index| {
+            // The first has the head.
+            let from = (index * size).saturating_sub(head.len());
+            let until = ((index + 1) * size - head.len()).min(body.len());
+            let part = match index {
+                0 => [head, &body[..until]].concat().into(),
+                _ => body.slice(from..until),
+            };
+            self.part(key, upload, index as i32 + 1, part)
+        });
+        let parts: Vec<_> =
+            stream::iter(parts).buffered(self.options.parallel).try_collect().await?;
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let parts = &parts;
+        let complete = self.retried(Operation::Multipart, Request::Put, 0, || async move {
+            let request = self.client().complete_multipart_upload();
+            let request = request.bucket(&self.location.bucket).key(key).upload_id(upload);
+            let done = request.multipart_upload(parts.clone()).send().await;
+            match done.map_err(|error| Trouble::of(Operation::Multipart, &self.location, &error)) {
+                Ok(_) => Ok(()),
+                // The answer to an earlier attempt got lost, perhaps.
+                Err(trouble) if trouble.kind != Kind::Busy => match self.has(key).await {
+                    Ok(true) => Ok(()),
+                    _ => Err(trouble),
+                },
+                Err(trouble) => Err(trouble),
+            }
+        });
+        complete.await
+    }
+
+    async fn part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: i32,
+        part: Bytes,
+    ) -> Result<CompletedPart, Trouble> {
+        let (bytes, part) = (part.len(), &part);
+        self.counts.sent(bytes);
+        let put = self.retried(Operation::Multipart, Request::Put, bytes, || async move {
+            let request = self.client().upload_part().bucket(&self.location.bucket).key(key);
+            let request = request.upload_id(upload).part_number(number);
+            let request = request.body(ByteStream::from(part.clone()));
+            let put = match self.encrypted() {
+                true => request.customize().disable_payload_signing().send().await,
+                false => request.send().await,
+            };
+            put.map_err(|error| Trouble::of(Operation::Multipart, &self.location, &error))
+        });
+        let tag = put.await?.value.e_tag;
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(tag).build())
+    }
+
+    /// Parts that belong to no object are billed until they are given up.
+    async fn give_up(&self, key: &str, upload: &str) {
+        let given_up = self.retried(Operation::Abort, Request::Delete, 0, || async move {
+            let request = self.client().abort_multipart_upload().bucket(&self.location.bucket);
+            let given_up = request.key(key).upload_id(upload).send().await;
+            given_up.map_err(|error| Trouble::of(Operation::Abort, &self.location, &error))
+        });
+        if let Err(trouble) = given_up.await {
+            tracing::warn!(key, reason = %trouble.reason, "parts of an upload stay behind");
+        }
+    }
+}
