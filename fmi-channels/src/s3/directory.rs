@@ -213,7 +213,9 @@ impl names::Names for Names {
         let (names, prefix) = (self.clone(), self.key(&names::name(run, "")));
         Box::pin(on_thread(async move {
             let keys = names.bucket.list_all(&prefix).await.map_err(trouble)?;
-            names.bucket.delete_all(keys).await;
+            for key in keys {
+                names.bucket.delete(&key).await.map_err(trouble)?;
+            }
             Ok(())
         }))
     }
