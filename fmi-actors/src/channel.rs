@@ -31,6 +31,11 @@ pub trait Channel: fmt::Debug + Send + Sync {
     /// Stops accepting.
     fn stop(&self);
 
+    /// Ready when nothing of this process is left anywhere else, after [`stop`](Self::stop).
+    fn stopped(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Where processes can put what many read, if this channel has such a place.
     fn store(&self) -> Option<Arc<dyn Store>> {
         None

@@ -428,6 +428,9 @@ impl Node {
             }));
             let _ = said.await;
         }
+        for channel in &self.channels {
+            channel.stopped().await;
+        }
     }
 
     /// Whether a rank lives in a process: nobody speaks for others.
@@ -438,6 +441,13 @@ impl Node {
     /// What its ranks publish for each other.
     pub(crate) fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// Does something with a rank that lives here.
+    pub(crate) fn with_rank(&self, rank: u32, act: impl FnOnce(&Ranked)) {
+        if let Some(rank) = self.ranks.get(&rank) {
+            act(rank);
+        }
     }
 
     pub(crate) fn pump(&self, local: u32, remote: u32) {

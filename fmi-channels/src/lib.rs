@@ -7,6 +7,8 @@ pub mod conformance;
 pub mod dial;
 #[cfg(feature = "meet")]
 pub mod directory;
+#[cfg(any(feature = "quic", feature = "redis"))]
+mod engine;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 #[cfg(feature = "tcp")]
@@ -28,6 +30,8 @@ pub mod outside;
 pub mod punch;
 #[cfg(feature = "quic")]
 pub mod quic;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "tcp")]
 pub mod relay;
 #[cfg(feature = "meet")]

@@ -325,6 +325,12 @@ impl Communicator {
             }
             Failure::Closed => Error::Closed { operation },
             Failure::TooLarge { bytes } => Error::TooLarge { bytes: *bytes },
+            Failure::Store { store, what, reason } => {
+                Error::Store { store: store.clone(), what: what.clone(), reason: reason.clone() }
+            }
+            Failure::Forgotten { store, what } => {
+                Error::Lost { store: store.clone(), what: what.clone() }
+            }
         };
         if let Some(lineage) = self.lineage() {
             lineage.note(&error, failure);

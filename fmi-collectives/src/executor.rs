@@ -194,7 +194,7 @@ impl Part {
         }
         match self.receives.remove(0).await?.body {
             Body::Here(payload) => Ok(payload),
-            Body::There => unreachable!("receives end with the payload"),
+            _ => unreachable!("receives end with the payload"),
         }
     }
 

@@ -4,11 +4,13 @@
 //! posted, a receive joins the match queue. They may be polled on any runtime.
 
 mod alarm;
+mod entry;
 mod notice;
 mod pairs;
 mod publish;
 mod recv;
 mod send;
+mod shelf;
 mod watch;
 
 pub use alarm::Alarm;

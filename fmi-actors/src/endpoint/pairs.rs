@@ -4,7 +4,10 @@
 //! leaves it to that one. So frames of a pair leave in order and delivery inside a process
 //! does not recurse without bound. No lock is held while a link or a waker is called.
 
-use super::{send::SendSlot, watch::Watches};
+use super::{
+    entry::{Entry, Pull},
+    watch::Watches,
+};
 use crate::{
     AlignedBuf, Node, Payload, Reason,
     awaited::{Attention, Whom},
@@ -15,16 +18,12 @@ use crate::{
     home::{self, HomeHandle},
     keeper::Keeper,
     mailbox::{Delivery, Failure, Freed, Mailbox, Slot, Taken, Wakers},
-    pair::{Ends, Event, Lane, Pair, Path, Violation},
-    peer::Peer,
+    pair::{Ends, Event, Pair, Path, Violation},
     sleeper::Sleeper,
 };
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 #[derive(Debug)]
 pub(crate) struct Ranked {
@@ -52,30 +51,6 @@ pub(super) struct Pairs {
     pub(super) closed: bool,
     /// Kept for its allocation.
     events: Vec<Event>,
-}
-
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) pair: Pair,
-    peer: Arc<Peer>,
-    /// Sends that wait for room, by lane.
-    pub(super) waiting: [VecDeque<Arc<SendSlot>>; 2],
-    /// Sends that wait for the match, by message.
-    pub(super) sync: FxHashMap<u32, Arc<SendSlot>>,
-    /// Payloads asked for, by message.
-    pulls: FxHashMap<u32, Pull>,
-    /// The link in use.
-    link: Option<Arc<dyn Link>>,
-    pumping: bool,
-    timed: bool,
-    pub(super) lost: Option<Reason>,
-}
-
-#[derive(Debug)]
-enum Pull {
-    For(Arc<Slot>),
-    /// It came when nobody waited any more; the next receive of the message takes it.
-    Done(Payload),
 }
 
 impl Ranked {
@@ -145,7 +120,7 @@ impl Ranked {
     ) -> Result<(), Violation> {
         let mut wakers = Wakers::new();
         let mut notices = Vec::new();
-        let has_work;
+        let (has_work, gets);
         {
             let mut pairs = self.pairs.lock();
             let mut events = std::mem::take(&mut pairs.events);
@@ -160,7 +135,7 @@ impl Ranked {
             for event in events.drain(..) {
                 self.act(entry, source, event, &mut wakers, &mut notices);
             }
-            has_work = entry.has_work();
+            (has_work, gets) = (entry.has_work(), std::mem::take(&mut entry.gets));
             if !entry.timed && entry.pair.poll_timeout().is_some() {
                 entry.timed = true;
                 self.time(source);
@@ -172,6 +147,7 @@ impl Ranked {
             result?;
         }
         wake(wakers);
+        self.get(source, gets);
         if has_work {
             self.pump(source);
         }
@@ -221,7 +197,7 @@ impl Ranked {
     /// A receive took a message from the queue.
     pub(super) fn take(&self, taken: &Taken, slot: &Arc<Slot>) {
         let mut wakers = Wakers::new();
-        let has_work = {
+        let (has_work, gets) = {
             let mut pairs = self.pairs.lock();
             let Some(entry) = pairs.by_rank.get_mut(&taken.source) else { return };
             entry.take(taken, Some(slot), &mut wakers);
@@ -229,9 +205,10 @@ impl Ranked {
                 entry.timed = true;
                 self.time(taken.source);
             }
-            entry.pair.has_work()
+            (entry.pair.has_work(), std::mem::take(&mut entry.gets))
         };
         wake(wakers);
+        self.get(taken.source, gets);
         if has_work {
             self.pump(taken.source);
         }
@@ -240,7 +217,7 @@ impl Ranked {
     /// Messages were dropped.
     pub(super) fn free(&self, freed: Freed) {
         for taken in freed {
-            let has_work = {
+            let (has_work, gets) = {
                 let mut pairs = self.pairs.lock();
                 let Some(entry) = pairs.by_rank.get_mut(&taken.source) else { continue };
                 entry.take(&taken, None, &mut Wakers::new());
@@ -248,8 +225,9 @@ impl Ranked {
                     entry.timed = true;
                     self.time(taken.source);
                 }
-                entry.pair.has_work()
+                (entry.pair.has_work(), std::mem::take(&mut entry.gets))
             };
+            self.get(taken.source, gets);
             if has_work {
                 self.pump(taken.source);
             }
@@ -281,10 +259,11 @@ impl Ranked {
                 Room::None => None,
                 _ => entry.pair.poll_transmit(self.time_for(path), path, room == Room::User),
             };
+            let put = if path.stored < usize::MAX { entry.pair.next_put() } else { None };
             let look = frame.is_none() && path.receipts && entry.pair.wants_receipts();
             // Inside a process what has left has arrived: that may admit more.
             let more = entry.has_work() || (path.direct && entry.admit(&mut wakers));
-            let last = frame.is_none() || !(more || flushing);
+            let last = (frame.is_none() && put.is_none()) || !(more || flushing);
             if last {
                 // Not to be locked again after the frame has left: the answer may come already.
                 entry.pumping = false;
@@ -306,6 +285,9 @@ impl Ranked {
             }
             if look {
                 link.look();
+            }
+            if let Some(put) = put {
+                self.put(to, put);
             }
             if last {
                 break;
@@ -417,11 +399,14 @@ impl Ranked {
                     wakers.extend(slot.finish(Err(failure.clone())));
                 }
                 // Payloads that were on their way will not come.
-                for (_, pull) in entry.pulls.drain() {
-                    if let Pull::For(slot) = pull {
+                entry.pulls.retain(|_, pull| match pull {
+                    Pull::For(slot) => {
                         wakers.extend(slot.fail(failure.clone()));
+                        false
                     }
-                }
+                    // What a store has is there whoever put it there.
+                    Pull::Reading(_) | Pull::Done(_) => true,
+                });
             }
             wakers.extend(pairs.flushing.drain(..));
         }
@@ -485,6 +470,7 @@ impl Ranked {
                     waiting: Default::default(),
                     sync: FxHashMap::default(),
                     pulls: FxHashMap::default(),
+                    gets: Vec::new(),
                     link: None,
                     pumping: false,
                     timed: false,
@@ -505,101 +491,6 @@ impl Ranked {
     fn time(&self, remote: u32) {
         if let Some(node) = self.node.upgrade() {
             node.timed(self.number, remote);
-        }
-    }
-}
-
-impl Entry {
-    /// The live link.
-    fn link(&mut self, dormant: bool) -> Option<Arc<dyn Link>> {
-        if dormant {
-            return self.peer.link();
-        }
-        if self.link.is_none() {
-            let link = self.peer.link()?;
-            self.link = Some(link.handle().unwrap_or(link));
-        }
-        self.link.clone()
-    }
-
-    /// Whether the other side has to say something.
-    fn awaits(&self, flushing: bool) -> bool {
-        let receipts = || self.link.as_ref().is_some_and(|link| link.path().receipts);
-        self.pulls.values().any(|pull| matches!(pull, Pull::For(_)))
-            || self.waiting.iter().any(|line| !line.is_empty())
-            || self.pair.awaits_peer()
-            || (flushing && !self.pair.is_flushed() && !receipts())
-    }
-
-    fn has_work(&self) -> bool {
-        self.pair.has_work() || self.waiting.iter().any(|line| !line.is_empty())
-    }
-
-    /// Moves waiting sends into the outbox while there is room. True if any moved.
-    fn admit(&mut self, wakers: &mut Wakers) -> bool {
-        let mut moved = false;
-        for lane in Lane::ALL {
-            let line = &mut self.waiting[lane as usize];
-            while let Some(slot) = line.front() {
-                match slot.submit(&mut self.pair) {
-                    // Its future was dropped.
-                    None => {}
-                    Some(Err(())) => break,
-                    Some(Ok((message, waker))) => {
-                        moved = true;
-                        if slot.is_sync() {
-                            self.sync.insert(message, Arc::clone(slot));
-                        }
-                        wakers.extend(waker);
-                    }
-                }
-                line.pop_front();
-            }
-        }
-        if moved && self.waiting.iter().any(|line| !line.is_empty()) {
-            self.pair.request_ack();
-        }
-        moved
-    }
-
-    /// Gives credit back and asks for what is needed; without a slot the message is dropped.
-    fn take(&mut self, taken: &Taken, slot: Option<&Arc<Slot>>, wakers: &mut Wakers) {
-        self.pair.consumed(taken.lane, taken.credit);
-        let Some(slot) = slot else {
-            self.pulls.remove(&taken.message);
-            if taken.pull || taken.sync {
-                self.pair.discard(taken.space, taken.message);
-            }
-            return;
-        };
-        if !taken.pull {
-            if taken.sync {
-                self.pair.matched(taken.space, taken.message);
-            }
-            return;
-        }
-        match self.pulls.remove(&taken.message) {
-            Some(Pull::Done(payload)) => {
-                if let Ok(waker) = slot.complete(payload) {
-                    wakers.extend(waker);
-                }
-            }
-            Some(Pull::For(_)) | None => {
-                let Taken { space, message, total, datatype, .. } = *taken;
-                if let Some(reason) = self.lost.clone() {
-                    // It waits at a rank that is gone.
-                    wakers.extend(slot.fail(Failure::Lost { rank: taken.source, reason }));
-                    return;
-                }
-                let direct = self.link.as_ref().is_some_and(|link| link.path().direct);
-                match self.pair.pull(space, message, total, datatype, direct) {
-                    Ok(()) => drop(self.pulls.insert(message, Pull::For(Arc::clone(slot)))),
-                    Err(_) => {
-                        self.pair.discard(space, message);
-                        wakers.extend(slot.fail(Failure::TooLarge { bytes: total }));
-                    }
-                }
-            }
         }
     }
 }

@@ -4,10 +4,12 @@
 //! waits in its space; a receive that finds no message waits there too. Locks: pairs, then
 //! mailbox, then slot, never the other way.
 
+mod failure;
 mod inquiry;
 mod once;
 mod slot;
 
+pub use failure::Failure;
 pub use slot::Envelope;
 pub(crate) use slot::Slot;
 
@@ -22,7 +24,6 @@ use inquiry::Called;
 use once::Once;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
 use slot::Left;
 use std::{collections::VecDeque, sync::Arc};
 
@@ -40,39 +41,6 @@ impl Filter {
         self.source.is_none_or(|source| source == arrival.source)
             && self.tag.is_none_or(|tag| tag == arrival.tag)
     }
-}
-
-/// Why a wait ends without a message. Travels in notices (rule 6).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Failure {
-    /// A rank (world number) is gone.
-    Lost {
-        /// Which.
-        rank: u32,
-        /// Why.
-        reason: Reason,
-    },
-    /// A rank gave up the collective.
-    Abandoned {
-        /// Which.
-        rank: u32,
-        /// Why.
-        reason: Reason,
-    },
-    /// Two ranks disagree about the collective.
-    Mismatch {
-        /// A rank and what it called.
-        left: (u32, Signature),
-        /// Another rank and what that one called.
-        right: (u32, Signature),
-    },
-    /// The rank was closed.
-    Closed,
-    /// There is no memory for the message.
-    TooLarge {
-        /// Its size.
-        bytes: u64,
-    },
 }
 
 /// World ranks of a communicator's members, in the communicator's order.
@@ -433,8 +401,18 @@ pub(crate) struct Taken {
     pub(crate) credit: u16,
     /// The sender waits for the match.
     pub(crate) sync: bool,
-    /// The payload has to be asked for.
-    pub(crate) pull: bool,
+    pub(crate) rest: Rest,
+}
+
+/// Where the payload of a message is that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Here, or nowhere.
+    Nothing,
+    /// The sender has to be asked for it.
+    Pull,
+    /// It has to be read from the store.
+    Get,
 }
 
 impl From<&mut Arrival> for Taken {
@@ -449,7 +427,11 @@ impl From<&mut Arrival> for Taken {
             lane: arrival.lane(),
             credit: std::mem::take(&mut arrival.credit),
             sync: std::mem::take(&mut arrival.sync),
-            pull: matches!(arrival.body, Body::There),
+            rest: match arrival.body {
+                Body::Here(_) | Body::Missing(_) => Rest::Nothing,
+                Body::There => Rest::Pull,
+                Body::Stored => Rest::Get,
+            },
         }
     }
 }

@@ -141,11 +141,14 @@ impl Slot {
         let mut state = self.state.lock();
         let State::Waiting(waker) = &mut *state else { return None };
         let waker = waker.take();
-        if matches!(arrival.body, Body::There) {
-            *state = State::Pulling(arrival, waker);
-            return None;
-        }
-        *state = State::Ready(Ok(arrival));
+        *state = match &arrival.body {
+            Body::There | Body::Stored => {
+                *state = State::Pulling(arrival, waker);
+                return None;
+            }
+            Body::Missing(why) => State::Ready(Err(Failure::from_payload(why))),
+            Body::Here(_) => State::Ready(Ok(arrival)),
+        };
         self.ready.store(true, Ordering::Release);
         waker
     }

@@ -250,7 +250,12 @@ impl Inbound {
             tag: header.tag,
             datatype: header.datatype,
             total: header.total,
-            body: if whole { Body::Here(payload) } else { Body::There },
+            body: match header.flags.has(Flags::STORED) {
+                _ if whole => Body::Here(payload),
+                false => Body::There,
+                true if header.length == 0 => Body::Stored,
+                true => Body::Missing(payload),
+            },
             sync: header.flags.has(Flags::SYNC),
             credit: cost,
             message: header.message,

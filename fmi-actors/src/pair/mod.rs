@@ -16,6 +16,7 @@
 
 mod inbound;
 mod outbound;
+mod shelving;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use crate::{
 };
 use inbound::Inbound;
 use outbound::Outbound;
+pub use shelving::Put;
 use std::time::Duration;
 
 /// Credit units a lane has.
@@ -179,6 +181,10 @@ pub enum Body {
     Here(Payload),
     /// It waits at the sender for a [`Pair::pull`].
     There,
+    /// It is in the store.
+    Stored,
+    /// It was to be in the store, and is not: why, encoded.
+    Missing(Payload),
 }
 
 /// What came out of the pair layer, in order.
@@ -409,6 +415,17 @@ impl Pair {
     /// frames there would be ever more of both.
     pub fn request_ack(&mut self) {
         self.out.ask();
+    }
+
+    /// The next payload to be put into the store; [`put_done`](Self::put_done) is to follow.
+    pub fn next_put(&mut self) -> Option<Put> {
+        self.out.shelving.next()
+    }
+
+    /// The payload of a message is in the store, or cannot be put there: why, encoded. Its
+    /// envelope can leave now; it tells the receiver either.
+    pub fn put_done(&mut self, message: u32, failure: Option<Payload>) {
+        self.out.shelving.done(message, failure);
     }
 
     /// The channel has learnt that all frames before this number have been read.

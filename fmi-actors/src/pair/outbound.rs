@@ -1,7 +1,8 @@
 //! The sending half: outbox, lanes, window, what is retained.
 
 use super::{
-    CREDIT, ENVELOPES, Lane, Outgoing, Path, Violation, WINDOW, WINDOW_BYTES, before, units,
+    CREDIT, ENVELOPES, Lane, Outgoing, Path, Violation, WINDOW, WINDOW_BYTES, before,
+    shelving::Shelving, units,
 };
 use crate::{
     Payload,
@@ -29,6 +30,8 @@ pub(super) struct Outbound {
     lanes: [LaneState; 2],
     /// Payloads whose envelope is out, by message.
     parked: FxHashMap<u32, Stream>,
+    /// Payloads that go into a store.
+    pub(super) shelving: Shelving,
     retained: VecDeque<Retained>,
     retained_bytes: usize,
     /// Retained frames from here on are sent (again).
@@ -101,6 +104,7 @@ impl Outbound {
             control: VecDeque::new(),
             lanes: Default::default(),
             parked: FxHashMap::default(),
+            shelving: Shelving::default(),
             retained: VecDeque::new(),
             retained_bytes: 0,
             cursor: 0,
@@ -295,12 +299,16 @@ impl Outbound {
         let state = &mut self.lanes[lane as usize];
         let room = CREDIT - state.sent.wrapping_sub(state.returned);
         let pieces_turn = state.since_piece >= BETWEEN_PIECES && !state.streams.is_empty();
-        if let Some((_, message)) = state.queue.front()
+        if let Some((number, message)) = state.queue.front()
             && room > 0
             && !pieces_turn
         {
+            let size = message.payload.size_hint();
+            if size > path.stored || self.shelving.has(*number) {
+                return self.next_stored(lane, path);
+            }
             state.since_piece = state.since_piece.saturating_add(1);
-            let total = message.payload.size_hint() as u64;
+            let total = size as u64;
             // A message that costs no more than its envelope gains nothing by waiting.
             let affordable = units(total) == 1 || units(total) + ENVELOPES <= room;
             let eager = total <= path.eager as u64 && affordable;
@@ -312,6 +320,32 @@ impl Outbound {
             return Some(self.draft(number, message, lane, eager));
         }
         self.next_piece(lane, path)
+    }
+
+    /// The envelope of the first message of a lane, if its payload is in the store. Those behind
+    /// it wait with it, for messages keep their order.
+    fn next_stored(&mut self, lane: Lane, path: Path) -> Option<Draft> {
+        let state = &mut self.lanes[lane as usize];
+        self.shelving.begin(&mut state.queue, path.stored);
+        let first = state.queue.front().map(|(number, _)| *number)?;
+        let Some(why) = self.shelving.take(first) else { return self.next_piece(lane, path) };
+        let state = &mut self.lanes[lane as usize];
+        state.since_piece = state.since_piece.saturating_add(1);
+        let (number, mut message) = state.queue.pop_front()?;
+        state.sent = state.sent.wrapping_add(1);
+        if message.sync && why.size_hint() == 0 {
+            self.sync.insert(number);
+        }
+        let (cost, total) = (message.cost(), message.payload.size_hint() as u64);
+        message.payload = why;
+        let draft = self.draft(number, message, lane, true);
+        Some(Draft {
+            kind: Kind::Envelope,
+            flags: draft.flags.with(Flags::STORED, true),
+            total,
+            release: Some((lane, cost)),
+            ..draft
+        })
     }
 
     fn draft(&mut self, number: u32, message: Outgoing, lane: Lane, eager: bool) -> Draft {

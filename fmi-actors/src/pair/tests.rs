@@ -35,6 +35,8 @@ struct Side {
     to_send: VecDeque<(Lane, Vec<u8>)>,
     unmatched: VecDeque<Arrival>,
     pulling: Vec<(u32, Lane)>,
+    /// Matched; the payload is in the store.
+    shelved: Vec<Arrival>,
     got: [Vec<Vec<u8>>; 2],
     matched: usize,
 }
@@ -46,6 +48,7 @@ impl Side {
             to_send: VecDeque::new(),
             unmatched: VecDeque::new(),
             pulling: Vec::new(),
+            shelved: Vec::new(),
             got: Default::default(),
             matched: 0,
         }
@@ -96,6 +99,7 @@ impl Side {
                 }
                 self.finish(lane, &payload);
             }
+            Body::Stored | Body::Missing(_) => self.shelved.push(arrival),
             Body::There => {
                 let (space, number) = (arrival.space, arrival.message);
                 self.pair.pull(space, number, arrival.total, arrival.datatype, false).unwrap();

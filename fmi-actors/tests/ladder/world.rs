@@ -106,7 +106,7 @@ impl World {
             Body::Here(payload) => {
                 Some(u32::from_le_bytes(payload.bytes().unwrap().try_into().unwrap()))
             }
-            Body::There => panic!("small messages come whole"),
+            _ => panic!("small messages come whole"),
         }
     }
 

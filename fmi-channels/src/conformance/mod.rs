@@ -20,6 +20,8 @@ pub mod ending;
 pub mod flow;
 pub mod links;
 pub mod order;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod runtime;
 
 pub use runtime::{Runtime, Simulated, Tokio};
@@ -332,7 +334,7 @@ fn opened(arrival: Arrival) -> Got {
     let Arrival { source, tag, body, .. } = arrival;
     match body {
         Body::Here(payload) => Got { source, tag, payload },
-        Body::There => panic!("a receive ended without its payload"),
+        _ => panic!("a receive ended without its payload"),
     }
 }
 

@@ -16,8 +16,6 @@
 
 mod folder;
 pub(crate) mod names;
-#[cfg(feature = "redis")]
-mod redis;
 #[cfg(feature = "tcp")]
 mod server;
 pub mod shared;

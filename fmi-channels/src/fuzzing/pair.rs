@@ -197,6 +197,8 @@ impl Side {
             Body::There if arrival.total > 1 << 20 => {
                 self.pair.discard(arrival.space, arrival.message);
             }
+            // Forged: nothing here goes into a store.
+            Body::Stored | Body::Missing(_) => {}
             Body::There => {
                 let (space, number) = (arrival.space, arrival.message);
                 if self.pair.pull(space, number, arrival.total, arrival.datatype, false).is_ok() {

@@ -4,7 +4,6 @@
 //! ([`identity`](crate::identity)), and greet each other under the job's token inside.
 
 mod alarm;
-mod engine;
 mod hub;
 mod link;
 mod look;
@@ -16,7 +15,7 @@ mod transport;
 mod watch;
 mod writer;
 
-use crate::{handshake::Token, identity::Identity, listen, outside::Outside};
+use crate::{engine, handshake::Token, identity::Identity, listen, outside::Outside};
 use fmi_actors::{
     Member, Node, Result,
     channel::{Channel, DialError, Rung, Way},

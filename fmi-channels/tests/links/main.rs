@@ -110,7 +110,7 @@ impl Rank {
         let arrival = bounded(self.endpoint.recv(Space::messages(SCOPE), filter)).await?;
         match arrival.body {
             Body::Here(payload) => Ok(payload.bytes().unwrap().to_vec()),
-            Body::There => panic!("a receive ended without its payload"),
+            _ => panic!("a receive ended without its payload"),
         }
     }
 

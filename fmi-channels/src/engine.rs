@@ -1,6 +1,6 @@
-//! Who does the work of QUIC: whoever comes.
+//! Who does the work of connections that no thread owns: whoever comes.
 //!
-//! quinn wants its endpoint and its connections driven by tasks of a runtime. On a thread of their
+//! quinn and redis want their connections driven by tasks of a runtime. On a thread of their
 //! own each message would pay for two hops between threads. So they are futures in this pool, and
 //! they are polled by the thread that sends, by the one that waits for a message, or, when neither
 //! is there, by the service thread. Each future is polled by one thread at a time; who finds it busy

@@ -1,0 +1,162 @@
+//! What a rank knows of its conversation with another one, beside the pair itself.
+
+use super::send::SendSlot;
+use crate::{
+    Payload, Reason,
+    channel::Link,
+    frame::Space,
+    mailbox::{Failure, Rest, Slot, Taken, Wakers},
+    pair::{Lane, Pair},
+    peer::Peer,
+};
+use rustc_hash::FxHashMap;
+use std::{collections::VecDeque, sync::Arc};
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) pair: Pair,
+    pub(super) peer: Arc<Peer>,
+    /// Sends that wait for room, by lane.
+    pub(super) waiting: [VecDeque<Arc<SendSlot>>; 2],
+    /// Sends that wait for the match, by message.
+    pub(super) sync: FxHashMap<u32, Arc<SendSlot>>,
+    /// Payloads asked for, by message.
+    pub(super) pulls: FxHashMap<u32, Pull>,
+    /// What the store has to be asked for once no lock is held.
+    pub(super) gets: Vec<Get>,
+    /// The link in use.
+    pub(super) link: Option<Arc<dyn Link>>,
+    pub(super) pumping: bool,
+    pub(super) timed: bool,
+    pub(super) lost: Option<Reason>,
+}
+
+#[derive(Debug)]
+pub(super) enum Pull {
+    For(Arc<Slot>),
+    /// The store is being read.
+    Reading(Arc<Slot>),
+    /// It came when nobody waited any more; the next receive of the message takes it.
+    Done(Payload),
+}
+
+/// What is to be done about a payload in the store.
+#[derive(Debug)]
+pub(super) enum Get {
+    Read {
+        space: Space,
+        message: u32,
+        align: usize,
+    },
+    /// Nobody wants it any more.
+    Skip {
+        space: Space,
+        message: u32,
+    },
+}
+
+impl Entry {
+    /// The live link.
+    pub(super) fn link(&mut self, dormant: bool) -> Option<Arc<dyn Link>> {
+        if dormant {
+            return self.peer.link();
+        }
+        if self.link.is_none() {
+            let link = self.peer.link()?;
+            self.link = Some(link.handle().unwrap_or(link));
+        }
+        self.link.clone()
+    }
+
+    /// Whether the other side has to say something.
+    pub(super) fn awaits(&self, flushing: bool) -> bool {
+        let receipts = || self.link.as_ref().is_some_and(|link| link.path().receipts);
+        self.pulls.values().any(|pull| matches!(pull, Pull::For(_)))
+            || self.waiting.iter().any(|line| !line.is_empty())
+            || self.pair.awaits_peer()
+            || (flushing && !self.pair.is_flushed() && !receipts())
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.pair.has_work() || self.waiting.iter().any(|line| !line.is_empty())
+    }
+
+    /// Moves waiting sends into the outbox while there is room. True if any moved.
+    pub(super) fn admit(&mut self, wakers: &mut Wakers) -> bool {
+        let mut moved = false;
+        for lane in Lane::ALL {
+            let line = &mut self.waiting[lane as usize];
+            while let Some(slot) = line.front() {
+                match slot.submit(&mut self.pair) {
+                    // Its future was dropped.
+                    None => {}
+                    Some(Err(())) => break,
+                    Some(Ok((message, waker))) => {
+                        moved = true;
+                        if slot.is_sync() {
+                            self.sync.insert(message, Arc::clone(slot));
+                        }
+                        wakers.extend(waker);
+                    }
+                }
+                line.pop_front();
+            }
+        }
+        if moved && self.waiting.iter().any(|line| !line.is_empty()) {
+            self.pair.request_ack();
+        }
+        moved
+    }
+
+    /// Gives credit back and asks for what is needed; without a slot the message is dropped.
+    pub(super) fn take(&mut self, taken: &Taken, slot: Option<&Arc<Slot>>, wakers: &mut Wakers) {
+        self.pair.consumed(taken.lane, taken.credit);
+        let Some(slot) = slot else {
+            let begun = self.pulls.remove(&taken.message).is_some();
+            if taken.rest == Rest::Get && !begun {
+                self.gets.push(Get::Skip { space: taken.space, message: taken.message });
+            }
+            if taken.rest == Rest::Pull || taken.sync {
+                self.pair.discard(taken.space, taken.message);
+            }
+            return;
+        };
+        if taken.rest != Rest::Pull && taken.sync {
+            self.pair.matched(taken.space, taken.message);
+        }
+        if taken.rest == Rest::Nothing {
+            return;
+        }
+        let Taken { space, message, total, datatype, .. } = *taken;
+        match self.pulls.remove(&message) {
+            Some(Pull::Done(payload)) => {
+                if let Ok(waker) = slot.complete(payload) {
+                    wakers.extend(waker);
+                }
+            }
+            Some(Pull::Reading(_)) => {
+                self.pulls.insert(message, Pull::Reading(Arc::clone(slot)));
+            }
+            // Whoever put it there may be gone.
+            None if taken.rest == Rest::Get => {
+                self.gets.push(Get::Read { space, message, align: datatype.align() });
+                self.pulls.insert(message, Pull::Reading(Arc::clone(slot)));
+            }
+            Some(Pull::For(_)) | None => {
+                if let Some(reason) = self.lost.clone() {
+                    // It waits at a rank that is gone.
+                    wakers.extend(slot.fail(Failure::Lost { rank: taken.source, reason }));
+                    return;
+                }
+                let direct = self.link.as_ref().is_some_and(|link| link.path().direct);
+                match self.pair.pull(space, message, total, datatype, direct) {
+                    Ok(()) => drop(self.pulls.insert(message, Pull::For(Arc::clone(slot)))),
+                    Err(_) => {
+                        self.pair.discard(space, message);
+                        wakers.extend(slot.fail(Failure::TooLarge { bytes: total }));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Real Redis servers for tests: each in a directory of its own, on a free port, killed when it is
+//! dropped.
+//!
+//! Without `redis-server` the tests say so and are skipped, unless `FMI_TEST_REDIS=required`. With
+//! `FMI_TEST_REDIS_URL=redis://…` those that need no server of their own use that one.
+
+use std::{
+    fmt,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(20);
+
+/// A server that runs.
+pub struct Server {
+    place: Place,
+}
+
+enum Place {
+    Own { child: Option<Child>, port: u16, directory: PathBuf, arguments: Vec<String> },
+    Given { url: String },
+}
+
+impl Server {
+    /// Starts one with further arguments; `None`, having said why, if there is no `redis-server`.
+    ///
+    /// # Panics
+    /// When it does not start, or is required and not there.
+    pub fn start(arguments: &[&str]) -> Option<Self> {
+        if !available() {
+            return None;
+        }
+        for _ in 0..10 {
+            // Somebody else may take the port first.
+            if let Some(server) = Self::try_start(free_port(), arguments) {
+                return Some(server);
+            }
+        }
+        panic!("redis-server does not start");
+    }
+
+    /// The server that is named by `FMI_TEST_REDIS_URL`, or one of its own.
+    pub fn any() -> Option<Self> {
+        match std::env::var("FMI_TEST_REDIS_URL") {
+            Ok(url) if !url.is_empty() => Some(Self { place: Place::Given { url } }),
+            _ => Self::start(&[]),
+        }
+    }
+
+    /// How to reach it.
+    pub fn url(&self) -> String {
+        match &self.place {
+            Place::Own { port, .. } => format!("redis://127.0.0.1:{port}"),
+            Place::Given { url } => url.clone(),
+        }
+    }
+
+    /// Its port, if it is our own.
+    pub fn port(&self) -> u16 {
+        match &self.place {
+            Place::Own { port, .. } => *port,
+            Place::Given { .. } => 0,
+        }
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        match &self.place {
+            Place::Own { directory, .. } => directory,
+            Place::Given { .. } => Path::new("/nonexistent"),
+        }
+    }
+
+    /// Sends one command as the default user, and returns its answer as text. A nested answer is
+    /// flattened, one line a value.
+    ///
+    /// # Panics
+    /// When there is no answer, or it is an error.
+    pub fn ask(&self, command: &[&str]) -> Vec<String> {
+        self.try_ask(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// The same, or what went wrong.
+    ///
+    /// # Errors
+    /// What the server, or the system, says.
+    pub fn try_ask(&self, command: &[&str]) -> Result<Vec<String>, String> {
+        let (address, login) = match &self.place {
+            Place::Own { port, .. } => (SocketAddr::from(([127, 0, 0, 1], *port)), None),
+            Place::Given { url } => given(url)?,
+        };
+        let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
+        stream.set_read_timeout(Some(START)).map_err(|error| error.to_string())?;
+        let mut reader = BufReader::new(stream.try_clone().map_err(|error| error.to_string())?);
+        let mut call = |words: &[&str]| {
+            let mut text = format!("*{}\r\n", words.len());
+            for word in words {
+                text += &format!("${}\r\n{word}\r\n", word.len());
+            }
+            stream.write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+            let mut lines = Vec::new();
+            answer(&mut reader, &mut lines).map(|()| lines)
+        };
+        if let Some((user, password)) = &login {
+            call(&["AUTH", user, password])?;
+        }
+        call(command)
+    }
+
+    /// Keys that begin so. For tests only: it looks at all.
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let pattern = format!("{}*", prefix.replace('%', "?"));
+            let mut answer =
+                self.ask(&["SCAN", &cursor, "MATCH", &pattern, "COUNT", "1000"]).into_iter();
+            cursor = answer.next().unwrap_or_default();
+            keys.extend(answer);
+            if cursor == "0" || cursor.is_empty() {
+                return keys;
+            }
+        }
+    }
+
+    /// Waits until no key begins so.
+    ///
+    /// # Panics
+    /// When some are still there after a while.
+    pub fn wait_until_empty(&self, prefix: &str) {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let keys = self.keys(prefix);
+            if keys.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "left in the store: {keys:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Kills the server, as a crash would.
+    pub fn kill(&mut self) {
+        if let Place::Own { child, .. } = &mut self.place
+            && let Some(mut child) = child.take()
+        {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again, on the same port.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn restart(&mut self) {
+        self.kill();
+        let Place::Own { child, port, directory, arguments } = &mut self.place else { return };
+        let end = Instant::now() + START;
+        while child.is_none() {
+            assert!(Instant::now() < end, "redis-server does not start again");
+            *child = launch(*port, directory, arguments);
+        }
+    }
+
+    fn try_start(port: u16, arguments: &[&str]) -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fmi-redis-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).expect("a directory for the server");
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|argument| argument.replace("DIRECTORY", &directory.display().to_string()))
+            .collect();
+        let child = launch(port, &directory, &arguments);
+        let own = Place::Own { child, port, directory, arguments };
+        let server = Self { place: own };
+        matches!(&server.place, Place::Own { child: Some(_), .. }).then_some(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if let Place::Own { directory, .. } = &self.place {
+            let _ = std::fs::remove_dir_all(directory);
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("port", &self.port()).finish_non_exhaustive()
+    }
+}
+
+/// Whether tests that need a server can run; says so if not.
+fn available() -> bool {
+    let found = Command::new("redis-server").arg("--version").output().is_ok();
+    let required = std::env::var("FMI_TEST_REDIS").is_ok_and(|value| value == "required");
+    assert!(found || !required, "FMI_TEST_REDIS=required, but there is no redis-server");
+    if !found {
+        eprintln!("skipped: no redis-server here (apt-get install redis-server)");
+    }
+    found
+}
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its number").port()
+}
+
+/// Starts a server and waits until it takes connections; `None` if it ends.
+fn launch(port: u16, directory: &Path, arguments: &[String]) -> Option<Child> {
+    let port = port.to_string();
+    let mut child = Command::new("redis-server")
+        .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .arg("--dir")
+        .arg(directory)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let end = Instant::now() + START;
+    while Instant::now() < end {
+        if child.try_wait().ok()?.is_some() {
+            return None;
+        }
+        if TcpStream::connect(format!("127.0.0.1:{port}")).is_ok() {
+            return Some(child);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
+}
+
+fn given(url: &str) -> Result<(SocketAddr, Option<(String, String)>), String> {
+    use std::net::ToSocketAddrs;
+    let rest = url.strip_prefix("redis://").ok_or("FMI_TEST_REDIS_URL has to be redis://…")?;
+    let rest = rest.split(['/', '?']).next().unwrap_or_default();
+    let (login, host) = match rest.rsplit_once('@') {
+        Some((login, host)) => (Some(login), host),
+        None => (None, rest),
+    };
+    let host = if host.contains(':') { host.to_owned() } else { format!("{host}:6379") };
+    let address = host.to_socket_addrs().map_err(|error| error.to_string())?.next();
+    let login = login.and_then(|login| login.split_once(':')).map(|(user, password)| {
+        let user = if user.is_empty() { "default" } else { user };
+        (user.to_owned(), password.to_owned())
+    });
+    Ok((address.ok_or("its host has no address")?, login))
+}
+
+/// One answer of the older protocol, flattened.
+fn answer(reader: &mut impl BufRead, lines: &mut Vec<String>) -> Result<(), String> {
+    let mut line = String::new();
+    reader.read_line(&mut line).map_err(|error| error.to_string())?;
+    let rest = line.get(1..).unwrap_or_default().trim_end();
+    match line.as_bytes().first() {
+        Some(b'+' | b':') => lines.push(rest.to_owned()),
+        Some(b'-') => return Err(rest.to_owned()),
+        Some(b'$') => {
+            let Ok(length) = rest.parse::<usize>() else { return Ok(()) };
+            let mut bytes = vec![0; length + 2];
+            reader.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+            lines.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+        }
+        Some(b'*') => {
+            for _ in 0..rest.parse::<usize>().unwrap_or(0) {
+                answer(reader, lines)?;
+            }
+        }
+        _ => return Err(format!("no answer: {line:?}")),
+    }
+    Ok(())
+}
