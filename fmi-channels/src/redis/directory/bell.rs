@@ -65,7 +65,7 @@ async fn keep(
 ) {
     loop {
         let cut = Cut(live);
-        cut.0.ended().await;
+        cut.0.over().await;
         drop(cut);
         live = loop {
             let Some(hub) = hub.upgrade().filter(|hub| !hub.is_over()) else { return };
