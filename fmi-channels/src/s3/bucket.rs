@@ -9,6 +9,7 @@ use super::{
 };
 use aws_sdk_s3::{Client, primitives::ByteStream};
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use std::{fmt, future::Future, time::Duration};
 use tokio::{
     sync::Semaphore,
@@ -17,6 +18,8 @@ use tokio::{
 
 /// Requests under way at once.
 const REQUESTS: usize = 128;
+/// DELETEs among them: plain ones, which AWS does not bill.
+const DELETES: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(3);
 /// Bytes a second that even a slow store moves; requests that carry much have time for that.
@@ -162,6 +165,21 @@ impl Bucket {
             Err(trouble) if trouble.kind == Kind::Missing => Ok(()),
             Err(trouble) => Err(trouble),
         }
+    }
+
+    /// Deletes objects, some at once. What cannot be deleted is left to the bucket's rule.
+    pub(super) async fn delete_all(&self, keys: Vec<String>) -> Result<(), Trouble> {
+        let deleted = keys.into_iter().map(|key| async move { self.delete(&key).await });
+        let mut deleted = stream::iter(deleted).buffer_unordered(DELETES);
+        while let Some(result) = deleted.next().await {
+            if let Err(trouble) = result {
+                tracing::warn!(reason = %trouble.reason, "an object stays behind");
+                if !trouble.may_pass() {
+                    return Err(trouble);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The first thousand keys, at most, that begin so and come after `next` of the page before.

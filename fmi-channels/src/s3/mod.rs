@@ -1,4 +1,10 @@
-//! Channel `s3`
+//! Channel `s3`: a mailbox a process in a bucket, and a shelf for what many read.
+//!
+//! A link writes objects ([`outgoing`], [`link`]) that their reader looks for ([`reader`]) and deletes,
+//! which is the receipt ([`receipts`]). Everything of a job's epoch has one prefix ([`keys`]); each object
+//! says whose it is and has a checksum ([`object`]). Requests run on a thread of their own
+//! ([`runtime`]) and are retried where that makes sense ([`bucket`], [`error`]).
+
 mod bucket;
 mod client;
 mod counts;
@@ -6,8 +12,158 @@ pub(crate) mod directory;
 mod download;
 mod error;
 mod keys;
+mod link;
+mod mail;
 mod object;
+mod office;
 mod options;
+mod outgoing;
+mod reader;
+mod receipts;
 mod runtime;
+mod schedule;
+mod source;
+mod tasks;
 mod upload;
 mod url;
+
+pub use aws_sdk_s3::config::Credentials;
+pub use counts::Requests;
+pub use options::Options;
+pub use url::Location;
+
+use bucket::Bucket;
+use fmi_actors::{
+    Member, Node, Result,
+    channel::{Channel, DialError, Link, Rung, Way},
+};
+use fmi_model::{
+    Bytes, Rate,
+    polling::{Hint, Poller},
+    prices::{Prices, Request},
+};
+use keys::Keys;
+use office::Office;
+use parking_lot::Mutex;
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+const NAME: &str = "s3";
+
+/// The S3 channel of a process.
+#[derive(Debug)]
+pub struct S3 {
+    bucket: Arc<Bucket>,
+    job: String,
+    hint: Hint,
+    looks: Poller,
+    office: Mutex<Option<Arc<Office>>>,
+}
+
+impl S3 {
+    /// Finds credentials, and looks whether the bucket can be read.
+    ///
+    /// # Errors
+    /// [`Config`](fmi_actors::Error::Config) if the URL is wrong,
+    /// [`Store`](fmi_actors::Error::Store) with what to do if S3 refuses.
+    pub async fn connect(url: &str, job: &str, hint: Hint) -> Result<Arc<Self>> {
+        Self::with(url, job, hint, Options::default()).await
+    }
+
+    /// As [`connect`](Self::connect), with other bounds.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn with(url: &str, job: &str, hint: Hint, options: Options) -> Result<Arc<Self>> {
+        let (location, job) = (Location::parse(url)?, job.to_owned());
+        runtime::run(async move {
+            let failed = |trouble: error::Trouble| trouble.error(&location, "the bucket");
+            let bucket = Bucket::open(location.clone(), options).await.map_err(failed)?;
+            // Missing, it says: with less than what is needed S3 calls it forbidden.
+            let nothing = Keys::nothing(&location.prefix, &job);
+            bucket.get(&nothing, None, 1).await.map_err(failed)?;
+            let prices = bucket.options.prices.unwrap_or_else(prices);
+            let looks = Poller::new(prices, hint, Rate::new(bucket.options.looks));
+            let bucket = Arc::new(bucket);
+            Ok(Arc::new(Self { bucket, job, hint, looks, office: Mutex::default() }))
+        })
+        .await
+    }
+
+    /// What it has asked of S3 so far.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.bucket.counts.so_far()
+    }
+
+    /// Ready when everything is cleaned up after the process has left.
+    pub async fn stopped(&self) {
+        let office = self.office.lock().clone();
+        if let Some(office) = office {
+            office.stopped().await;
+        }
+    }
+
+    /// What other processes know it by: the same objects, by whatever way.
+    fn place(&self) -> String {
+        let Location { bucket, prefix, .. } = &self.bucket.location;
+        format!("s3://{bucket}/{prefix}")
+    }
+}
+
+/// What a function of this one's size pays for a look, and for a second in which it waits.
+fn prices() -> fmi_model::polling::LookPrices {
+    let memory = std::env::var("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").ok();
+    let memory = memory.and_then(|mib| mib.parse().ok()).map_or(Bytes::gib(1), Bytes::mib);
+    Prices::aws().look(Request::Get, memory)
+}
+
+impl Channel for S3 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn address(&self, _own: IpAddr) -> Option<String> {
+        Some(self.place())
+    }
+
+    fn start(&self, node: &Arc<Node>) {
+        let keys = Keys::new(&self.bucket.location.prefix, &self.job, node.epoch());
+        let bucket = Arc::clone(&self.bucket);
+        let office = Office::open(bucket, keys, self.hint, self.looks.clone(), node);
+        if let Some(before) = self.office.lock().replace(office) {
+            before.stop();
+        }
+    }
+
+    fn ways(&self, node: &Arc<Node>, to: &Member) -> Vec<Way> {
+        let place = self.place();
+        if !to.addresses.iter().any(|(channel, address)| channel == NAME && *address == place) {
+            return Vec::new();
+        }
+        let Some(office) = self.office.lock().clone() else { return Vec::new() };
+        let (node, process) = (Arc::downgrade(node), to.process);
+        vec![Way {
+            rung: Rung::Store,
+            name: place,
+            after: Duration::ZERO,
+            dial: Box::new(move |quality| {
+                let (node, office) = (node.upgrade(), Arc::clone(&office));
+                Box::pin(async move {
+                    let node = node.ok_or_else(|| DialError::soft("the process has ended"))?;
+                    let peer = node.peer(process);
+                    let peer = peer.ok_or_else(|| DialError::soft("no such process"))?;
+                    let link: Arc<dyn Link> = office.link(process).await?;
+                    peer.attach(link, peer.next_rank(node.process(), quality));
+                    Ok(())
+                })
+            }),
+        }]
+    }
+
+    fn stop(&self) {
+        let office = self.office.lock().clone();
+        if let Some(office) = office {
+            office.stop();
+        }
+    }
+}

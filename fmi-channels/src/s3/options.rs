@@ -1,6 +1,7 @@
 //! What can be set, and what tests set otherwise.
 
 use aws_sdk_s3::config::Credentials;
+use fmi_model::polling::{CAP, LookPrices};
 use std::time::Duration;
 
 /// Bounds and patience of the channel.
@@ -10,6 +11,8 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// Looks a second and process, at most.
     pub looks: f64,
+    /// What looking and waiting cost, if not what AWS takes from a function of this size.
+    pub prices: Option<LookPrices>,
     /// Those for whom nobody waits are looked for this often: failure notices, credit.
     pub seldom: Duration,
     /// Larger contents are written in parts and read in ranges of so many bytes. AWS wants
@@ -29,7 +32,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             credentials: None,
-            looks: 200.0,
+            looks: CAP.get(),
+            prices: None,
             seldom: Duration::from_secs(5),
             part: 8 << 20,
             parallel: 8,

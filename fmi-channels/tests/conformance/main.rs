@@ -35,6 +35,16 @@ mod proxy;
 mod quic;
 #[cfg(feature = "tcp")]
 mod relay;
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(feature = "s3")]
+#[path = "../s3/server.rs"]
+#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
+mod server;
+#[cfg(feature = "s3")]
+#[path = "../s3/faults.rs"]
+#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
+mod faults;
 mod sim;
 #[cfg(feature = "tcp")]
 mod tcp;

@@ -1,0 +1,215 @@
+//! What a process has of the channel: its mailbox, and what it writes for others.
+
+use super::{
+    bucket::Bucket,
+    error::Trouble,
+    keys::Keys,
+    link::S3Link,
+    outgoing::Outgoing,
+    reader::{Reader, Request},
+    receipts, runtime,
+    tasks::Tasks,
+};
+use fmi_actors::{Node, channel::DialError};
+use fmi_model::polling::{Hint, Poller};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{Notify, watch};
+
+/// How long the end of a process waits for what is being written and deleted.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// The channel of one process in one epoch.
+#[derive(Debug)]
+pub(super) struct Office {
+    pub(super) bucket: Arc<Bucket>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) hint: Hint,
+    pub(super) looks: Poller,
+    pub(super) own: u32,
+    pub(super) node: Weak<Node>,
+    pub(super) tasks: Arc<Tasks>,
+    out: Mutex<HashMap<u32, Writing>>,
+    /// What S3 refused for good.
+    refused: Mutex<Option<Trouble>>,
+    /// Wakes the reader.
+    pub(super) attention: Arc<Notify>,
+    requests: Mutex<Vec<Request>>,
+    stopped: AtomicBool,
+    farewell: watch::Sender<bool>,
+}
+
+/// What is written for one process.
+#[derive(Debug)]
+struct Writing {
+    outgoing: Arc<Outgoing>,
+    link: Weak<S3Link>,
+    /// A link has died: the store is asked whether it is there before there is another.
+    failed: bool,
+}
+
+impl Office {
+    /// Opens the mailbox.
+    pub(super) fn open(
+        bucket: Arc<Bucket>,
+        keys: Keys,
+        hint: Hint,
+        looks: Poller,
+        node: &Arc<Node>,
+    ) -> Arc<Self> {
+        let office = Arc::new(Self {
+            bucket,
+            keys: Arc::new(keys),
+            hint,
+            looks,
+            own: node.process(),
+            node: Arc::downgrade(node),
+            tasks: Arc::default(),
+            out: Mutex::default(),
+            refused: Mutex::default(),
+            attention: Arc::default(),
+            requests: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            farewell: watch::Sender::new(false),
+        });
+        let attention = Arc::clone(&office.attention);
+        node.on_awaited(Arc::new(move || attention.notify_one()));
+        office.tasks.spawn(Reader::new(Arc::clone(&office)).run());
+        office
+    }
+
+    /// Makes a link to a process, which is up as soon as the store answers.
+    pub(super) async fn link(self: &Arc<Self>, to: u32) -> Result<Arc<S3Link>, DialError> {
+        let node = self.node.upgrade().ok_or_else(|| DialError::soft("the process has ended"))?;
+        let failed = self.out.lock().get(&to).is_some_and(|writing| writing.failed);
+        self.check()?;
+        if failed {
+            let key = self.keys.mail(to, self.own, 0);
+            let bucket = Arc::clone(&self.bucket);
+            let answer = runtime::run(async move { Ok(bucket.has(&key).await) }).await;
+            match answer.map_err(DialError::soft)? {
+                Ok(_) => {}
+                Err(trouble) if trouble.may_pass() => return Err(DialError::soft(trouble.reason)),
+                Err(trouble) => self.refuse(&trouble),
+            }
+            self.check()?;
+        }
+        let mut out = self.out.lock();
+        let writing = out.entry(to).or_insert_with(|| {
+            let (bucket, keys) = (Arc::clone(&self.bucket), Arc::clone(&self.keys));
+            let outgoing = Arc::new(Outgoing::new(bucket, keys, self.own, to));
+            Writing { outgoing, link: Weak::new(), failed: false }
+        });
+        // Until it has shown to be well; the first was seen to be when the channel was made.
+        writing.failed = true;
+        let link = S3Link::new(self, &node, Arc::clone(&writing.outgoing));
+        writing.link = Arc::downgrade(&link);
+        drop(out);
+        self.tasks.spawn(Arc::clone(&link).write());
+        self.tasks.spawn(receipts::look_for(Arc::clone(&link)));
+        Ok(link)
+    }
+
+    fn check(&self) -> Result<(), DialError> {
+        match &*self.refused.lock() {
+            Some(trouble) => Err(DialError { reason: trouble.reason.clone(), fatal: true }),
+            None if self.is_stopped() => Err(DialError::soft("the process ends")),
+            None => Ok(()),
+        }
+    }
+
+    /// S3 will not have it: no link lives on, and none comes up.
+    pub(super) fn refuse(&self, trouble: &Trouble) {
+        self.refused.lock().get_or_insert_with(|| trouble.clone());
+        for link in self.links() {
+            link.kill(&trouble.reason);
+        }
+    }
+
+    fn links(&self) -> Vec<Arc<S3Link>> {
+        self.out.lock().values().filter_map(|writing| writing.link.upgrade()).collect()
+    }
+
+    /// The link to a process, dead or alive.
+    pub(super) fn link_to(&self, process: u32) -> Option<Arc<S3Link>> {
+        self.out.lock().get(&process)?.link.upgrade()
+    }
+
+    /// A process leaves: reads what it has left, then ends the link to it.
+    pub(super) fn last_look(&self, process: u32) {
+        self.ask(Request::LastLook(process));
+    }
+
+    fn ask(&self, request: Request) {
+        self.requests.lock().push(request);
+        self.attention.notify_one();
+    }
+
+    /// What the reader was asked since it asked last.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.requests.lock())
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// A process is gone and reads no more.
+    pub(super) fn gone(self: &Arc<Self>, process: u32) {
+        let outgoing = self.out.lock().get(&process).map(|w| Arc::clone(&w.outgoing));
+        if let Some(outgoing) = outgoing {
+            self.tasks.spawn(async move { outgoing.delete_unread().await });
+        }
+    }
+
+    /// The process ends: what it has said is written, what it leaves behind deleted.
+    pub(super) fn stop(self: &Arc<Self>) {
+        if self.stopped.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.attention.notify_one();
+        let office = Arc::clone(self);
+        runtime::spawn(async move {
+            office.clean_up().await;
+            office.farewell.send_replace(true);
+        });
+    }
+
+    /// Ready when everything is cleaned up after [`stop`](Self::stop).
+    pub(super) async fn stopped(&self) {
+        let _ = self.farewell.subscribe().wait_for(|said| *said).await;
+    }
+
+    async fn clean_up(&self) {
+        // A node that is dropped without a word has nobody who waits for what it said.
+        let orderly = self.node.upgrade().is_some();
+        for link in self.links() {
+            match orderly {
+                true => fmi_actors::channel::Link::close(&*link),
+                false => link.kill("the process ends"),
+            }
+        }
+        if !self.tasks.ended(LINGER).await {
+            tracing::debug!("S3 is slow: something may stay behind until the bucket's rule takes it");
+        }
+        let out: Vec<_> = self.out.lock().values().map(|w| Arc::clone(&w.outgoing)).collect();
+        for outgoing in out {
+            match orderly {
+                true => outgoing.delete_leftovers().await,
+                false => outgoing.delete_unread().await,
+            }
+        }
+        // What others have written for this process, nobody reads any more.
+        match self.bucket.list_all(&self.keys.mailbox(self.own)).await {
+            Ok(keys) => drop(self.bucket.delete_all(keys).await),
+            Err(trouble) => tracing::debug!(reason = %trouble.reason, "the mailbox stays as it is"),
+        }
+    }
+}
