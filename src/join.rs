@@ -1,6 +1,6 @@
 //! How a process takes its place in a job.
 
-#[cfg(feature = "tcp")]
+#[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
 use crate::meet::meet;
 use crate::{Communicator, config::Config};
 use fmi_actors::{
@@ -99,7 +99,7 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
     }
     let size = config.size.unwrap_or(1);
     let own = config.ranks.as_ref().map_or(size, Vec::len);
-    let joined = match &config.rendezvous {
+    let joined = match config.meeting() {
         Some(_) if config.ranks.is_none() || own < size => meet(config, homes, None).await?,
         _ => alone(config, size, homes),
     };
@@ -126,11 +126,12 @@ fn alone(config: &Config, size: usize, homes: &[HomeHandle]) -> Joined {
     Joined { node, ranks, abort: Box::new(|_, _| {}) }
 }
 
-#[cfg(not(feature = "tcp"))]
+#[cfg(not(any(feature = "tcp", feature = "redis", feature = "s3")))]
 async fn meet(_: &Config, _: &[HomeHandle], _: Option<std::convert::Infallible>) -> Result<Joined> {
     Err(Error::Config {
         origin: "channels".to_owned(),
-        message: "this program was built without the feature `tcp`, so its processes cannot meet"
+        message: "this program was built without any of the features `tcp`, `redis` and `s3`, so \
+                  its processes cannot meet"
             .to_owned(),
     })
 }

@@ -24,7 +24,7 @@
 pub mod config;
 mod join;
 mod logging;
-#[cfg(feature = "tcp")]
+#[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
 mod meet;
 mod run;
 pub mod sim;

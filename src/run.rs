@@ -43,7 +43,7 @@ where
     config.validate()?;
     let service = Service::get();
     let own = config.ranks.as_ref().map_or(config.size.unwrap_or(1), Vec::len);
-    let own = if config.rendezvous.is_some() && config.ranks.is_none() { 1 } else { own };
+    let own = if config.ranks.is_none() && config.meeting().is_some() { 1 } else { own };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = config.threads.unwrap_or(cores).min(own).max(1);
     let homes: Vec<_> = (0..threads).map(|_| service.new_home()).collect();
@@ -89,7 +89,10 @@ fn from_env() -> Result<Config> {
     let mut config = Config::from_env()?;
     if config.size.is_none() && config.rendezvous.is_none() && config.ranks.is_none() {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        config.size = Some(cores.min(4));
+        let size = cores.min(4);
+        config.size = Some(size);
+        // All of them, also where a store would be a rendezvous.
+        config.ranks = Some((0..size).collect());
     }
     Ok(config)
 }

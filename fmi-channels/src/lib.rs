@@ -5,7 +5,7 @@
 pub mod conformance;
 #[cfg(feature = "tcp")]
 pub mod dial;
-#[cfg(feature = "tcp")]
+#[cfg(feature = "meet")]
 pub mod directory;
 #[cfg(any(feature = "quic", feature = "redis"))]
 mod engine;
@@ -13,8 +13,10 @@ mod engine;
 pub mod fuzzing;
 #[cfg(feature = "tcp")]
 pub mod greeting;
-#[cfg(feature = "tcp")]
+#[cfg(feature = "meet")]
 pub mod handshake;
+#[cfg(any(feature = "redis", feature = "s3"))]
+mod hidden;
 #[cfg(feature = "tcp")]
 pub mod identity;
 #[cfg(feature = "tcp")]
@@ -32,7 +34,7 @@ pub mod quic;
 pub mod redis;
 #[cfg(feature = "tcp")]
 pub mod relay;
-#[cfg(feature = "tcp")]
+#[cfg(feature = "meet")]
 pub mod rendezvous;
 #[cfg(feature = "s3")]
 pub mod s3;

@@ -12,7 +12,9 @@ use super::suggest;
 ///
 /// As text, `tcp://HOST:PORT` or `tls://HOST:PORT`: an `fmi rendezvous` server, the latter
 /// started with a certificate. `file:///FOLDER`: a folder that all processes share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `redis://…`, `rediss://…`, `s3://…`: a store, by the URL of the channel. Neither `Debug` nor
+/// `Display` shows a password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Rendezvous {
     scheme: Scheme,
     address: String,
@@ -28,6 +30,10 @@ pub enum Scheme {
     Tls,
     /// A folder.
     File,
+    /// A Redis server.
+    Redis,
+    /// A bucket.
+    S3,
 }
 
 impl Scheme {
@@ -37,6 +43,8 @@ impl Scheme {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
             Self::File => "file",
+            Self::Redis => "redis",
+            Self::S3 => "s3",
         }
     }
 }
@@ -48,9 +56,31 @@ impl Rendezvous {
     }
 
     /// `HOST:PORT`, as `ToSocketAddrs` and `tokio::net::lookup_host` take it; of a folder its
-    /// path.
+    /// path; of a store its whole URL, password and all.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The whole URL, password and all, as `FMI_RENDEZVOUS` takes it.
+    pub fn url(&self) -> String {
+        match self.scheme {
+            Scheme::Redis | Scheme::S3 => self.address.clone(),
+            _ => format!("{}://{}", self.scheme.name(), self.address),
+        }
+    }
+
+    /// Why this build cannot use it; `None` if it can.
+    pub fn unavailable(&self) -> Option<&'static str> {
+        match self.scheme {
+            Scheme::Tcp | Scheme::Tls if !cfg!(feature = "tcp") => {
+                Some("built without the feature \"tcp\"")
+            }
+            Scheme::Redis if !cfg!(feature = "redis") => {
+                Some("built without the feature \"redis\"")
+            }
+            Scheme::S3 if !cfg!(feature = "s3") => Some("built without the feature \"s3\""),
+            _ => None,
+        }
     }
 
     pub(super) fn read(url: &str) -> Result<Self, String> {
@@ -62,13 +92,8 @@ impl Rendezvous {
             "tcp" => Scheme::Tcp,
             "tls" => Scheme::Tls,
             "file" => return folder(rest),
-            "redis" | "rediss" | "s3" => {
-                // The rest of the URL may hold a password: it is not shown.
-                return Err(format!(
-                    "a rendezvous over {scheme}:// is not built yet: start one with `fmi \
-                     rendezvous --listen 0.0.0.0:10000` and write tcp://HOST:10000"
-                ));
-            }
+            "redis" | "rediss" => return store(Scheme::Redis, url),
+            "s3" => return store(Scheme::S3, url),
             _ => return Err(unknown(scheme)),
         };
         let address = rest.strip_suffix('/').unwrap_or(rest);
@@ -82,7 +107,13 @@ impl Rendezvous {
 
 impl fmt::Display for Rendezvous {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme.name(), self.address)
+        f.write_str(&super::channel::hidden(&self.url()))
+    }
+}
+
+impl fmt::Debug for Rendezvous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rendezvous({self})")
     }
 }
 
@@ -92,6 +123,12 @@ impl FromStr for Rendezvous {
     fn from_str(url: &str) -> Result<Self, Error> {
         Self::read(url).map_err(|wrong| super::told("rendezvous", wrong))
     }
+}
+
+/// A store's URL, checked as that of its channel is.
+fn store(scheme: Scheme, url: &str) -> Result<Rendezvous, String> {
+    super::ChannelSpec::read(url)?;
+    Ok(Rendezvous { scheme, address: url.to_owned() })
 }
 
 /// The path of a `file://` URL.
@@ -108,7 +145,8 @@ fn folder(path: &str) -> Result<Rendezvous, String> {
 
 /// A URL that leads nowhere.
 fn unknown(scheme: &str) -> String {
-    match suggest::closest(scheme, [Scheme::Tcp, Scheme::Tls, Scheme::File].map(Scheme::name)) {
+    let known = [Scheme::Tcp, Scheme::Tls, Scheme::File, Scheme::Redis, Scheme::S3];
+    match suggest::closest(scheme, known.map(Scheme::name)) {
         Some(known) => format!("{scheme}:// leads to no rendezvous: did you mean {known}://?"),
         None => format!("{scheme}:// leads to no rendezvous: write tcp://HOST:PORT"),
     }
@@ -247,17 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn later_kinds_of_rendezvous_say_so_and_hide_passwords() {
-        for scheme in ["redis", "rediss", "s3"] {
-            let wrong = Rendezvous::read(&format!("{scheme}://:hunter2@h")).unwrap_err();
-            assert_eq!(
-                wrong,
-                format!(
-                    "a rendezvous over {scheme}:// is not built yet: start one with `fmi \
-                     rendezvous --listen 0.0.0.0:10000` and write tcp://HOST:10000"
-                )
-            );
+    fn stores_are_rendezvous_and_hide_passwords() {
+        for (url, scheme, shown) in [
+            ("redis://:hunter2@h:1/0", Scheme::Redis, "redis://***@h:1/0"),
+            ("rediss://h?sentinel_password=hunter2", Scheme::Redis, "rediss://h?sentinel_password=***"),
+            ("s3://bucket/jobs?region=x", Scheme::S3, "s3://bucket/jobs?region=x"),
+        ] {
+            let store = Rendezvous::read(url).unwrap();
+            assert_eq!((store.scheme(), store.address(), store.url().as_str()), (scheme, url, url));
+            assert_eq!(store.to_string(), shown);
+            assert_eq!(format!("{store:?}"), format!("Rendezvous({shown})"));
         }
+        let wrong = Rendezvous::read("redis://:hunter2@:1").unwrap_err();
+        assert_eq!(wrong, "\"redis://***@:1\" names no host: write redis://HOST:PORT");
     }
 
     #[test]

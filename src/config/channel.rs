@@ -60,8 +60,17 @@ impl ChannelSpec {
             Self::Tcp => Some("built without the feature \"tcp\""),
             Self::Quic if cfg!(feature = "quic") => None,
             Self::Quic => Some("built without the feature \"quic\""),
-            Self::Shm | Self::Redis(_) | Self::S3(_) => Some("not built yet"),
+            Self::Redis(_) if cfg!(feature = "redis") => None,
+            Self::Redis(_) => Some("built without the feature \"redis\""),
+            Self::S3(_) if cfg!(feature = "s3") => None,
+            Self::S3(_) => Some("built without the feature \"s3\""),
+            Self::Shm => Some("not built yet"),
         }
+    }
+
+    /// Whether it keeps what is sent until it is read: a store can be the rendezvous, too.
+    pub fn is_store(&self) -> bool {
+        matches!(self, Self::Redis(_) | Self::S3(_))
     }
 
     /// Whether it reaches ranks of other processes.
@@ -172,15 +181,25 @@ pub(super) fn check(channels: &[ChannelSpec]) -> Result<(), String> {
     }
 }
 
-/// A URL or address without what stands before the "@", which may be a password.
+/// A URL or address without what stands before the "@", which may be a password, and without the
+/// values of parameters that are secrets.
 pub(super) fn hidden(url: &str) -> String {
-    match url.rsplit_once('@') {
+    let url = match url.rsplit_once('@') {
         None => url.to_owned(),
         Some((before, after)) => match before.split_once("://") {
             Some((scheme, _)) => format!("{scheme}://***@{after}"),
             None => format!("***@{after}"),
         },
-    }
+    };
+    let Some((place, query)) = url.split_once('?') else { return url };
+    let shown = |pair: &str| match pair.split_once('=') {
+        Some((key, _)) if ["password", "secret", "token"].iter().any(|word| key.contains(word)) => {
+            format!("{key}=***")
+        }
+        _ => pair.to_owned(),
+    };
+    let query: Vec<_> = query.split('&').map(shown).collect();
+    format!("{place}?{}", query.join("&"))
 }
 
 fn unknown(name: &str) -> String {
@@ -246,13 +265,12 @@ mod tests {
 
     #[test]
     fn reports_what_is_not_built_yet() {
-        let mut config = Config::default().channels("redis://:pw@h:1,local,shm").unwrap();
+        let mut config = Config::default().channels("local,shm").unwrap();
         config.model = Some(serde_json::Value::Null);
         let reported: Vec<_> = config.unavailable().iter().map(ToString::to_string).collect();
         assert_eq!(
             reported,
             [
-                "redis://***@h:1: not built yet",
                 "shm: not built yet",
                 "model: read, but not used yet"
             ]
@@ -267,6 +285,12 @@ mod tests {
         assert_eq!(why, missing);
         let why = ChannelSpec::Tcp.unavailable();
         let missing = (!cfg!(feature = "tcp")).then_some("built without the feature \"tcp\"");
+        assert_eq!(why, missing);
+        let why = ChannelSpec::Redis("redis://h".to_owned()).unavailable();
+        let missing = (!cfg!(feature = "redis")).then_some("built without the feature \"redis\"");
+        assert_eq!(why, missing);
+        let why = ChannelSpec::S3("s3://bucket".to_owned()).unavailable();
+        let missing = (!cfg!(feature = "s3")).then_some("built without the feature \"s3\"");
         assert_eq!(why, missing);
     }
 }

@@ -43,6 +43,11 @@ impl Config {
             address::advertise(advertise).map_err(|wrong| told("advertise", wrong))?;
         }
         ladder::check(&self.ladder).map_err(|wrong| told("ladder", wrong))?;
+        if let Some((url, why)) =
+            self.rendezvous.as_ref().and_then(|url| url.unavailable().map(|why| (url, why)))
+        {
+            return Err(told("rendezvous", format!("{url}: {why}")));
+        }
         if let (Some(url), Some(_)) = (&self.rendezvous, &self.rendezvous_ca)
             && url.scheme() != Scheme::Tls
         {
@@ -96,12 +101,13 @@ impl Config {
         }
         ranks::check(ranks).map_err(|wrong| told("rank", wrong))?;
         // A process that has all ranks needs to meet nobody.
-        if self.rendezvous.is_none() && ranks.len() < size {
+        if ranks.len() < size && self.meeting().is_none() {
             return Err(told(
                 "rendezvous",
                 format!(
                     "this process has {} of {size} ranks and no rendezvous to meet the others: \
-                     set FMI_RENDEZVOUS=tcp://HOST:PORT, or start the job with `fmi run`",
+                     set FMI_RENDEZVOUS=tcp://HOST:PORT (or redis://…, s3://…), or start the job \
+                     with `fmi run`",
                     ranks.len()
                 ),
             ));
@@ -129,7 +135,7 @@ impl Config {
             ));
         }
         let here = self.ranks.as_ref().map_or(1, Vec::len);
-        let others = self.rendezvous.is_some() && self.size.is_some_and(|size| here < size);
+        let others = self.meeting().is_some() && self.size.is_some_and(|size| here < size);
         if others && !self.available().any(|channel| channel.leaves_the_process()) {
             return Err(told(
                 "channels",
@@ -207,7 +213,7 @@ mod tests {
             Config::default().size(8).ranks([3, 4]),
             "rendezvous",
             "this process has 2 of 8 ranks and no rendezvous to meet the others: set \
-             FMI_RENDEZVOUS=tcp://HOST:PORT, or start the job with `fmi run`",
+             FMI_RENDEZVOUS=tcp://HOST:PORT (or redis://…, s3://…), or start the job with `fmi run`",
         );
         refused(
             Config::default().rendezvous("tcp://h:1").unwrap(),
@@ -219,10 +225,9 @@ mod tests {
     #[test]
     fn channels() {
         refused(
-            base().channels("shm,redis://:pw@h:1").unwrap(),
+            base().channels("shm").unwrap(),
             "channels",
-            "no channel is left to use (shm: not built yet, redis://***@h:1: not built yet): \
-             add local or tcp to FMI_CHANNELS",
+            "no channel is left to use (shm: not built yet): add local or tcp to FMI_CHANNELS",
         );
         refused(
             base().channels("local").unwrap(),

@@ -47,6 +47,9 @@ pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
     if let Some(checksum) = read(lookup, "FMI_CHECKSUM", units::flag)? {
         config.checksum = checksum;
     }
+    if let Some(hint) = read(lookup, "FMI_HINT", units::hint)? {
+        config.hint = hint;
+    }
     if let Some(algorithms) = read(lookup, "FMI_ALGORITHMS", algorithms::list)? {
         config.algorithms = algorithms;
     }
@@ -102,6 +105,7 @@ mod tests {
             ("FMI_LADDER", "direct, relay"),
             ("FMI_ENCRYPT", "on"),
             ("FMI_CHECKSUM", "1"),
+            ("FMI_HINT", "fast"),
             ("FMI_LISTEN", "0.0.0.0:7000"),
             ("FMI_ADVERTISE", "203.0.113.9:7000"),
             ("FMI_ALGORITHMS", "allreduce/ring, bcast/chain"),
@@ -115,6 +119,7 @@ mod tests {
         assert_eq!(config.rendezvous_ca, Some("/etc/fmi/ca.pem".into()));
         assert_eq!(config.ladder, [Rung::Direct, Rung::Relay]);
         assert!(config.encrypt && config.checksum);
+        assert_eq!(config.hint, crate::config::Hint::Fast);
         assert_eq!(config.channels, [ChannelSpec::Local, ChannelSpec::Tcp]);
         assert_eq!(config.listen.as_deref(), Some("0.0.0.0:7000"));
         assert_eq!(config.advertise.as_deref(), Some("203.0.113.9:7000"));
@@ -145,6 +150,7 @@ mod tests {
                 "please",
                 "FMI_ENCRYPT: \"please\" is neither true nor false: write one of them",
             ),
+            ("FMI_HINT", "quick", "FMI_HINT: \"quick\" is no hint: write \"fast\" or \"cheap\""),
             ("FMI_LISTEN", "h", "FMI_LISTEN: \"h\" has no port: add one, or :0 for any free port"),
             (
                 "FMI_ADVERTISE",

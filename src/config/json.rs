@@ -14,7 +14,7 @@ use super::{Config, Rendezvous, address, units};
 
 const SECTIONS: [&str; 4] = ["backends", "backends.S3", "backends.Redis", "backends.Direct"];
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "backends",
     "backends.S3",
     "backends.S3.enabled",
@@ -34,6 +34,7 @@ const KEYS: [&str; 20] = [
     "backends.Direct.port",
     "backends.Direct.max_timeout",
     "backends.Direct.resolve_host_dns",
+    "hint",
     "model",
 ];
 
@@ -50,6 +51,10 @@ pub(super) fn read(origin: &str, text: &str) -> Result<Config> {
         set(&mut backends, setting).map_err(|wrong| document.wrong(setting, &wrong))?;
     }
     let mut config = Config { model, ..Config::default() };
+    if let Some(setting) = settings.iter().find(|setting| setting.path == "hint") {
+        let hint = setting.value.text().and_then(units::hint);
+        config.hint = hint.map_err(|wrong| document.wrong(setting, &wrong))?;
+    }
     // An incomplete back end is reported at its own key.
     let section = |path: &str| settings.iter().find(|setting| setting.path == path);
     for (path, apply) in [

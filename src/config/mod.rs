@@ -24,6 +24,7 @@ mod units;
 pub use address::{Rendezvous, Scheme};
 pub use channel::{ChannelSpec, Unavailable};
 pub use limits::{Deadlines, Limits};
+pub use fmi_model::polling::Hint;
 pub use token::Token;
 
 use std::path::PathBuf;
@@ -99,6 +100,9 @@ pub struct Config {
     /// Which algorithms run the collectives, before the library's own [table](Self::table). All
     /// processes of a job must have the same.
     pub algorithms: Vec<Rule>,
+    /// What the program wants where time and money can be had for each other: to know soon, or to
+    /// pay little. `cheap` if not set.
+    pub hint: Hint,
     /// The `model` of an `fmi.json`, as it was read. Not used yet.
     pub model: Option<serde_json::Value>,
 }
@@ -124,6 +128,7 @@ impl Default for Config {
             keep_awake: true,
             threads: None,
             algorithms: Vec::new(),
+            hint: Hint::default(),
             model: None,
         }
     }
@@ -165,7 +170,8 @@ impl Config {
         self
     }
 
-    /// Sets where the processes find each other: `tcp://HOST:PORT`, or `tls://HOST:PORT`.
+    /// Sets where the processes find each other: `tcp://HOST:PORT`, `tls://HOST:PORT`,
+    /// `file:///FOLDER`, or the URL of a store.
     pub fn rendezvous(mut self, url: &str) -> Result<Self> {
         self.rendezvous = Some(Rendezvous::read(url).map_err(|wrong| told("rendezvous", wrong))?);
         Ok(self)
@@ -257,6 +263,25 @@ impl Config {
         self
     }
 
+    /// Sets what the program wants where time and money can be had for each other.
+    pub fn hint(mut self, hint: Hint) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    /// Where the processes meet: at the [rendezvous](Self#structfield.rendezvous); without one,
+    /// and if there is a size, in the store among the channels, should there be one alone.
+    pub fn meeting(&self) -> Option<Rendezvous> {
+        if self.rendezvous.is_some() || self.size.is_none() {
+            return self.rendezvous.clone();
+        }
+        let mut stores = self.available().filter(|channel| channel.is_store());
+        match (stores.next(), stores.next()) {
+            (Some(store), None) => Rendezvous::read(store.url()?).ok(),
+            _ => None,
+        }
+    }
+
     /// Sets which algorithms run the collectives wherever they can: full names with commas between
     /// them, as `FMI_ALGORITHMS` has them, `allreduce/ring,bcast/chain`. Rules with conditions, or
     /// with an algorithm of your own, go to [`algorithms`](Self#structfield.algorithms).
@@ -329,6 +354,21 @@ mod tests {
         assert!(config.encrypt && config.checksum);
         assert_eq!(config.rendezvous_ca, Some(PathBuf::from("ca.pem")));
         assert_eq!(config.validate(), Ok(()));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn the_only_store_is_the_rendezvous_too() {
+        let with = |channels| Config::default().channels(channels).unwrap();
+        let one = with("tcp,redis://:hunter2@h:1");
+        assert_eq!(one.meeting(), None, "a size is needed");
+        let one = one.size(2);
+        assert_eq!(one.meeting().unwrap().url(), "redis://:hunter2@h:1");
+        assert_eq!(one.clone().rank(0).validate(), Ok(()));
+        let elsewhere = one.rendezvous("tcp://h:1").unwrap();
+        assert_eq!(elsewhere.meeting(), elsewhere.rendezvous);
+        assert_eq!(with("redis://h:1,redis://h:2").size(2).meeting(), None);
+        assert_eq!(with("tcp").size(2).meeting(), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{Config, Rendezvous, address, algorithms, channel, ladder, ranks, uni
 
 const SECTIONS: [&str; 5] = ["deadlines", "limits", "tcp", "run", algorithms::SECTION];
 
-const KEYS: [&str; 36] = [
+const KEYS: [&str; 37] = [
     "job",
     "size",
     "min_size",
@@ -20,6 +20,7 @@ const KEYS: [&str; 36] = [
     "rendezvous_ca",
     "channels",
     "ladder",
+    "hint",
     "deadlines",
     "deadlines.join",
     "deadlines.silent",
@@ -95,6 +96,7 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
             .map(|rendezvous| config.rendezvous = Some(rendezvous)),
         "rendezvous_ca" => value.text().map(|path| config.rendezvous_ca = Some(path.into())),
         "ladder" => rungs(value).map(|ladder| config.ladder = ladder),
+        "hint" => value.text().and_then(units::hint).map(|hint| config.hint = hint),
         "channels" => channels(value).map(|channels| config.channels = channels),
         "deadlines.join" => deadline(value).map(|join| config.deadlines.join = join),
         "deadlines.silent" => deadline(value).map(|silent| config.deadlines.silent = silent),

@@ -95,6 +95,11 @@ fn scaled(text: &str, units: &[(&str, u128)]) -> Option<u128> {
     Some(total)
 }
 
+/// Reads what a program wants of its waits.
+pub(super) fn hint(text: &str) -> Result<fmi_model::polling::Hint, String> {
+    text.parse().map_err(|_| format!("{text:?} is no hint: write \"fast\" or \"cheap\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,23 +4,29 @@
 //! job once all have come, and what happens to them from then on. The contract asks for little, so
 //! that anything that keeps small values under names can be one.
 //!
-//! | directory | URL | what it needs | notes, so punching and the relay |
-//! |---|---|---|---|
-//! | [`Server`] | `tcp://`, `tls://` | `fmi rendezvous` | yes |
-//! | [`Folder`] | `file://` | a folder that all processes can write to | no: direct links only |
+//! | directory | URL | what it needs | notes, so punching | relay, rejoin |
+//! |---|---|---|---|---|
+//! | `Server` | `tcp://`, `tls://` | `fmi rendezvous` | yes | yes |
+//! | [`Shared`] | `file://` | a folder that all processes can write to | no | no |
+//! | [`Shared`] | `redis://`, `rediss://` | a Redis server | no | no |
+//! | [`Shared`] | `s3://` | a bucket | no | no |
 //!
-//! Only the server forms a group anew after a loss.
+//! The last three are one directory ([`shared`]) over a small contract of names (`names`), which
+//! each kind of place fulfils in a file of its own.
 
-pub mod folder;
+mod folder;
+pub(crate) mod names;
+#[cfg(feature = "tcp")]
 mod server;
+pub mod shared;
 
-pub use folder::Folder;
+#[cfg(feature = "tcp")]
 pub use server::Server;
+pub use shared::Shared;
 
-use crate::{
-    outside::Outside,
-    rendezvous::{Event, Member, Registration},
-};
+#[cfg(feature = "tcp")]
+use crate::outside::Outside;
+use crate::rendezvous::{Event, Member, Registration};
 use fmi_actors::{Reason, Result, channel::Post};
 use futures::future::BoxFuture;
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
@@ -59,6 +65,7 @@ pub trait Membership: fmt::Debug + Send + Sync {
     }
 
     /// What can be learnt here of the way out, if there is somebody to ask.
+    #[cfg(feature = "tcp")]
     fn outside(&self) -> Option<Outside> {
         None
     }

@@ -10,12 +10,14 @@
 //! | `mailbox`, `stamp` | what others send to it |
 //! | `link` | what it sends to another |
 //! | `shelf` | what it publishes |
+//! | `directory` | where its processes find each other |
 //! | `keys`, `coding`, `script` | names, bytes, and what the server does in one go |
 //! | `trouble` | what the server's errors mean |
 
 mod cluster;
 mod coding;
 mod connection;
+pub(crate) mod directory;
 mod hub;
 mod keys;
 mod link;

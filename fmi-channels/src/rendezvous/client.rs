@@ -12,6 +12,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
+    event::Event,
     post::{Note, Post, WAITING},
     protocol::{
         Answer, MAX_ANSWER, MAX_REQUEST, Member, Missing, Ranks, Refusal, Registered, Registration,
@@ -27,52 +28,6 @@ use crate::{
     handshake::{self, Failure, Purpose, Token},
     outside::Outside,
 };
-
-/// What happens in a job after its processes have found each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A process ended without leaving, or cannot be reached.
-    Gone {
-        /// Its number.
-        process: u32,
-        /// Its ranks.
-        ranks: Vec<u32>,
-        /// Why.
-        reason: Reason,
-    },
-    /// A process left in good order.
-    Left {
-        /// Its number.
-        process: u32,
-        /// Its ranks.
-        ranks: Vec<u32>,
-    },
-    /// A process went on to the job's next epoch.
-    Moved {
-        /// Its number.
-        process: u32,
-        /// Its ranks.
-        ranks: Vec<u32>,
-    },
-    /// A rank of another process failed. Comes once a job, with the first cause.
-    Abort {
-        /// The rank.
-        rank: u32,
-        /// What happened to it.
-        reason: Reason,
-    },
-    /// A [note](Client::tell) has come.
-    Told {
-        /// The process that sent it.
-        from: u32,
-        /// The channel that it is for.
-        channel: String,
-        /// What it says.
-        note: Vec<u8>,
-    },
-    /// The rendezvous is gone. The job goes on; nothing more will come.
-    RendezvousLost,
-}
 
 /// How a process reaches the rendezvous.
 #[derive(Debug, Clone, Default)]

@@ -13,7 +13,7 @@
 //! | `regroup` | how long a broken job's next epoch waits for whom | none |
 //! | `hall` | all jobs, epochs, limits | none |
 //! | `pulse` | when a connection counts as dead | none |
-//! | `protocol` | requests and answers | none |
+//! | `protocol`, `event` | requests and answers, and what comes of them | none |
 //! | `wire` | frames on a stream, bounded | any stream |
 //! | `bucket`, `crowd` | how often somebody may do something | none |
 //! | `letters` | notes that wait for those they are for | none |
@@ -28,35 +28,61 @@
 //! Every connection opens with the [handshake](crate::handshake). It authenticates only: job names
 //! and addresses can be read on the way, unless the server has a [`Certificate`].
 
+#[cfg(feature = "tcp")]
 mod bucket;
+#[cfg(feature = "tcp")]
 mod client;
+#[cfg(feature = "tcp")]
 mod counts;
+#[cfg(feature = "tcp")]
 mod crowd;
+mod event;
+#[cfg(feature = "tcp")]
 mod floor;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+#[cfg(feature = "tcp")]
 mod hall;
+#[cfg(feature = "tcp")]
 mod job;
+#[cfg(feature = "tcp")]
 mod letters;
+#[cfg(feature = "tcp")]
 pub mod mirror;
+#[cfg(feature = "tcp")]
 mod monitor;
+#[cfg(feature = "tcp")]
 mod post;
 mod protocol;
+#[cfg(feature = "tcp")]
 mod pulse;
+#[cfg(feature = "tcp")]
 mod regroup;
+#[cfg(feature = "tcp")]
 pub mod relay;
+#[cfg(feature = "tcp")]
 mod server;
+#[cfg(feature = "tcp")]
 mod session;
+#[cfg(feature = "tcp")]
 mod stream;
+#[cfg(feature = "tcp")]
 mod tcpunch;
+#[cfg(feature = "tcp")]
 mod tls;
+#[cfg(feature = "tcp")]
 mod visit;
+#[cfg(feature = "tcp")]
 mod wire;
 
-pub use client::{Client, Event, Reach};
-pub use monitor::{Figures, Monitor};
-pub use post::Post;
+pub use event::Event;
 pub use protocol::{After, Member, MirrorPorts, Ranks, Registered, Registration, Terms};
-pub use server::{Mirrors, Options, Server};
-pub use tcpunch::TcPunch;
-pub use tls::Certificate;
+#[cfg(feature = "tcp")]
+pub use {
+    client::{Client, Reach},
+    monitor::{Figures, Monitor},
+    post::Post,
+    server::{Mirrors, Options, Server},
+    tcpunch::TcPunch,
+    tls::Certificate,
+};

@@ -1,6 +1,10 @@
 //! What a process and the rendezvous say to each other, after the handshake.
 //!
 //! Frames are a length (u32, little endian) and one encoded [`Request`] or [`Answer`].
+#![cfg_attr(
+    not(feature = "tcp"),
+    allow(dead_code, reason = "without the server, other directories use what is public")
+)]
 
 use std::{fmt, net::SocketAddr, time::Duration};
 

@@ -15,7 +15,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    client::Event,
+    event::Event,
     post::Note,
     protocol::{Answer, Member, Missing, Registered, Request},
     pulse::{self, Death, Pulse},

@@ -68,7 +68,7 @@ impl Keys {
 }
 
 /// A job's name in one part of a key.
-fn encoded(job: &str) -> String {
+pub(super) fn encoded(job: &str) -> String {
     let mut text = String::new();
     for byte in job.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) {

@@ -8,6 +8,7 @@
 mod bucket;
 mod client;
 mod counts;
+pub(crate) mod directory;
 mod download;
 mod error;
 mod keys;

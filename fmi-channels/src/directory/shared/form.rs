@@ -1,6 +1,6 @@
 //! Who gets which rank: what all processes conclude alike from the same entries.
 
-use super::disk::Record;
+use super::run::Record;
 use crate::rendezvous::{Member, Ranks};
 use std::collections::{BTreeMap, BTreeSet};
 

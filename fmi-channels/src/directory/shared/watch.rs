@@ -1,16 +1,14 @@
-//! The signs of life of a process in a folder, and those of the others.
+//! The signs of life of a process, and those of the others.
 
 use super::{
-    blocking,
-    disk::{Record, Run, View},
     is_old,
+    run::{Record, Run, View},
 };
 use crate::rendezvous::{Event, Member};
 use fmi_actors::Reason;
 use parking_lot::Mutex;
 use std::{
     collections::BTreeSet,
-    io::{self, ErrorKind},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -22,7 +20,7 @@ pub(super) struct Pulse {
     pub(super) run: Run,
     pub(super) number: u32,
     record: Arc<Record>,
-    /// The last sign of life, by the folder's clock and by ours.
+    /// The last sign of life, by the place's clock and by ours.
     last: Mutex<(SystemTime, Instant)>,
 }
 
@@ -31,10 +29,10 @@ impl Pulse {
         Self { run, number, record, last: Mutex::new((alive, Instant::now())) }
     }
 
-    /// What time it is in the folder.
+    /// What time it is in the place.
     pub(super) fn now(&self) -> SystemTime {
-        let (folder, ours) = *self.last.lock();
-        folder + ours.elapsed()
+        let (theirs, ours) = *self.last.lock();
+        theirs + ours.elapsed()
     }
 
     /// Gives signs of life until told to end, or until the entry is gone.
@@ -44,19 +42,12 @@ impl Pulse {
                 _ = ended.changed() => return,
                 () = tokio::time::sleep(self.record.silent / 4) => {}
             }
-            let pulse = Arc::clone(&self);
-            let beaten = blocking(move || {
-                let begun = Instant::now();
-                let alive = pulse.run.beat(pulse.number, &pulse.record)?;
-                // Not later than it was, so that nobody seems older.
-                *pulse.last.lock() = (alive, begun.max(Instant::now()));
-                Ok(())
-            });
-            if let Err(error) = beaten.await {
-                tracing::warn!("no sign of life to {}: {error}", self.run.path().display());
-                if error.kind() == ErrorKind::NotFound {
-                    return;
-                }
+            match self.run.beat(self.number, &self.record).await {
+                // After the fact, so that nobody seems older than it is.
+                Ok(Some(alive)) => *self.last.lock() = (alive, Instant::now()),
+                // The watcher tells it.
+                Ok(None) => return,
+                Err(error) => tracing::warn!("no sign of life to the directory: {error}"),
             }
         }
     }
@@ -75,53 +66,56 @@ pub(super) struct Watcher {
 
 impl Watcher {
     pub(super) fn new(
-        run: Run,
         pulse: Arc<Pulse>,
         members: Arc<[Member]>,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let here = members.iter().map(|member| member.process);
         let here = here.filter(|process| *process != pulse.number).collect();
-        Self { run, pulse, members, here, aborted: false, events }
+        Self { run: pulse.run.clone(), pulse, members, here, aborted: false, events }
     }
 
     /// Tells what happens until told to end. Each process and the abort are told once, so what
     /// nobody hears is bounded.
     pub(super) async fn keep(mut self, mut ended: flag::Receiver<bool>) {
-        let often = Duration::from_millis(20)..Duration::from_millis(500);
-        let pause = (self.pulse.record.silent / 8).clamp(often.start, often.end);
+        let (least, most) = self.run.names.pace().running;
+        let names = Arc::clone(&self.run.names);
+        let pause = (self.pulse.silent() / 8).clamp(least, most);
         loop {
             tokio::select! {
                 _ = ended.changed() => return,
                 () = tokio::time::sleep(pause) => {}
+                () = names.changed() => {}
             }
-            let mut run = self.run.clone();
-            let looked = blocking(move || {
-                let view = run.look();
-                Ok((run, view))
-            });
-            let Ok((run, view)) = looked.await else { return };
-            self.run = run;
-            if !self.tell(view) {
-                return;
+            let looked = async {
+                let found = names.list().await?;
+                self.run.look(&found).await
+            };
+            match looked.await {
+                Ok(view) => {
+                    if !self.tell(view) {
+                        return;
+                    }
+                }
+                // It may be for a moment.
+                Err(error) => {
+                    tracing::debug!("the directory cannot be read: {error}");
+                    tokio::select! {
+                        _ = ended.changed() => return,
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
             }
         }
     }
 
     /// False if there is nothing more to tell.
-    fn tell(&mut self, view: io::Result<View>) -> bool {
-        let view = match view {
-            Ok(view) => view,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let _ = self.events.send(Event::RendezvousLost);
-                return false;
-            }
-            // It may be for a moment.
-            Err(error) => {
-                tracing::debug!("{}: {error}", self.run.path().display());
-                return true;
-            }
-        };
+    fn tell(&mut self, view: View) -> bool {
+        if !view.entries.contains_key(&self.pulse.number) {
+            // All has been taken away: what is missing says nothing of the others.
+            let _ = self.events.send(Event::RendezvousLost);
+            return false;
+        }
         let now = self.pulse.now();
         let mut told = Vec::new();
         if let Some((rank, reason)) = view.abort.filter(|_| !self.aborted) {
@@ -136,7 +130,7 @@ impl Watcher {
             let (process, ranks) = (*process, ranks.clone());
             match view.entries.get(&process) {
                 None => told.push(Event::Left { process, ranks }),
-                Some((record, alive)) if is_old(record, *alive, now, self.pulse.record.silent) => {
+                Some((record, alive)) if is_old(record, *alive, now, self.pulse.silent()) => {
                     told.push(Event::Gone { process, ranks, reason: Reason::Died });
                 }
                 Some(_) => continue,
@@ -144,5 +138,11 @@ impl Watcher {
             self.here.remove(&process);
         }
         told.into_iter().all(|event| self.events.send(event).is_ok())
+    }
+}
+
+impl Pulse {
+    fn silent(&self) -> Duration {
+        self.record.silent
     }
 }

@@ -1,16 +1,16 @@
-//! What stands in a file, under the job's token.
+//! What stands under a name, under the job's token.
 //!
 //! ```text
 //! "FMId"  version  kind  0 0  body  mac(32)
 //! ```
 //!
-//! The MAC also covers job, run and name of the file, so that none can stand in for another.
+//! The MAC also covers job, run and name, so that no content can stand in for another.
 
 use crate::handshake::Token;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// What a file is.
+/// What a content is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     Abort = 3,
 }
 
-/// Why a file does not count.
+/// Why a content does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfit {
     /// It is none of ours, or not whole yet.
