@@ -55,6 +55,9 @@ pub struct Options {
     pub relays_per_job: usize,
     /// Relayed links of all jobs at once; each takes 128 KiB.
     pub relays: usize,
+    /// Bytes a second that the relayed links of one job move, both ways together; what comes faster
+    /// waits at its sender.
+    pub relay_rate: u64,
     /// How long nothing may pass through a relay until it ends.
     pub relay_idle: Duration,
     /// The [mirrors](super::mirror) by which processes learn how they look from outside.
@@ -86,6 +89,7 @@ impl Default for Options {
             certificate: None,
             relays_per_job: 256,
             relays: 1024,
+            relay_rate: 256 << 20,
             relay_idle: Duration::from_secs(15 * 60),
             mirrors: Mirrors::Near,
         }
