@@ -228,7 +228,7 @@ mod tests {
                 taken.fetch_add(10, Ordering::Relaxed);
             }
         };
-        let both = async { tokio::join!(pump(from, sink(), &terms, &|| {}), async { send.await }) };
+        let both = async { tokio::join!(pump(from, sink(), &terms, &|| {}), send) };
         assert!(timeout(Duration::from_secs(9), both).await.is_err());
         // What the pipe holds, and the pump once.
         assert!(taken.load(Ordering::Relaxed) <= 2000, "{taken:?}");
