@@ -11,6 +11,8 @@ use std::{net::SocketAddr, time::Duration};
 
 /// A call that is not answered within this is repeated.
 const REPEAT: Duration = Duration::from_millis(150);
+/// So long a round that is not refused may go without success before other ports are tried.
+const SILENCE: Duration = Duration::from_millis(600);
 /// Until the other side, too, has noticed that its shots are refused.
 const PAUSE: Duration = Duration::from_millis(2);
 /// Until a volley has failed.
@@ -225,6 +227,12 @@ impl Attempt {
         known
     }
 
+    /// Nothing may come of these ports: a translation remembers the connection that was. When to
+    /// begin the next round, should they stay silent.
+    pub(super) fn plan_for_silence(&mut self, now: Time, wire: Wire) {
+        self.plan_round(now + SILENCE, wire);
+    }
+
     /// Shots are refused: when to begin the next round, if that makes sense.
     pub(super) fn plan_round(&mut self, now: Time, wire: Wire) {
         let Some((face, _)) = &self.ours_seen else { return };
@@ -237,7 +245,7 @@ impl Attempt {
         {
             let pause = now + PAUSE + self.round_trips() / 2;
             match self.round {
-                0 => self.next_round = self.next_round.or(Some(pause)),
+                0 => self.next_round = Some(self.next_round.map_or(pause, |next| next.min(pause))),
                 _ if self.volley.is_empty() => {
                     self.next_round = Some(self.next_round.map_or(pause, |next| next.min(pause)));
                 }

@@ -309,8 +309,9 @@ impl Punch {
             _ => Time(now.0.saturating_sub(nanos(delay))) + wait,
         };
         let shots = attempt.open_fire(moment, delay);
-        if self.refused {
-            attempt.plan_round(now, self.wire);
+        match self.refused {
+            true => attempt.plan_round(now, self.wire),
+            false => attempt.plan_for_silence(moment, self.wire),
         }
         self.shoot(shots);
         self.fire(now);

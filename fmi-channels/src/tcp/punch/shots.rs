@@ -181,7 +181,9 @@ fn shorten(socket: &Socket, hops: u8) -> io::Result<()> {
 
 fn landed(error: &io::Error) -> Landed {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Landed::Refused,
+        // The last connection between the same ports is remembered here for a minute (TIME_WAIT):
+        // no shot leaves. That it does not get through is all that counts.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::AddrNotAvailable => Landed::Refused,
         _ => Landed::Lost,
     }
 }
