@@ -17,6 +17,13 @@ const SILENCE: Duration = Duration::from_millis(600);
 const PAUSE: Duration = Duration::from_millis(2);
 /// Until a volley has failed.
 const SETTLE: Duration = Duration::from_millis(10);
+/// What the next pair of ports waits for the one before, besides the round trips.
+const STAGGER: Duration = Duration::from_millis(5);
+/// How long nothing else is begun for a connection that stands, besides the round trips: it has
+/// to be greeted.
+const GRACE: Duration = Duration::from_millis(100);
+/// What one side says that it has may take this long to be here, besides the round trips.
+const BEHIND: Duration = Duration::from_millis(300);
 /// Addresses that are fired at.
 const MAX_LANES: usize = 16;
 /// Addresses from which datagrams are believed to come.
@@ -50,6 +57,8 @@ pub(super) struct Attempt {
     heard: Vec<SocketAddr>,
     /// It was known not to be likely.
     slim: bool,
+    /// The other side has said that it has a link: nothing is fired any more.
+    pub(super) ceased: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +88,8 @@ struct Lane {
     next: Time,
     /// It leads through what lies between, not beside it.
     outside: bool,
-    /// It is of this round.
-    round: u8,
+    /// From a port that was reserved for it, at one that was.
+    fresh: bool,
 }
 
 impl Attempt {
@@ -104,6 +113,7 @@ impl Attempt {
             next_round: None,
             heard: Vec::new(),
             slim: false,
+            ceased: false,
         }
     }
 
@@ -121,13 +131,18 @@ impl Attempt {
         asked
     }
 
+    /// Whether this side has ports to fire from that nobody remembers.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.ours_seen.as_ref().is_some_and(|(face, _)| face.spare(0).is_some())
+    }
+
     /// Fires at where the other side is likely to be, if it can know where we are.
     pub(super) fn guess(&mut self, now: Time, expected: Option<SocketAddr>) {
         let Some((face, _)) = &self.ours_seen else { return };
         let steady = matches!(face.mapping(), Mapping::Open | Mapping::Kept | Mapping::Stable);
         if let Some(to) = expected.filter(|_| steady && self.lanes.is_empty()) {
             let port = face.port;
-            self.lanes.push(Lane { port, to, shots: 0, next: now, outside: true, round: 0 });
+            self.lanes.push(Lane { port, to, shots: 0, next: now, outside: true, fresh: false });
         }
     }
 
@@ -223,8 +238,25 @@ impl Attempt {
         let is_it = |lane: &Lane| lane.outside && lane.port == port && lane.to == to;
         let known = self.volley.len() < before || self.lanes.iter().any(is_it);
         // Fresh ports are spoilt for good.
-        self.lanes.retain(|lane| lane.round == 0 || !is_it(lane));
+        self.lanes.retain(|lane| !lane.fresh || !is_it(lane));
         known
+    }
+
+    /// Nothing can be fired from there to there. False if it was not to be.
+    pub(super) fn taken(&mut self, port: u16, to: SocketAddr) -> bool {
+        let before = self.lanes.len() + self.volley.len();
+        self.volley.retain(|shot| *shot != (port, to));
+        self.lanes.retain(|lane| (lane.port, lane.to) != (port, to));
+        self.lanes.len() + self.volley.len() < before
+    }
+
+    /// A connection stands: it gets time before more is begun.
+    pub(super) fn connected(&mut self, now: Time, port: u16, to: SocketAddr) {
+        let pause = now + GRACE + self.round_trips();
+        for lane in self.lanes.iter_mut().filter(|lane| (lane.port, lane.to) == (port, to)) {
+            lane.next = lane.next.max(pause);
+        }
+        self.next_round = self.next_round.map(|next| next.max(pause));
     }
 
     /// Nothing may come of these ports: a translation remembers the connection that was. When to
@@ -244,12 +276,8 @@ impl Attempt {
             && self.round < schedule::ROUNDS
         {
             let pause = now + PAUSE + self.round_trips() / 2;
-            match self.round {
-                0 => self.next_round = Some(self.next_round.map_or(pause, |next| next.min(pause))),
-                _ if self.volley.is_empty() => {
-                    self.next_round = Some(self.next_round.map_or(pause, |next| next.min(pause)));
-                }
-                _ => {}
+            if self.round == 0 || self.volley.is_empty() {
+                self.next_round = Some(self.next_round.map_or(pause, |next| next.min(pause)));
             }
         }
     }
@@ -259,7 +287,7 @@ impl Attempt {
         let due = self.next_round.is_some_and(|next| next <= now);
         if due {
             self.next_round = None;
-            self.lanes.retain(|lane| lane.round == 0);
+            self.lanes.retain(|lane| !lane.fresh);
             self.round += 1;
             self.stage = Stage::Looking;
         }
@@ -283,7 +311,7 @@ impl Attempt {
                     shots: 0,
                     next: now,
                     outside: false,
-                    round: 0,
+                    fresh: false,
                 });
             }
         }
@@ -291,7 +319,9 @@ impl Attempt {
     }
 
     /// The other side says that it has a link.
-    pub(super) fn cease(&mut self, until: Time) {
+    pub(super) fn cease(&mut self, now: Time) {
+        let until = now + BEHIND + self.round_trips();
+        self.ceased = true;
         self.stage = Stage::Firing;
         self.lanes.clear();
         self.volley.clear();
@@ -302,6 +332,7 @@ impl Attempt {
     /// Why it has come to nothing.
     pub(super) fn failure(&self, refused: bool) -> Failure {
         match &self.theirs {
+            _ if self.ceased => Failure::Linked,
             None => Failure::NoAnswer,
             Some(_) if self.slim => Failure::Filtered,
             Some(_) if refused || self.refused_there => Failure::Refused,
@@ -327,20 +358,37 @@ impl Attempt {
         let inside = theirs.face.inside(ours);
         let targets = outside.iter().map(|to| (*to, true));
         let inside = inside.into_iter().filter(|to| !outside.contains(to)).map(|to| (to, false));
-        for (to, outside) in targets.chain(inside) {
-            let port = ours.port;
+        let plain = targets.chain(inside).map(|(to, outside)| (ours.port, to, outside));
+        // One after the other: if the first gets through, the rest need not be fired.
+        let pairs = self.fresh_pairs();
+        let step = STAGGER + self.round_trips();
+        let times = (0..).map(|at| base + step * at);
+        let last = base + step * pairs.len() as u32;
+        let fresh = pairs.into_iter().map(|(port, to)| (port, to, true)).zip(times);
+        let fresh = fresh.map(|(lane, next)| (lane, next, true));
+        let plain: Vec<_> = plain.map(|lane| (lane, last, false)).collect();
+        for ((port, to, outside), next, fresh) in fresh.chain(plain) {
             if self.lanes.iter().all(|lane| lane.to != to) && self.lanes.len() < MAX_LANES {
-                self.lanes.push(Lane { port, to, shots: 0, next: base, outside, round: 0 });
+                self.lanes.push(Lane { port, to, shots: 0, next, outside, fresh });
             }
         }
     }
 
-    /// What is fired from fresh ports.
-    fn volley(&mut self, moment: Time, delay: Duration) -> Vec<Shot> {
+    /// The ports that both sides have reserved, if those are the ports that the outside sees.
+    fn fresh_pairs(&self) -> Vec<(u16, SocketAddr)> {
         let Some((ours, _)) = &self.ours_seen else { return Vec::new() };
         let Some(theirs) = &self.theirs else { return Vec::new() };
+        if !ours.keeps_ports() || !theirs.face.keeps_ports() {
+            return Vec::new();
+        }
         let targets = ours.spares.iter().zip((0..).map_while(|at| theirs.face.spare(at)));
-        let mut pairs: Vec<_> = targets.map(|(port, to)| (*port, to)).collect();
+        targets.map(|(port, to)| (*port, to)).collect()
+    }
+
+    /// What is fired from fresh ports.
+    fn volley(&mut self, moment: Time, delay: Duration) -> Vec<Shot> {
+        let Some(theirs) = &self.theirs else { return Vec::new() };
+        let mut pairs = self.fresh_pairs();
         // Who goes second does so when the other surely has fired.
         let second = moment + PAUSE + delay;
         let one_refuses = self.said != theirs.refused;
@@ -372,7 +420,7 @@ impl Attempt {
                 shots: 0,
                 next: second,
                 outside: true,
-                round: self.round,
+                fresh: true,
             };
             self.lanes.extend(pairs.iter().map(lane));
         }

@@ -47,6 +47,9 @@ struct Flying {
 pub(super) enum Landed {
     Connected(TcpStream),
     Refused,
+    /// It has not left: this system remembers the last connection between the two ports, for a
+    /// minute (TIME_WAIT), or there is one.
+    Taken,
     /// Something else went wrong; the schedule goes on.
     Lost,
 }
@@ -181,9 +184,8 @@ fn shorten(socket: &Socket, hops: u8) -> io::Result<()> {
 
 fn landed(error: &io::Error) -> Landed {
     match error.kind() {
-        // The last connection between the same ports is remembered here for a minute (TIME_WAIT):
-        // no shot leaves. That it does not get through is all that counts.
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::AddrNotAvailable => Landed::Refused,
+        io::ErrorKind::ConnectionRefused => Landed::Refused,
+        io::ErrorKind::AddrNotAvailable => Landed::Taken,
         _ => Landed::Lost,
     }
 }
