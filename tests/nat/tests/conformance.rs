@@ -2,7 +2,7 @@
 //!
 //! The suite runs in one process, and a socket belongs to the network namespace of the thread that
 //! made it. So all sockets of a node are made on threads inside its host's: the channel's when it
-//! is bound, those that dial through [`dial::set_place`], by the port that they dial from. Every
+//! is bound, those that dial through [`dial::set_place`], by the port that it listens on. Every
 //! node has a port of its own, and is registered with a rendezvous in the lab.
 
 use std::{

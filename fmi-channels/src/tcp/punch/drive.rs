@@ -59,7 +59,7 @@ impl Drive {
             puncher: Arc::clone(puncher),
             node: Arc::downgrade(node),
             pairing: Arc::clone(pairing),
-            shots: Shots::default(),
+            shots: Shots::new(puncher.eye.port()),
             fired: mpsc::channel(4 * PAIRS),
             looked: mpsc::channel(4),
             spares: 0,

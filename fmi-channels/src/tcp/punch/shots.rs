@@ -29,8 +29,10 @@ pub(super) type Lane = (u16, SocketAddr);
 pub(super) type Fired = (Lane, io::Result<Socket>);
 
 /// The connects of one attempt.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shots {
+    /// The port that the channel listens on.
+    home: u16,
     flying: HashMap<Lane, Flying>,
     /// Ports that were reserved.
     pub(super) spares: HashMap<u16, Socket>,
@@ -55,6 +57,11 @@ pub(super) enum Landed {
 }
 
 impl Shots {
+    /// None yet, for a channel that listens on this port.
+    pub(super) fn new(home: u16) -> Self {
+        Self { home, flying: HashMap::new(), spares: HashMap::new() }
+    }
+
     /// Fires now. A shot that was under way from there to there is given up.
     pub(super) fn fire(&mut self, shot: Shot) -> Option<(Lane, Landed)> {
         let lane = (shot.port, shot.to);
@@ -67,7 +74,7 @@ impl Shots {
         }
         // Its port must be free before it can be had again.
         self.flying.remove(&lane);
-        let fired = prepared(self.spares.remove(&shot.port), shot).into_fired();
+        let fired = self.prepare(shot).into_fired();
         self.watch(fired)
     }
 
@@ -75,7 +82,7 @@ impl Shots {
     pub(super) fn volley(&mut self, shots: Vec<Shot>, fired: mpsc::Sender<Fired>) {
         let mut ready: Vec<_> = shots
             .into_iter()
-            .map(|shot| (shot.at, prepared(self.spares.remove(&shot.port), shot)))
+            .map(|shot| (shot.at, self.prepare(shot)))
             .collect();
         ready.sort_by_key(|(at, _)| *at);
         tokio::task::spawn_blocking(move || {
@@ -87,6 +94,14 @@ impl Shots {
                 }
             }
         });
+    }
+
+    fn prepare(&mut self, shot: Shot) -> Prepared {
+        let socket = match self.spares.remove(&shot.port) {
+            Some(socket) => Ok(socket),
+            None => dial::bound(shot.to, Some(shot.port), Some(self.home)),
+        };
+        Prepared { lane: (shot.port, shot.to), hops: shot.hops, socket }
     }
 
     /// Takes a shot of a volley into its care.
@@ -154,14 +169,6 @@ impl Prepared {
         });
         (self.lane, socket)
     }
-}
-
-fn prepared(spare: Option<Socket>, shot: Shot) -> Prepared {
-    let socket = match spare {
-        Some(socket) => Ok(socket),
-        None => dial::bound(shot.to, Some(shot.port)),
-    };
-    Prepared { lane: (shot.port, shot.to), hops: shot.hops, socket }
 }
 
 /// What this socket sends gets only so far, and the news that it does not arrive is not for it.
