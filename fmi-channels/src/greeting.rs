@@ -92,6 +92,10 @@ pub struct Meeting<'t> {
     pub turn: Option<Turn<'t>>,
 }
 
+/// How long the other side's first word may take where both have opened the connection: nobody waits
+/// for it, but a connection that is half-way open will never say it.
+const FIRST_WORD: Duration = Duration::from_secs(2);
+
 /// Begins a link over a connection that this side has opened, and perhaps the other, too
 /// ([`handshake::meet`]), to a process that is meant by both. Where this side is the opener it waits
 /// for its turn; `turns` belongs to that process.
@@ -110,7 +114,7 @@ pub async fn meet<'t, S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    let met = within(turns.first_word(), handshake::meet(stream, Purpose::Link, at)).await?;
+    let met = within(FIRST_WORD, handshake::meet(stream, Purpose::Link, at)).await?;
     let role = met.role();
     if role == Role::Acceptor {
         let judge = |bytes: &[u8]| judge(node, binding, bytes);

@@ -20,7 +20,7 @@ use tokio::{
     time::sleep,
 };
 
-/// How long a turn may last in which nobody else waits for one.
+/// How long each step of a turn may take for which nobody else waits.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// The turns of the connections to one process.
@@ -55,11 +55,6 @@ impl Turns {
             waiting: AtomicUsize::new(0),
             news: Notify::new(),
         }
-    }
-
-    /// How long the first word of the other side may take, which comes without being asked for.
-    pub(super) fn first_word(&self) -> Duration {
-        4 * self.patience
     }
 
     /// Waits for a turn.
@@ -146,5 +141,79 @@ impl<'t> Waiting<'t> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fmi_actors::Error;
+    use futures::future::{join, pending};
+
+    const PATIENCE: Duration = Duration::from_millis(1);
+
+    fn refused(why: &str) -> Error {
+        Error::System { what: "handshake", reason: format!("it: refused: {why}") }
+    }
+
+    /// The generation of the next link, which nobody is told of.
+    async fn next(turns: &Turns, generation: u32) -> u32 {
+        let mut turn = turns.take().await;
+        let generation = turn.begin(generation);
+        turn.offered = None;
+        generation
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_loses_its_turn_to_others() {
+        let turns = Turns::new(PATIENCE);
+        let first = turns.take().await;
+        let stuck = async {
+            let mut first = first;
+            assert_eq!(first.begin(4), 4);
+            first.greet(pending::<Result<()>>()).await
+        };
+        let next = async {
+            let mut next = turns.take().await;
+            // The other side may have the first one, and takes this one for a later.
+            assert_eq!(next.begin(4), 5);
+            next.greet(async { Ok(()) }).await.unwrap();
+            next.end(async { Ok(()) }).await
+        };
+        let (stuck, next) = join(stuck, next).await;
+        assert!(stuck.is_err_and(|error| !error.fatal) && next.is_ok());
+        // With a link, others count.
+        assert_eq!(self::next(&turns, 5).await, 5);
+    }
+
+    #[tokio::test]
+    async fn who_is_alone_has_more_time() {
+        let turns = Turns::new(PATIENCE);
+        // Who has waited and gone does not count.
+        let mut turn = turns.take().await;
+        assert!(tokio::time::timeout(PATIENCE, turns.take()).await.is_err());
+        turn.begin(1);
+        let late = async {
+            sleep(10 * PATIENCE).await;
+            Ok(())
+        };
+        assert!(turn.greet(late).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn only_what_is_in_doubt_makes_the_next_one_later() {
+        let turns = Turns::new(PATIENCE);
+        for (why, generation) in [(SUPERSEDED, 3), ("no such process in this job", 4)] {
+            let mut turn = turns.take().await;
+            turn.begin(3);
+            assert!(turn.greet(async { Err::<(), _>(refused(why)) }).await.is_err());
+            drop(turn);
+            assert_eq!(next(&turns, 3).await, generation, "{why}");
+        }
+        // Given up in the middle: by whoever polls it.
+        let mut turn = turns.take().await;
+        assert_eq!(turn.begin(9), 9);
+        drop(turn);
+        assert_eq!(next(&turns, 2).await, 10);
     }
 }

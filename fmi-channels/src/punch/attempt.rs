@@ -19,9 +19,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 const SETTLE: Duration = Duration::from_millis(10);
 /// What the next pair of ports waits for the one before, besides the round trips.
 const STAGGER: Duration = Duration::from_millis(5);
-/// How long nothing else is begun for a connection that stands, besides the round trips: it has
-/// to be greeted.
-const GRACE: Duration = Duration::from_millis(100);
+/// How long no round is begun for a connection that stands, besides the round trips: it has to be
+/// greeted.
+const GRACE: Duration = Duration::from_millis(200);
 /// What one side says that it has may take this long to be here, besides the round trips.
 const BEHIND: Duration = Duration::from_millis(300);
 /// Addresses that are fired at.
@@ -90,6 +90,14 @@ struct Lane {
     outside: bool,
     /// From a port that was reserved for it, at one that was.
     fresh: bool,
+    /// A connection stands, or has stood, which is greeted until then.
+    greeted: Time,
+}
+
+impl Lane {
+    fn new((port, to): (u16, SocketAddr), next: Time, outside: bool, fresh: bool) -> Self {
+        Self { port, to, shots: 0, next, outside, fresh, greeted: Time(0) }
+    }
 }
 
 impl Attempt {
@@ -142,7 +150,7 @@ impl Attempt {
         let steady = matches!(face.mapping(), Mapping::Open | Mapping::Kept | Mapping::Stable);
         if let Some(to) = expected.filter(|_| steady && self.lanes.is_empty()) {
             let port = face.port;
-            self.lanes.push(Lane { port, to, shots: 0, next: now, outside: true, fresh: false });
+            self.lanes.push(Lane::new((port, to), now, true, false));
         }
     }
 
@@ -242,19 +250,21 @@ impl Attempt {
         known
     }
 
-    /// Nothing can be fired from there to there. False if it was not to be.
-    pub(super) fn taken(&mut self, port: u16, to: SocketAddr) -> bool {
+    /// Nothing can be fired from there to there. False if it was not to be, or if it is a connection
+    /// of this attempt that stands there.
+    pub(super) fn taken(&mut self, now: Time, port: u16, to: SocketAddr) -> bool {
         let before = self.lanes.len() + self.volley.len();
         self.volley.retain(|shot| *shot != (port, to));
-        self.lanes.retain(|lane| (lane.port, lane.to) != (port, to));
+        self.lanes.retain(|lane| (lane.port, lane.to) != (port, to) || now < lane.greeted);
         self.lanes.len() + self.volley.len() < before
     }
 
-    /// A connection stands: it gets time before more is begun.
+    /// A connection stands: it gets time before a round is begun. The plain schedule goes on: the
+    /// other side may have closed its end of it for a new shot.
     pub(super) fn connected(&mut self, now: Time, port: u16, to: SocketAddr) {
         let pause = now + GRACE + self.round_trips();
         for lane in self.lanes.iter_mut().filter(|lane| (lane.port, lane.to) == (port, to)) {
-            lane.next = lane.next.max(pause);
+            lane.greeted = pause;
         }
         self.next_round = self.next_round.map(|next| next.max(pause));
     }
@@ -305,14 +315,7 @@ impl Attempt {
             Some(lane) => (lane.next, lane.shots) = (now, 0),
             None => {
                 let port = self.ours_seen.as_ref().map_or(0, |(face, _)| face.port);
-                self.lanes.push(Lane {
-                    port,
-                    to: from,
-                    shots: 0,
-                    next: now,
-                    outside: false,
-                    fresh: false,
-                });
+                self.lanes.push(Lane::new((port, from), now, false, false));
             }
         }
         true
@@ -369,7 +372,7 @@ impl Attempt {
         let plain: Vec<_> = plain.map(|lane| (lane, last, false)).collect();
         for ((port, to, outside), next, fresh) in fresh.chain(plain) {
             if self.lanes.iter().all(|lane| lane.to != to) && self.lanes.len() < MAX_LANES {
-                self.lanes.push(Lane { port, to, shots: 0, next, outside, fresh });
+                self.lanes.push(Lane::new((port, to), next, outside, fresh));
             }
         }
     }
@@ -414,14 +417,7 @@ impl Attempt {
         }
         if short && self.ours {
             // In earnest.
-            let lane = |&(port, to)| Lane {
-                port,
-                to,
-                shots: 0,
-                next: second,
-                outside: true,
-                fresh: true,
-            };
+            let lane = |pair: &(u16, SocketAddr)| Lane::new(*pair, second, true, true);
             self.lanes.extend(pairs.iter().map(lane));
         }
         self.volley.clone_from(&pairs);

@@ -138,7 +138,7 @@ impl Punch {
     /// two.
     pub fn taken(&mut self, now: Time, port: u16, to: SocketAddr) {
         let Some(attempt) = &mut self.attempt else { return };
-        if !attempt.taken(port, to) {
+        if !attempt.taken(now, port, to) {
             return;
         }
         self.worn = true;

@@ -39,7 +39,7 @@ const MAX_ATTEMPTS: usize = 128;
 const PATIENCE: Duration = Duration::from_millis(10);
 const MOST_PATIENCE: Duration = Duration::from_millis(200);
 /// How long one connection is greeted while others wait, besides the four round trips.
-const GREETING: Duration = Duration::from_millis(100);
+const GREETING: Duration = Duration::from_millis(200);
 
 /// Punches links for the channel of one process.
 #[derive(Debug)]

@@ -80,10 +80,8 @@ impl Shots {
 
     /// Fires each at its time, on a thread that may wait for it, and sends what comes of it.
     pub(super) fn volley(&mut self, shots: Vec<Shot>, fired: mpsc::Sender<Fired>) {
-        let mut ready: Vec<_> = shots
-            .into_iter()
-            .map(|shot| (shot.at, self.prepare(shot)))
-            .collect();
+        let mut ready: Vec<_> =
+            shots.into_iter().map(|shot| (shot.at, self.prepare(shot))).collect();
         ready.sort_by_key(|(at, _)| *at);
         tokio::task::spawn_blocking(move || {
             for (at, prepared) in ready {
@@ -231,4 +229,36 @@ fn is_half_way(stream: &TcpStream) -> bool {
         )
     };
     result == 0 && [ESTABLISHED, SYN_RECV].contains(&info.tcpi_state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::poll_fn, net::TcpListener};
+
+    #[tokio::test]
+    async fn a_shot_between_two_ports_that_are_joined_does_not_leave() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let spare = dial::bound(to, Some(0), None).unwrap();
+        let port = spare.local_addr().unwrap().as_socket().unwrap().port();
+        let mut shots = Shots::new(port);
+        shots.spares.insert(port, spare);
+        let shot = Shot { port, to, at: SystemClock.now(), hops: None };
+        assert!(shots.fire(shot).is_none());
+        let (lane, landed) = poll_fn(|context| shots.poll(context)).await;
+        assert_eq!(lane, (port, to));
+        let Landed::Connected(stream) = landed else { panic!("{landed:?}") };
+        assert_eq!(stream.local_addr().unwrap().port(), port);
+        let again = shots.fire(shot);
+        assert!(matches!(again, Some((_, Landed::Taken))), "{again:?}");
+        // Nobody listens there: that is another answer.
+        drop((listener, stream));
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let landed = match shots.fire(Shot { to: nobody, ..shot }) {
+            Some((_, landed)) => landed,
+            None => poll_fn(|context| shots.poll(context)).await.1,
+        };
+        assert!(matches!(landed, Landed::Refused), "{landed:?}");
+    }
 }
