@@ -5,7 +5,7 @@
 //! [`Node::accept`]. A channel may know several [`Way`]s to a process; all ways of all channels make
 //! up a ladder, which the core climbs. Every channel passes the conformance suite in `fmi-channels`.
 
-use crate::{Member, Node, frame::Frame, pair::Path};
+use crate::{Member, Node, frame::Frame, pair::Path, store::Store};
 use futures::future::BoxFuture;
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
@@ -30,6 +30,11 @@ pub trait Channel: fmt::Debug + Send + Sync {
 
     /// Stops accepting.
     fn stop(&self);
+
+    /// Where processes can put what many read, if this channel has such a place.
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
 }
 
 /// A way to a process, which may lead there or not.
@@ -56,6 +61,8 @@ impl fmt::Debug for Way {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Rung {
+    /// Through a store: a mailbox that one side writes and the other reads.
+    Store,
     /// Through the rendezvous server, which cannot read it.
     Relay,
     /// Straight, through address translations and firewalls that both sides opened.
@@ -69,12 +76,13 @@ pub enum Rung {
 impl Rung {
     /// Those that lead to other processes, the best first: the order in which they are preferred
     /// unless [`Settings::ladder`](crate::Settings::ladder) says otherwise.
-    pub const LADDER: [Self; 3] = [Self::Direct, Self::Punched, Self::Relay];
+    pub const LADDER: [Self; 4] = [Self::Direct, Self::Punched, Self::Relay, Self::Store];
 
     /// Its name in the configuration and in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Store => "store",
             Self::Relay => "relay",
             Self::Punched => "punched",
             Self::Direct => "direct",

@@ -210,6 +210,30 @@ pub enum Error {
         reason: String,
     },
 
+    /// A store (Redis, S3) refuses, or could not be reached in time.
+    ///
+    /// The reason says what to do: another password, a permission, a server with more memory.
+    #[error("{store}: {what}: {reason}")]
+    Store {
+        /// Which one, without its password.
+        store: String,
+        /// What was attempted.
+        what: String,
+        /// What it says, and what to do.
+        reason: String,
+    },
+
+    /// A store has forgotten what was put there, and who put it there is gone.
+    ///
+    /// Start the job again; give the store memory that it does not evict from, or a disk.
+    #[error("{store} has lost {what}")]
+    Lost {
+        /// Which one.
+        store: String,
+        /// What is lost.
+        what: String,
+    },
+
     /// The rendezvous cannot be reached or answered nonsense.
     ///
     /// Start one with `fmi rendezvous --listen ADDRESS` and set `FMI_RENDEZVOUS=tcp://ADDRESS`.

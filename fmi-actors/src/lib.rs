@@ -21,6 +21,7 @@ mod rejoin;
 mod roster;
 pub mod service;
 mod sleeper;
+pub mod store;
 
 pub use board::SIGNAL;
 pub use endpoint::Endpoint;

@@ -24,7 +24,7 @@ pub(super) fn read(name: &str) -> Result<Rung, String> {
                          that"
             .to_owned(),
         (_, Some(known)) => format!("{name:?} is no rung: did you mean {known:?}?"),
-        (_, None) => format!("{name:?} is no rung: the rungs are direct, punched and relay"),
+        (_, None) => format!("{name:?} is no rung: the rungs are direct, punched, relay and store"),
     })
 }
 
@@ -32,7 +32,7 @@ pub(super) fn read(name: &str) -> Result<Rung, String> {
 pub(super) fn check(ladder: &[Rung]) -> Result<(), String> {
     if ladder.is_empty() {
         return Err("no rung is left, so no process reaches another: name at least one of \
-                    direct, punched and relay"
+                    direct, punched, relay and store"
             .to_owned());
     }
     for (at, rung) in ladder.iter().enumerate() {
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn reads_rungs_in_their_order() {
-        assert_eq!(list("direct, punched,relay"), Ok(Rung::LADDER.to_vec()));
+        assert_eq!(list("direct, punched,relay,store"), Ok(Rung::LADDER.to_vec()));
         assert_eq!(list("relay,direct"), Ok(vec![Rung::Relay, Rung::Direct]));
     }
 
@@ -60,7 +60,7 @@ mod tests {
     fn refuses_what_is_no_ladder() {
         for (text, wrong) in [
             ("dirct", "\"dirct\" is no rung: did you mean \"direct\"?"),
-            ("stairs", "\"stairs\" is no rung: the rungs are direct, punched and relay"),
+            ("stairs", "\"stairs\" is no rung: the rungs are direct, punched, relay and store"),
             ("direct,,relay", "a rung with no name in the list: take the extra comma away"),
             ("relay,direct,relay", "the rung relay is named twice: name it once"),
             (

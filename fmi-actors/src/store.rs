@@ -1,0 +1,65 @@
+//! The contract between the core and a store: a place that processes without a common memory
+//! publish in.
+//!
+//! A store holds what many read, or what is too large for a mailbox: it is put there once, and
+//! whoever needs it reads it from there. Word that it is there comes over whatever link lives
+//! (the *doorbell*); who gets no word looks again and again, as seldom as the model allows.
+
+use crate::{AlignedBuf, Result, frame::Space};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use std::fmt;
+
+/// What a store can do. A channel that has one says so ([`Channel::store`]).
+///
+/// Everything in a store has a time to live, and the job's name and epoch in its key, so that what
+/// a crash leaves behind goes away and is nobody else's.
+///
+/// [`Channel::store`]: crate::channel::Channel::store
+pub trait Store: fmt::Debug + Send + Sync {
+    /// The name of its channel.
+    fn name(&self) -> &'static str;
+
+    /// Puts a content there; done when others can read it. After that many [reads](Self::get) it
+    /// is of no more use and is deleted. Retries what can be retried until the item's deadline.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store) with what to do.
+    fn put(&self, item: Item, content: Bytes, readers: usize) -> BoxFuture<'static, Result<()>>;
+
+    /// Waits until the content is there, and reads it into memory aligned for its elements. May be
+    /// dropped at any time.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store) with what to do.
+    fn get(&self, item: Item, align: usize) -> BoxFuture<'static, Result<AlignedBuf>>;
+
+    /// What this process has put there for a collective that failed is of no use.
+    fn forget(&self, space: Space);
+
+    /// The process ends: deletes what it has put there and all have read, and waits for what
+    /// others still read, up to the deadlines of the items.
+    fn close(&self) -> BoxFuture<'static, ()>;
+}
+
+/// What is put into a store, by whom and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Item {
+    /// The collective, or the conversation of a message.
+    pub space: Space,
+    /// World rank of the one who puts it there.
+    pub from: u32,
+    /// Which.
+    pub part: Part,
+}
+
+/// One of the things that a rank puts into a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// A block of a collective, for any rank of the group.
+    Block(usize),
+    /// News without content ([`SIGNAL`](crate::SIGNAL)).
+    Signal,
+    /// The payload of a message, for one rank: its world rank, and the message's number in the pair.
+    Message(u32, u32),
+}
