@@ -58,9 +58,6 @@ fn run(_: &Punched, test: impl Future<Output = ()>) {
         eprintln!("skipped: {missing}");
         return;
     }
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("NAT_LOG"))
-        .with_writer(std::io::stderr)
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(2).enable_all().build().expect("no runtime").block_on(test);
 }
