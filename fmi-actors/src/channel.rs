@@ -118,7 +118,8 @@ pub const MAX_NOTE: usize = 2048;
 pub struct DialError {
     /// What happened.
     pub reason: String,
-    /// Trying again is pointless (another token, say).
+    /// Trying again is pointless (another token, say). It is tried once more all the same: damage on
+    /// the way may look like that.
     pub fatal: bool,
 }
 

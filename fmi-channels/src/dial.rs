@@ -12,12 +12,13 @@ use tokio::net::{TcpSocket, TcpStream};
 /// # Errors
 /// When the port cannot be had.
 pub fn socket(to: SocketAddr, port: Option<u16>) -> io::Result<TcpSocket> {
-    Ok(TcpSocket::from_std_stream(bound(to, port)?.into()))
+    Ok(TcpSocket::from_std_stream(bound(to, port, port)?.into()))
 }
 
-/// As [`socket`]: for those who do not wait until the connection stands.
-pub(crate) fn bound(to: SocketAddr, port: Option<u16>) -> io::Result<Socket> {
-    let socket = made(Domain::for_address(to), port)?;
+/// As [`socket`]: for those who do not wait until the connection stands. `home` is the port that
+/// the channel listens on, whose neighbour `port` is to be; 0 stands for any.
+pub(crate) fn bound(to: SocketAddr, port: Option<u16>, home: Option<u16>) -> io::Result<Socket> {
+    let socket = made(Domain::for_address(to), home)?;
     if let Some(port) = port {
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
@@ -59,18 +60,18 @@ pub fn share<'s>(listening: impl Into<SockRef<'s>>) -> io::Result<()> {
     listening.into().set_reuse_port(true)
 }
 
-fn made(domain: Domain, port: Option<u16>) -> io::Result<Socket> {
+fn made(domain: Domain, home: Option<u16>) -> io::Result<Socket> {
     let make = || Socket::new(domain, Type::STREAM, None);
     #[cfg(feature = "conformance")]
-    if let (Some(port), Some(place)) = (port, PLACE.get()) {
-        return place(port, &make);
+    if let (Some(home), Some(place)) = (home, PLACE.get()) {
+        return place(home, &make);
     }
     #[cfg(not(feature = "conformance"))]
-    let _ = port;
+    let _ = home;
     make()
 }
 
-/// Makes a socket that will dial from a port, by calling the function wherever it belongs.
+/// Makes a socket of a channel that listens on a port, by calling the function wherever it belongs.
 #[cfg(feature = "conformance")]
 pub type Place =
     dyn Fn(u16, &(dyn Fn() -> io::Result<Socket> + Sync)) -> io::Result<Socket> + Send + Sync;

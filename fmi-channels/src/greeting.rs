@@ -5,10 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use fmi_actors::{Error, LinkRank, Node, Result, channel::DialError, codec};
 use serde::{Deserialize, Serialize};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::{Mutex, MutexGuard},
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     handshake::{self, BINDING, HANDSHAKE_DEADLINE, Met, Purpose, Role, Token},
@@ -48,7 +45,8 @@ pub async fn open<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    let (rank, hello) = hello(node, process, (quality, binding))?;
+    let rank = next_rank(node, process, quality)?;
+    let hello = hello(node, process, rank, binding)?;
     let opened = handshake::open(stream, Purpose::Link, token, &hello, at);
     within(HANDSHAKE_DEADLINE, opened).await?;
     Ok(rank)
@@ -70,11 +68,16 @@ pub async fn open_bound<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    let (rank, hello) = hello(node, process, (quality, b""))?;
+    let rank = next_rank(node, process, quality)?;
+    let hello = hello(node, process, rank, b"")?;
     let opened = Met::bound(Role::Opener, Purpose::Link, secret);
     within(HANDSHAKE_DEADLINE, opened.open(stream, token, &hello, at)).await?;
     Ok(rank)
 }
+
+mod turns;
+
+pub use turns::{Turn, Turns};
 
 /// A connection that both sides have opened, and that has been greeted.
 #[derive(Debug)]
@@ -85,14 +88,17 @@ pub struct Meeting<'t> {
     pub process: u32,
     /// To attach the link with.
     pub rank: LinkRank,
-    /// The opener's turn: to be kept until the link is attached.
-    pub turn: Option<MutexGuard<'t, ()>>,
+    /// The opener's turn, in which it attaches the link: [`Turn::end`].
+    pub turn: Option<Turn<'t>>,
 }
 
+/// How long the other side's first word may take where both have opened the connection: nobody waits
+/// for it, but a connection that is half-way open will never say it.
+const FIRST_WORD: Duration = Duration::from_secs(2);
+
 /// Begins a link over a connection that this side has opened, and perhaps the other, too
-/// ([`handshake::meet`]), to a process that is meant by both. `turns` belongs to that process: of
-/// several connections to it this side opens a link on one at a time, so that both sides keep the
-/// same one.
+/// ([`handshake::meet`]), to a process that is meant by both. Where this side is the opener it waits
+/// for its turn; `turns` belongs to that process.
 ///
 /// # Errors
 /// As [`open`] and [`accept`].
@@ -102,13 +108,13 @@ pub async fn meet<'t, S>(
     process: u32,
     token: &Token,
     (quality, binding): (u16, &[u8]),
-    turns: &'t Mutex<()>,
+    turns: &'t Turns,
     at: &str,
 ) -> Result<Meeting<'t>, DialError>
 where
     S: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    let met = within(HANDSHAKE_DEADLINE, handshake::meet(stream, Purpose::Link, at)).await?;
+    let met = within(FIRST_WORD, handshake::meet(stream, Purpose::Link, at)).await?;
     let role = met.role();
     if role == Role::Acceptor {
         let judge = |bytes: &[u8]| judge(node, binding, bytes);
@@ -116,33 +122,41 @@ where
         let hello: Hello = codec::decode(&hello).map_err(DialError::soft)?;
         return Ok(Meeting { role, process: hello.from, rank: rank(node, &hello), turn: None });
     }
-    let turn = turns.lock().await;
+    let mut turn = turns.take().await;
     // Only now: the one before may have brought the link.
-    let (rank, hello) = hello(node, process, (quality, binding))?;
-    if !node.peer(process).is_some_and(|peer| peer.would_keep(rank)) {
+    let peer = node.peer(process).ok_or_else(|| DialError::soft("no such process"))?;
+    let mut rank = peer.next_rank(node.process(), quality);
+    if !peer.would_keep(rank) {
         return Err(DialError::soft(SUPERSEDED));
     }
-    within(TURN, met.open(stream, token, &hello, at)).await?;
+    rank.generation = turn.begin(rank.generation);
+    let hello = hello(node, process, rank, binding)?;
+    turn.greet(met.open(stream, token, &hello, at)).await?;
     Ok(Meeting { role, process, rank, turn: Some(turn) })
 }
 
-/// What this side says when it opens a link, and the rank that the link will have.
+/// The rank that a link has which is dialled now.
+fn next_rank(node: &Arc<Node>, process: u32, quality: u16) -> Result<LinkRank, DialError> {
+    let peer = node.peer(process).ok_or_else(|| DialError::soft("no such process"))?;
+    Ok(peer.next_rank(node.process(), quality))
+}
+
+/// What this side says when it opens a link of this rank.
 fn hello(
     node: &Arc<Node>,
     process: u32,
-    (quality, binding): (u16, &[u8]),
-) -> Result<(LinkRank, Vec<u8>), DialError> {
-    let peer = node.peer(process).ok_or_else(|| DialError::soft("no such process"))?;
-    let rank = peer.next_rank(node.process(), quality);
+    rank: LinkRank,
+    binding: &[u8],
+) -> Result<Vec<u8>, DialError> {
     let hello = Hello {
         epoch: node.epoch(),
         from: node.process(),
         to: process,
         generation: rank.generation,
-        quality,
+        quality: rank.quality,
         binding: binding.to_vec(),
     };
-    Ok((rank, codec::encode(&hello).map_err(DialError::soft)?))
+    codec::encode(&hello).map_err(DialError::soft)
 }
 
 async fn within<T>(span: Duration, step: impl Future<Output = Result<T>>) -> Result<T, DialError> {
@@ -155,9 +169,6 @@ async fn within<T>(span: Duration, step: impl Future<Output = Result<T>>) -> Res
         Err(_) => Err(DialError::soft("it accepts connections but does not answer")),
     }
 }
-
-/// How long an opener's turn may last: others wait behind it.
-const TURN: Duration = Duration::from_secs(2);
 
 /// Begins a link over a connection that the other side has opened. Returns who it is, and the
 /// rank to attach it with.

@@ -61,6 +61,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = Options::default().relays)]
     relays: usize,
 
+    /// Bytes that the relayed links of one job move; what comes faster waits at its sender.
+    #[arg(long, value_name = "MIB_A_SECOND", default_value_t = Options::default().relay_rate >> 20,
+        value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    relay_rate: u64,
+
     /// Jobs at once.
     #[arg(long, value_name = "N", default_value_t = Options::default().jobs)]
     jobs: usize,
@@ -119,6 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         mirrors: args.mirror.unwrap_or(Mirrors::Near),
         certificate,
         relays: args.relays,
+        relay_rate: args.relay_rate << 20,
         jobs: args.jobs,
         processes: args.processes,
         incomplete: Duration::from_secs(args.incomplete),

@@ -252,8 +252,8 @@ mod tests {
         refused(
             config,
             "ladder",
-            "no rung is left, so no process reaches another: name at least one of direct, punched \
-             and relay",
+            "no rung is left, so no process reaches another: name at least one of direct, punched, \
+             relay and store",
         );
         refused(
             base().rendezvous_ca("ca.pem"),

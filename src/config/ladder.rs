@@ -71,7 +71,7 @@ mod tests {
             assert_eq!(list(text).unwrap_err(), wrong, "{text}");
         }
         let wrong = "no rung is left, so no process reaches another: name at least one of direct, \
-                     punched and relay";
+                     punched, relay and store";
         assert_eq!(check(&[]).unwrap_err(), wrong);
         assert!(check(&[Rung::Local]).is_err());
     }

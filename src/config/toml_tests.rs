@@ -143,7 +143,7 @@ fn ladders_in_both_forms() {
     );
     refused("ladder = []", "1:10", {
         "ladder: no rung is left, so no process reaches another: name at least one of direct, \
-         punched and relay"
+         punched, relay and store"
     });
     refused("ladder = 2", "1:10", "ladder: must be a list, not a whole number");
 }

@@ -348,6 +348,7 @@ impl Peer {
         let mut start = keeper.now();
         let mut pause = FIRST_RETRY;
         let mut tried = Vec::new();
+        let mut hopeless = false;
         loop {
             let left = patience.saturating_sub(keeper.now().since(start));
             let ascent = climb(self, &node, left).await;
@@ -358,6 +359,7 @@ impl Peer {
                 // Another loss than the one that this began with: it has its own time.
                 start = keeper.now();
                 pause = FIRST_RETRY;
+                hopeless = false;
                 keeper.sleep(pause).await;
                 continue;
             }
@@ -366,7 +368,9 @@ impl Peer {
             if !over || tried.is_empty() {
                 tried = ascent.tried;
             }
-            if ascent.fatal || over {
+            // Said once, it may be damage on the way: a bit of a proof that is another.
+            let twice = std::mem::replace(&mut hopeless, ascent.fatal) && ascent.fatal;
+            if twice || over {
                 let ways = tried.iter().map(|(way, reason)| format!("{way}: {reason}"));
                 let reason = Reason::Unreachable(match tried.is_empty() {
                     true => "no channel of ours is among its addresses".to_owned(),

@@ -60,7 +60,15 @@ pub fn punch(data: &[u8]) {
             10 => sides[at].heard(time, address(&mut supply)),
             11 => sides[at].linked(time),
             12 => sides[at].withdraw(time),
-            13..=15 => now += u64::from(supply.short()) * 20_000,
+            13 => {
+                let port = supply.short();
+                sides[at].taken(time, port, address(&mut supply));
+            }
+            14 if supply.byte() & 1 == 1 => {
+                let port = supply.short();
+                sides[at].connected(time, port, address(&mut supply));
+            }
+            14..=15 => now += u64::from(supply.short()) * 20_000,
             _ => {}
         }
         for (at, side) in sides.iter_mut().enumerate() {

@@ -11,10 +11,19 @@ use std::{net::SocketAddr, time::Duration};
 
 /// A call that is not answered within this is repeated.
 const REPEAT: Duration = Duration::from_millis(150);
+/// So long a round that is not refused may go without success before other ports are tried.
+const SILENCE: Duration = Duration::from_millis(600);
 /// Until the other side, too, has noticed that its shots are refused.
 const PAUSE: Duration = Duration::from_millis(2);
 /// Until a volley has failed.
 const SETTLE: Duration = Duration::from_millis(10);
+/// What the next pair of ports waits for the one before, besides the round trips.
+const STAGGER: Duration = Duration::from_millis(5);
+/// How long no round is begun for a connection that stands, besides the round trips: it has to be
+/// greeted.
+const GRACE: Duration = Duration::from_millis(200);
+/// What one side says that it has may take this long to be here, besides the round trips.
+const BEHIND: Duration = Duration::from_millis(300);
 /// Addresses that are fired at.
 const MAX_LANES: usize = 16;
 /// Addresses from which datagrams are believed to come.
@@ -48,6 +57,8 @@ pub(super) struct Attempt {
     heard: Vec<SocketAddr>,
     /// It was known not to be likely.
     slim: bool,
+    /// The other side has said that it has a link: nothing is fired any more.
+    pub(super) ceased: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +88,16 @@ struct Lane {
     next: Time,
     /// It leads through what lies between, not beside it.
     outside: bool,
-    /// It is of this round.
-    round: u8,
+    /// From a port that was reserved for it, at one that was.
+    fresh: bool,
+    /// A connection stands, or has stood, which is greeted until then.
+    greeted: Time,
+}
+
+impl Lane {
+    fn new((port, to): (u16, SocketAddr), next: Time, outside: bool, fresh: bool) -> Self {
+        Self { port, to, shots: 0, next, outside, fresh, greeted: Time(0) }
+    }
 }
 
 impl Attempt {
@@ -102,6 +121,7 @@ impl Attempt {
             next_round: None,
             heard: Vec::new(),
             slim: false,
+            ceased: false,
         }
     }
 
@@ -119,13 +139,18 @@ impl Attempt {
         asked
     }
 
+    /// Whether this side has ports to fire from that nobody remembers.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.ours_seen.as_ref().is_some_and(|(face, _)| face.spare(0).is_some())
+    }
+
     /// Fires at where the other side is likely to be, if it can know where we are.
     pub(super) fn guess(&mut self, now: Time, expected: Option<SocketAddr>) {
         let Some((face, _)) = &self.ours_seen else { return };
         let steady = matches!(face.mapping(), Mapping::Open | Mapping::Kept | Mapping::Stable);
         if let Some(to) = expected.filter(|_| steady && self.lanes.is_empty()) {
             let port = face.port;
-            self.lanes.push(Lane { port, to, shots: 0, next: now, outside: true, round: 0 });
+            self.lanes.push(Lane::new((port, to), now, true, false));
         }
     }
 
@@ -221,8 +246,33 @@ impl Attempt {
         let is_it = |lane: &Lane| lane.outside && lane.port == port && lane.to == to;
         let known = self.volley.len() < before || self.lanes.iter().any(is_it);
         // Fresh ports are spoilt for good.
-        self.lanes.retain(|lane| lane.round == 0 || !is_it(lane));
+        self.lanes.retain(|lane| !lane.fresh || !is_it(lane));
         known
+    }
+
+    /// Nothing can be fired from there to there. False if it was not to be, or if it is a connection
+    /// of this attempt that stands there.
+    pub(super) fn taken(&mut self, now: Time, port: u16, to: SocketAddr) -> bool {
+        let before = self.lanes.len() + self.volley.len();
+        self.volley.retain(|shot| *shot != (port, to));
+        self.lanes.retain(|lane| (lane.port, lane.to) != (port, to) || now < lane.greeted);
+        self.lanes.len() + self.volley.len() < before
+    }
+
+    /// A connection stands: it gets time before a round is begun. The plain schedule goes on: the
+    /// other side may have closed its end of it for a new shot.
+    pub(super) fn connected(&mut self, now: Time, port: u16, to: SocketAddr) {
+        let pause = now + GRACE + self.round_trips();
+        for lane in self.lanes.iter_mut().filter(|lane| (lane.port, lane.to) == (port, to)) {
+            lane.greeted = pause;
+        }
+        self.next_round = self.next_round.map(|next| next.max(pause));
+    }
+
+    /// Nothing may come of these ports: a translation remembers the connection that was. When to
+    /// begin the next round, should they stay silent.
+    pub(super) fn plan_for_silence(&mut self, now: Time, wire: Wire) {
+        self.plan_round(now + SILENCE, wire);
     }
 
     /// Shots are refused: when to begin the next round, if that makes sense.
@@ -236,12 +286,8 @@ impl Attempt {
             && self.round < schedule::ROUNDS
         {
             let pause = now + PAUSE + self.round_trips() / 2;
-            match self.round {
-                0 => self.next_round = self.next_round.or(Some(pause)),
-                _ if self.volley.is_empty() => {
-                    self.next_round = Some(self.next_round.map_or(pause, |next| next.min(pause)));
-                }
-                _ => {}
+            if self.round == 0 || self.volley.is_empty() {
+                self.next_round = Some(self.next_round.map_or(pause, |next| next.min(pause)));
             }
         }
     }
@@ -251,7 +297,7 @@ impl Attempt {
         let due = self.next_round.is_some_and(|next| next <= now);
         if due {
             self.next_round = None;
-            self.lanes.retain(|lane| lane.round == 0);
+            self.lanes.retain(|lane| !lane.fresh);
             self.round += 1;
             self.stage = Stage::Looking;
         }
@@ -269,21 +315,16 @@ impl Attempt {
             Some(lane) => (lane.next, lane.shots) = (now, 0),
             None => {
                 let port = self.ours_seen.as_ref().map_or(0, |(face, _)| face.port);
-                self.lanes.push(Lane {
-                    port,
-                    to: from,
-                    shots: 0,
-                    next: now,
-                    outside: false,
-                    round: 0,
-                });
+                self.lanes.push(Lane::new((port, from), now, false, false));
             }
         }
         true
     }
 
     /// The other side says that it has a link.
-    pub(super) fn cease(&mut self, until: Time) {
+    pub(super) fn cease(&mut self, now: Time) {
+        let until = now + BEHIND + self.round_trips();
+        self.ceased = true;
         self.stage = Stage::Firing;
         self.lanes.clear();
         self.volley.clear();
@@ -294,6 +335,7 @@ impl Attempt {
     /// Why it has come to nothing.
     pub(super) fn failure(&self, refused: bool) -> Failure {
         match &self.theirs {
+            _ if self.ceased => Failure::Linked,
             None => Failure::NoAnswer,
             Some(_) if self.slim => Failure::Filtered,
             Some(_) if refused || self.refused_there => Failure::Refused,
@@ -319,20 +361,37 @@ impl Attempt {
         let inside = theirs.face.inside(ours);
         let targets = outside.iter().map(|to| (*to, true));
         let inside = inside.into_iter().filter(|to| !outside.contains(to)).map(|to| (to, false));
-        for (to, outside) in targets.chain(inside) {
-            let port = ours.port;
+        let plain = targets.chain(inside).map(|(to, outside)| (ours.port, to, outside));
+        // One after the other: if the first gets through, the rest need not be fired.
+        let pairs = self.fresh_pairs();
+        let step = STAGGER + self.round_trips();
+        let times = (0..).map(|at| base + step * at);
+        let last = base + step * pairs.len() as u32;
+        let fresh = pairs.into_iter().map(|(port, to)| (port, to, true)).zip(times);
+        let fresh = fresh.map(|(lane, next)| (lane, next, true));
+        let plain: Vec<_> = plain.map(|lane| (lane, last, false)).collect();
+        for ((port, to, outside), next, fresh) in fresh.chain(plain) {
             if self.lanes.iter().all(|lane| lane.to != to) && self.lanes.len() < MAX_LANES {
-                self.lanes.push(Lane { port, to, shots: 0, next: base, outside, round: 0 });
+                self.lanes.push(Lane::new((port, to), next, outside, fresh));
             }
         }
     }
 
-    /// What is fired from fresh ports.
-    fn volley(&mut self, moment: Time, delay: Duration) -> Vec<Shot> {
+    /// The ports that both sides have reserved, if those are the ports that the outside sees.
+    fn fresh_pairs(&self) -> Vec<(u16, SocketAddr)> {
         let Some((ours, _)) = &self.ours_seen else { return Vec::new() };
         let Some(theirs) = &self.theirs else { return Vec::new() };
+        if !ours.keeps_ports() || !theirs.face.keeps_ports() {
+            return Vec::new();
+        }
         let targets = ours.spares.iter().zip((0..).map_while(|at| theirs.face.spare(at)));
-        let mut pairs: Vec<_> = targets.map(|(port, to)| (*port, to)).collect();
+        targets.map(|(port, to)| (*port, to)).collect()
+    }
+
+    /// What is fired from fresh ports.
+    fn volley(&mut self, moment: Time, delay: Duration) -> Vec<Shot> {
+        let Some(theirs) = &self.theirs else { return Vec::new() };
+        let mut pairs = self.fresh_pairs();
         // Who goes second does so when the other surely has fired.
         let second = moment + PAUSE + delay;
         let one_refuses = self.said != theirs.refused;
@@ -358,14 +417,7 @@ impl Attempt {
         }
         if short && self.ours {
             // In earnest.
-            let lane = |&(port, to)| Lane {
-                port,
-                to,
-                shots: 0,
-                next: second,
-                outside: true,
-                round: self.round,
-            };
+            let lane = |pair: &(u16, SocketAddr)| Lane::new(*pair, second, true, true);
             self.lanes.extend(pairs.iter().map(lane));
         }
         self.volley.clone_from(&pairs);

@@ -15,8 +15,6 @@ use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 const MAX_ANSWERS: u8 = 2 * schedule::ROUNDS;
 /// How long after an answer's estimated arrival the shots of a volley begin.
 const MARGIN: Duration = Duration::from_millis(2);
-/// What one side says that it has may take this long to be here.
-const GREETING: Duration = Duration::from_secs(1);
 
 /// Hole punching with one other process. See the [module](super).
 #[derive(Debug)]
@@ -35,6 +33,8 @@ pub struct Punch {
     ended: Option<(Id, Failure)>,
     /// Our shots have been refused: the other's translation refuses.
     refused: bool,
+    /// There was a link: this system, or what lies between, may remember its ports for minutes.
+    worn: bool,
     actions: VecDeque<Action>,
 }
 
@@ -60,6 +60,7 @@ impl Punch {
             answered: 0,
             ended: None,
             refused: false,
+            worn: false,
             actions: VecDeque::new(),
         }
     }
@@ -69,8 +70,9 @@ impl Punch {
     /// that the answerer's first shot finds the way open.
     pub fn call(&mut self, now: Time, cookie: u64, expected: Option<SocketAddr>) {
         self.wanted = Some(Wanted { until: now + ATTEMPT, cookie, expected });
-        // An attempt that is under way will do.
-        if self.attempt.is_none() {
+        // An attempt that is under way will do, but not one that ended with a link elsewhere: that
+        // may have died since.
+        if self.attempt.as_ref().is_none_or(|attempt| attempt.ceased) {
             self.begin(now);
         }
     }
@@ -85,7 +87,8 @@ impl Punch {
             return self.answer(now);
         }
         let expected = self.wanted.and_then(|wanted| wanted.expected);
-        if attempt.round == 0 && self.wire == Wire::Tcp && !self.refused {
+        let plain = attempt.round == 0 && self.wire == Wire::Tcp && !self.refused;
+        if plain && !attempt.has_fresh() {
             attempt.guess(now, expected);
         }
         self.tell_call(now);
@@ -131,6 +134,33 @@ impl Punch {
         }
     }
 
+    /// Tcp: a shot from `port` at `to` cannot leave: this system remembers a connection between the
+    /// two.
+    pub fn taken(&mut self, now: Time, port: u16, to: SocketAddr) {
+        let Some(attempt) = &mut self.attempt else { return };
+        if !attempt.taken(now, port, to) {
+            return;
+        }
+        self.worn = true;
+        // What else is fired may do.
+        if attempt.has_lanes() {
+            return;
+        }
+        if attempt.ours {
+            attempt.plan_round(now, self.wire);
+        } else if attempt.round == 0 && !std::mem::replace(&mut attempt.complained, true) {
+            let (id, round) = (attempt.id, attempt.round);
+            self.tell(id, Body::Refused { round });
+        }
+    }
+
+    /// Tcp: a shot from `port` at `to` has become a connection, which is greeted now.
+    pub fn connected(&mut self, now: Time, port: u16, to: SocketAddr) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.connected(now, port, to);
+        }
+    }
+
     /// Udp: a [`Datagram`] of this attempt came from this address.
     pub fn heard(&mut self, now: Time, from: SocketAddr) {
         let Some(attempt) = &mut self.attempt else { return };
@@ -142,6 +172,7 @@ impl Punch {
 
     /// There is a link as good as what is wanted here, however it has come about.
     pub fn linked(&mut self, now: Time) {
+        self.worn = true;
         let Some(attempt) = &self.attempt else { return };
         if attempt.ours && !matches!(attempt.stage, Stage::Firing) {
             // Without this it would answer and fire for nothing.
@@ -163,12 +194,16 @@ impl Punch {
     pub fn tick(&mut self, now: Time) {
         let Some(attempt) = &mut self.attempt else { return };
         if now >= attempt.until {
+            if attempt.ceased {
+                return self.finish(now, Err(Failure::Linked));
+            }
             let (id, failure) = (attempt.id, attempt.failure(self.refused));
             self.tell(id, Body::Over(failure));
             return self.finish(now, Err(failure));
         }
         if attempt.is_round_due(now) {
-            self.actions.push_back(Action::Look { spares: schedule::PAIRS });
+            let spares = spares(attempt.round, false);
+            self.actions.push_back(Action::Look { spares });
         } else if matches!(attempt.stage, Stage::Calling { again, .. } if again <= now) {
             self.tell_call(now);
         }
@@ -192,6 +227,12 @@ impl Punch {
         self.attempt.is_some()
     }
 
+    /// Whether all that is awaited is the link that the other side says it has.
+    #[must_use]
+    pub fn is_ceased(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.ceased)
+    }
+
     /// What all datagrams of this attempt have in common, and no others.
     #[must_use]
     pub fn cookie(&self) -> Option<u64> {
@@ -210,7 +251,8 @@ impl Punch {
         self.called = (self.called + 1).max(now.0);
         let id = Id { number: self.called, cookie: wanted.cookie };
         self.attempt = Some(Attempt::new(id, true, wanted.until));
-        self.actions.push_back(Action::Look { spares: 0 });
+        let fresh = self.worn && self.wire == Wire::Tcp && !self.refused;
+        self.actions.push_back(Action::Look { spares: spares(0, fresh) });
     }
 
     fn tell_call(&mut self, now: Time) {
@@ -225,11 +267,12 @@ impl Punch {
 
     fn on_call(&mut self, now: Time, id: Id, offer: Offer, how: (bool, u64)) {
         let ours_counts = self.own < self.peer;
-        let spares = if offer.round == 0 { 0 } else { schedule::PAIRS };
+        let spares = spares(offer.round, !offer.face.spares.is_empty());
         match &mut self.attempt {
             _ if id.number < self.answered => {}
             Some(attempt) if !attempt.ours && attempt.id == id => {
-                if attempt.answers < MAX_ANSWERS && attempt.take_call(now, offer, how) {
+                let goes_on = !attempt.ceased && attempt.answers < MAX_ANSWERS;
+                if goes_on && attempt.take_call(now, offer, how) {
                     self.actions.push_back(Action::Look { spares });
                 }
             }
@@ -241,7 +284,7 @@ impl Punch {
                     self.tell(id, Body::Over(failure));
                 }
             }
-            Some(attempt) if attempt.ours && ours_counts => {}
+            Some(attempt) if attempt.ours && ours_counts && !attempt.ceased => {}
             _ => {
                 self.answered = id.number;
                 let mut attempt = Attempt::new(id, false, now + ATTEMPT);
@@ -309,8 +352,9 @@ impl Punch {
             _ => Time(now.0.saturating_sub(nanos(delay))) + wait,
         };
         let shots = attempt.open_fire(moment, delay);
-        if self.refused {
-            attempt.plan_round(now, self.wire);
+        match self.refused {
+            true => attempt.plan_round(now, self.wire),
+            false => attempt.plan_for_silence(moment, self.wire),
         }
         self.shoot(shots);
         self.fire(now);
@@ -328,7 +372,7 @@ impl Punch {
         match &mut self.attempt {
             Some(attempt) if attempt.id != id => {}
             // Our end of that link may be a moment behind.
-            Some(attempt) if failure == Failure::Linked => attempt.cease(now + GREETING),
+            Some(attempt) if failure == Failure::Linked => attempt.cease(now),
             Some(_) => self.finish(now, Err(failure)),
             None => {}
         }
@@ -352,8 +396,13 @@ impl Punch {
     fn finish(&mut self, now: Time, outcome: Result<(), Failure>) {
         let Some(attempt) = self.attempt.take() else { return };
         self.ended = Some((attempt.id, outcome.err().unwrap_or(Failure::Linked)));
-        // The other side has dropped a call of its own that had displaced ours.
-        let displaced = !attempt.ours && outcome == Err(Failure::Withdrawn);
+        // The other side has dropped a call of its own that had displaced ours, or its link has died
+        // before it was here.
+        let displaced = match outcome {
+            Err(Failure::Withdrawn) => !attempt.ours,
+            Err(Failure::Linked) => true,
+            _ => false,
+        };
         if displaced && self.wanted.is_some_and(|wanted| now < wanted.until) {
             return self.begin(now);
         }
@@ -379,5 +428,14 @@ impl Punch {
         if !shots.is_empty() {
             self.actions.push_back(Action::Fire(shots));
         }
+    }
+}
+
+/// How many ports are reserved for a round; `fresh` if the plain schedule, too, is to have some.
+fn spares(round: u8, fresh: bool) -> usize {
+    match round {
+        0 if fresh => schedule::FRESH,
+        0 => 0,
+        _ => schedule::PAIRS,
     }
 }

@@ -16,6 +16,8 @@ use std::time::Duration;
 pub const PAIRS: usize = 12;
 /// Pairs of ports that are opened by shots of short range: of 2 hops, 3, and so on.
 pub const RANGES: u8 = 8;
+/// Pairs of fresh ports in the plain schedule of those who have had a link already.
+pub const FRESH: usize = 3;
 /// Rounds from fresh ports, at most.
 pub const ROUNDS: u8 = 16;
 /// Between two shots of a volley that one side fires: about what two connects take.

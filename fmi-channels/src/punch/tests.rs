@@ -1,6 +1,8 @@
 //! Two machines on virtual time, with simulated translations between them and a post that loses,
 //! doubles and delays. All chance comes from a seed.
 
+mod again;
+
 use super::{Action, Failure, Punch, Shot, Sight, Wire};
 use fmi_actors::clock::Time;
 use proptest::prelude::*;
@@ -32,9 +34,22 @@ enum Event {
     Arrives(usize, SocketAddr, Shot),
     /// Refused: the shot of this side.
     Refused(usize, Shot),
+    /// The shot of this side cannot leave.
+    Taken(usize, Shot),
     Connected,
     Fire(usize, Shot),
     Tick(usize),
+}
+
+/// What becomes of shots between the ports of a link that has been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    /// They are as good as any.
+    None,
+    /// Translations lose them.
+    Outside,
+    /// The system of this side does not let them out, and translations lose those of the other.
+    Inside(usize),
 }
 
 /// How notes fare.
@@ -71,6 +86,7 @@ struct World {
     office: PostOffice,
     state: u64,
     connected: bool,
+    memory: Memory,
     notes: usize,
     /// When the last attempt of a side ended.
     ended: Time,
@@ -108,6 +124,7 @@ impl World {
             office,
             state: seed,
             connected: false,
+            memory: Memory::None,
             notes: 0,
             ended: Time(0),
         }
@@ -210,6 +227,12 @@ impl World {
 
     /// A shot leaves through the translation of its side.
     fn fire(&mut self, side: usize, shot: Shot) {
+        if shot.port == 5000 && self.memory != Memory::None {
+            if self.memory == Memory::Inside(side) {
+                self.later(Duration::ZERO, Event::Taken(side, shot));
+            }
+            return;
+        }
         let random = 1024 + (self.dice() % 60_000) as u16;
         let shooter = &mut self.sides[side];
         shooter.shots += 1;
@@ -274,6 +297,10 @@ impl World {
                     self.sides[side].punch.refused(clocks[side], shot.port, shot.to);
                     self.work(side);
                 }
+                Event::Taken(side, shot) => {
+                    self.sides[side].punch.taken(clocks[side], shot.port, shot.to);
+                    self.work(side);
+                }
                 Event::Connected => {
                     self.connected = true;
                     for side in [0, 1] {
@@ -290,6 +317,18 @@ impl World {
             }
         }
         panic!("it does not end");
+    }
+
+    /// All is as before the first call, except for what is remembered.
+    fn forget(&mut self, memory: Memory) {
+        self.events.clear();
+        self.connected = false;
+        self.memory = memory;
+        for side in &mut self.sides {
+            side.over.clear();
+            side.mappings.clear();
+            side.spoilt.clear();
+        }
     }
 
     /// Until the end of the last attempt.
@@ -430,12 +469,9 @@ proptest! {
         prop_assert!(world.notes < 200 && world.sides.iter().all(|side| side.shots < 1000));
         // Then they call again, and old notes that are still on their way harm nothing.
         world.office = RELIABLE;
-        world.connected = false;
-        for side in &mut world.sides {
-            side.over.clear();
-            side.mappings.clear();
-            side.spoilt.clear();
-        }
+        let late = std::mem::take(&mut world.events);
+        world.forget(Memory::None);
+        world.events = late;
         world.call(callers[0]);
         world.run();
         prop_assert!(world.connected, "{:?}", world.sides[callers[0]].over);

@@ -27,6 +27,8 @@ pub(super) struct Counts {
     pub(super) joined: AtomicU64,
     /// Bytes that were relayed.
     pub(super) relayed: AtomicU64,
+    /// Those of them that waited for their job's turn.
+    pub(super) held: AtomicU64,
     /// Answers of mirrors.
     pub(super) mirrored: AtomicU64,
 }

@@ -54,7 +54,7 @@ pub(super) struct Bells {
 
 impl Floor {
     pub(super) fn new(hall: Hall, options: &Options) -> Self {
-        let relays = relay::Table::new(options.relays_per_job, options.relays);
+        let relays = relay::Table::new(options.relays_per_job, options.relays, options.relay_rate);
         let crowd = Crowd::new(options.per_address, Instant::now());
         Self { hall, relays, letters: Letters::default(), crowd, bells: HashMap::new() }
     }
@@ -113,6 +113,7 @@ impl Floor {
         let news = self.hall.depart(ticket, how);
         self.ring_stirred();
         if self.hall.job(ticket).is_none() {
+            self.relays.forget(ticket.epoch);
             if self.bells.remove(&ticket.epoch).is_some() {
                 info!(epoch = ticket.epoch, "job has ended");
             }

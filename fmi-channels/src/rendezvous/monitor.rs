@@ -43,6 +43,8 @@ pub struct Figures {
     pub relayed: u64,
     /// Bytes that were relayed.
     pub relayed_bytes: u64,
+    /// Those of them that waited, because their job moved as many as it may.
+    pub held_bytes: u64,
     /// Answers that mirrors have given.
     pub mirrored: u64,
 }
@@ -71,12 +73,13 @@ impl Monitor {
             &counts.died,
         ]
         .map(|counter| counter.load(Ordering::Relaxed));
-        let [completed, notes, notes_lost, relayed, relayed_bytes, mirrored] = [
+        let [completed, notes, notes_lost, relayed, relayed_bytes, held_bytes, mirrored] = [
             &counts.completed,
             &counts.notes,
             &counts.lost,
             &counts.joined,
             &counts.relayed,
+            &counts.held,
             &counts.mirrored,
         ]
         .map(|counter| counter.load(Ordering::Relaxed));
@@ -96,6 +99,7 @@ impl Monitor {
             notes_lost,
             relayed,
             relayed_bytes,
+            held_bytes,
             mirrored,
         })
     }

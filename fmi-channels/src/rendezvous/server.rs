@@ -51,10 +51,14 @@ pub struct Options {
     pub per_address: (u32, u32),
     /// With it, processes must come over TLS.
     pub certificate: Option<Certificate>,
-    /// Relayed links of one job at once.
+    /// Relayed links of one job at once. A pair of processes whose other ways take long has one, too,
+    /// until a better link is there; one that is refused it may be lost.
     pub relays_per_job: usize,
     /// Relayed links of all jobs at once; each takes 128 KiB.
     pub relays: usize,
+    /// Bytes a second that the relayed links of one job move, both ways together; what comes faster
+    /// waits at its sender.
+    pub relay_rate: u64,
     /// How long nothing may pass through a relay until it ends.
     pub relay_idle: Duration,
     /// The [mirrors](super::mirror) by which processes learn how they look from outside.
@@ -84,8 +88,9 @@ impl Default for Options {
             incomplete: Duration::from_secs(3600),
             per_address: (32_768, 4096),
             certificate: None,
-            relays_per_job: 256,
-            relays: 1024,
+            relays_per_job: 1024,
+            relays: 2048,
+            relay_rate: 256 << 20,
             relay_idle: Duration::from_secs(15 * 60),
             mirrors: Mirrors::Near,
         }

@@ -1,8 +1,11 @@
-//! Signs of life on links through the relay.
+//! Signs of life on encrypted links.
 //!
-//! On other links the kernel finds out whether the peer's machine lives ([`tune`](super::begin::tune)).
-//! Here it would only find out about the relay. So both sides say something at regular times, and
-//! who hears nothing for as long as a peer may be silent gives the link up.
+//! On others the kernel finds out whether the peer's machine lives ([`tune`](super::begin::tune)),
+//! and that is enough: what arrives can be read. Here it is not. Through the relay the kernel would
+//! only find out about the relay. And the length of a TLS record is proved by its end alone: if it
+//! is damaged on its way, the record takes in all that follows, and nobody would ever say so. So
+//! both sides say something at regular times, and who hears nothing for as long as a peer may be
+//! silent gives the link up.
 
 use super::link::TcpLink;
 use fmi_actors::frame::HEADER_LEN;
@@ -24,7 +27,7 @@ pub(super) async fn watch_over(link: Weak<TcpLink>, silent: Duration) {
     loop {
         tokio::time::sleep(silent / BEATS).await;
         let Some(link) = link.upgrade() else { return };
-        let heard = link.heard();
+        let Some(heard) = link.heard() else { return };
         if last.replace(heard) == Some(heard) {
             missed += 1;
         } else {

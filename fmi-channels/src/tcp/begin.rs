@@ -122,7 +122,7 @@ pub(crate) async fn attach(
     };
     let checked = matches!(terms.protection, Protection::Checksum);
     let link = TcpLink::new(stream, (terms.channel, rung), checked, node, process);
-    if rung == Rung::Relay {
+    if link.heard().is_some() {
         beat::start(&link, node.settings().silent);
     }
     peer.attach(link, rank);

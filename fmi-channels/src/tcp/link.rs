@@ -56,13 +56,14 @@ impl TcpLink {
     ) -> Arc<Self> {
         // The beginning of a TLS link may have read more than its own, of which no event tells.
         let unread = matches!(stream, Stream::Tls(_));
+        let reader = Reader::new(process, checked, stream.heard().is_some());
         Arc::new(Self {
             stream,
             channel,
             rung,
             node: Arc::downgrade(node),
             process,
-            reader: Mutex::new(Reader::new(process, checked, rung == Rung::Relay)),
+            reader: Mutex::new(reader),
             writer: Mutex::new(Writer::new(checked)),
             dead: AtomicBool::new(false),
             mute: AtomicBool::new(false),
@@ -72,8 +73,8 @@ impl TcpLink {
         })
     }
 
-    /// Grows while something comes.
-    pub(super) fn heard(&self) -> u64 {
+    /// Grows while something comes; nothing if the kernel listens for it.
+    pub(super) fn heard(&self) -> Option<u64> {
         self.stream.heard()
     }
 

@@ -71,19 +71,16 @@ impl Stream {
         }
     }
 
-    /// Grows while something comes, where anybody wants to know.
-    pub(super) fn heard(&self) -> u64 {
+    /// Grows while something comes; nothing if the kernel listens for it.
+    pub(super) fn heard(&self) -> Option<u64> {
         match self {
-            Self::Plain(_) => 0,
-            Self::Tls(tls) => tls.heard(),
+            Self::Plain(_) => None,
+            Self::Tls(tls) => Some(tls.heard()),
         }
     }
 
     /// Says that no more will come. Repeated until nothing [waits](Self::waiting).
     pub(super) fn finish(&self) {
-        if let Self::Tls(tls) = self {
-            tls.say_goodbye();
-        }
         if self.waiting() == 0 {
             let _ = self.socket().shutdown(Shutdown::Write);
         }

@@ -4,6 +4,11 @@
 //! a record waits for the socket, so at most [`SEALED`] bytes wait here, and the frames behind
 //! them in the link's queue as they are. Receiving: one read brings many records; what they hold
 //! is copied to where the reader wants it.
+//!
+//! No `close_notify` is sent. It would protect from an end that somebody else makes of the stream,
+//! and the pair layer does that already: it knows what has not arrived, whatever the end looks
+//! like. And rustls must not come upon a damaged record once it has said it (a debug assertion),
+//! though we read on until the peer ends as well.
 
 use parking_lot::Mutex;
 use rustls::Connection;
@@ -23,7 +28,8 @@ pub(super) struct Tls {
     session: Mutex<Session>,
     /// Records wait for the socket.
     waiting: AtomicBool,
-    /// How often something has come.
+    /// How often something was opened. What only comes says nothing: a damaged length lets a record
+    /// that is never whole take in all that follows.
     heard: AtomicU64,
 }
 
@@ -37,7 +43,15 @@ struct Session {
     drained: bool,
     /// Why nothing that comes can be opened any more.
     broken: Option<rustls::Error>,
-    farewell: bool,
+}
+
+/// What came of opening records.
+enum Opened {
+    Some,
+    /// None was whole, or none held anything.
+    Nothing,
+    /// The peer has said that it ends.
+    End,
 }
 
 impl std::fmt::Debug for Session {
@@ -57,7 +71,6 @@ impl Tls {
             end: 0,
             drained: false,
             broken: None,
-            farewell: false,
         };
         Self {
             socket,
@@ -87,9 +100,9 @@ impl Tls {
             }
             if session.start < session.end || session.broken.is_some() {
                 match session.open() {
-                    Ok(true) => {}
-                    // Said that it ends.
-                    Ok(false) => break Ok(true),
+                    Ok(Opened::Some) => _ = self.heard.fetch_add(1, Ordering::Relaxed),
+                    Ok(Opened::Nothing) => {}
+                    Ok(Opened::End) => break Ok(true),
                     Err(error) => break Err(error),
                 }
                 // What a new key makes rustls say. If it cannot be said, the next write finds out.
@@ -102,7 +115,7 @@ impl Tls {
             } else {
                 match session.fill(&self.socket) {
                     Ok(0) => break Ok(true),
-                    Ok(_) => _ = self.heard.fetch_add(1, Ordering::Relaxed),
+                    Ok(_) => {}
                     Err(error) => break Err(error),
                 }
             }
@@ -135,18 +148,9 @@ impl Tls {
         if self.waiting.load(Ordering::Acquire) { SEALED } else { 0 }
     }
 
-    /// Grows while something comes.
+    /// Grows while something comes that can be opened.
     pub(super) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
-    }
-
-    /// Tells the peer that this is the end and not a cut.
-    pub(super) fn say_goodbye(&self) {
-        let mut session = self.session.lock();
-        if !std::mem::replace(&mut session.farewell, true) {
-            session.connection.send_close_notify();
-        }
-        let _ = self.push(&mut session);
     }
 
     /// Writes records until there are none or the socket is full.
@@ -195,15 +199,16 @@ impl Session {
         }
     }
 
-    /// Opens some of the records that were read. False if the peer has said that it ends.
-    fn open(&mut self) -> io::Result<bool> {
+    /// Opens some of the records that were read.
+    fn open(&mut self) -> io::Result<Opened> {
         if self.broken.is_none() {
             let mut sealed = &self.sealed[self.start..self.end];
             let bytes = self.connection.read_tls(&mut sealed)?;
             self.start += bytes;
             match self.connection.process_new_packets() {
-                Ok(_) if bytes == 0 => return Ok(false),
-                Ok(_) => return Ok(true),
+                Ok(_) if bytes == 0 => return Ok(Opened::End),
+                Ok(state) if state.plaintext_bytes_to_read() > 0 => return Ok(Opened::Some),
+                Ok(_) => return Ok(Opened::Nothing),
                 Err(error) => self.broken = Some(error),
             }
         }

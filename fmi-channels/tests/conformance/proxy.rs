@@ -35,6 +35,8 @@ struct Rules {
     over: bool,
     /// A bit is flipped after so many bytes more.
     flip: Option<usize>,
+    /// Bits that were flipped.
+    flips: usize,
     /// What came from those who dialled, and what was answered.
     heard: [Vec<u8>; 2],
 }
@@ -93,9 +95,9 @@ impl Proxy {
         self.state.rules.lock().flip = Some(after);
     }
 
-    /// Whether the bit is still to be flipped.
-    pub(crate) fn will_flip(&self) -> bool {
-        self.state.rules.lock().flip.is_some()
+    /// How many bits were flipped.
+    pub(crate) fn flips(&self) -> usize {
+        self.state.rules.lock().flips
     }
 
     /// What went through so far: from those who dialled, and to them.
@@ -130,6 +132,7 @@ fn relay((side, mut from): (usize, TcpStream), mut to: TcpStream, state: &Weak<S
             rules.flip = match rules.flip {
                 Some(after) if after < bytes.len() => {
                     bytes[after] ^= 0x10;
+                    rules.flips += 1;
                     None
                 }
                 after => after.map(|after| after - bytes.len()),

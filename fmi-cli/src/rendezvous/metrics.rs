@@ -151,6 +151,7 @@ fn each(figures: &Figures, mut to: DescriptorEncoder<'_>) -> Result<(), fmt::Err
         ("lost_notes", "Notes that got lost", figures.notes_lost),
         ("relay_connections", "Connections that came to be relayed", figures.relayed),
         ("relayed_bytes", "Bytes that were relayed", figures.relayed_bytes),
+        ("relay_held_bytes", "Relayed bytes that waited for their job's turn", figures.held_bytes),
         ("mirror_answers", "Answers that mirrors have given", figures.mirrored),
     ] {
         let counter = ConstCounter::new(value);

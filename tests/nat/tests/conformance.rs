@@ -2,7 +2,7 @@
 //!
 //! The suite runs in one process, and a socket belongs to the network namespace of the thread that
 //! made it. So all sockets of a node are made on threads inside its host's: the channel's when it
-//! is bound, those that dial through [`dial::set_place`], by the port that they dial from. Every
+//! is bound, those that dial through [`dial::set_place`], by the port that it listens on. Every
 //! node has a port of its own, and is registered with a rendezvous in the lab.
 
 use std::{
@@ -41,28 +41,9 @@ use nat_tests::{
 };
 use parking_lot::Mutex;
 
-/// Without the three tests that hang up again and again while both sides live, which only tests do.
-/// A punched TCP link has the same two ports each time, and a host that has closed a connection in
-/// good order keeps its ports for a minute (TIME_WAIT). The ladder here has no relay to fall back on.
 mod tcp_punched {
     use super::*;
-    conformance_suite! { @ [run] Punched::new(Make::Tcp);
-        order: one_source, two_sources_and_many_tags, any_source_and_any_tag,
-            tags_are_found_behind_others, all_to_all_in_packs, many_messages_both_ways,
-            probes_show_what_is_next, to_oneself;
-        content: lengths_around_every_boundary, empty_messages, elements_are_aligned,
-            values_arrive, lengths_are_told_before;
-        flow: a_flood_waits_and_loses_nothing, empty_messages_are_bounded_too,
-            big_messages_are_bounded_too, a_flood_leaves_collectives_alone,
-            a_flood_leaves_other_pairs_alone, ssend_waits_for_the_match,
-            cancelled_receives_lose_nothing, dropped_sends_leave_no_hole,
-            room_made_is_room_told, a_big_message_gets_through_a_stream_of_small_ones;
-        ending: flush_waits_until_all_has_arrived, closing_in_good_order,
-            a_lost_rank_ends_every_wait, a_rank_lost_in_the_middle_of_a_message,
-            a_dropped_collective_is_told_to_all, finished_ranks_pass_the_notice_on,
-            ranks_that_left_do_not_hold_the_notice_up, after_the_end;
-        links: first_sends_that_cross;
-    }
+    conformance_suite!(Punched::new(Make::Tcp), on run);
 }
 
 #[cfg(feature = "quic")]

@@ -8,6 +8,7 @@
 //! These connections are plain TCP also where the rendezvous itself is encrypted: nothing but
 //! process numbers and the ticket shows, and without the job's token nobody can use that.
 
+mod pace;
 mod splice;
 mod table;
 

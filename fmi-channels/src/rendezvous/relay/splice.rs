@@ -9,19 +9,24 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpStream,
-        tcp::{ReadHalf, WriteHalf},
-    },
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
     sync::{oneshot, watch},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::debug;
 
-use super::{super::floor::Shared, Entry, Hello, JOINED, PATIENCE};
+use super::{
+    super::{
+        counts::{Counts, count},
+        floor::Shared,
+    },
+    Entry, Hello, JOINED, PATIENCE,
+    pace::Pace,
+};
 
 /// Bytes that a relay holds, each way.
 const BUFFER: usize = 64 << 10;
@@ -77,9 +82,10 @@ pub(in super::super) async fn serve(
         return debug!(epoch, process, peer, "nobody came for a relay");
     };
     debug!(epoch, process, peer, "two processes are relayed");
-    let moved = &shared.counts.relayed;
+    let pace = shared.floor.lock().relays.pace(epoch);
+    let terms = Terms { idle: shared.options.relay_idle, pace: &pace, counts: &shared.counts };
     tokio::select! {
-        end = splice(&mut own, &mut other, shared.options.relay_idle, moved) => {
+        end = splice(&mut own, &mut other, &terms) => {
             debug!(epoch, process, peer, ?end, "a relay has ended");
         }
         _ = closing.wait_for(|closing| *closing) => {}
@@ -100,13 +106,16 @@ impl Drop for Place {
     }
 }
 
-/// Moves bytes both ways until both sides have ended, one breaks, or nothing moves for `idle`.
-async fn splice(
-    one: &mut TcpStream,
-    two: &mut TcpStream,
+/// How bytes are moved.
+struct Terms<'s> {
+    /// A relay on which nothing moves for so long ends.
     idle: Duration,
-    moved: &AtomicU64,
-) -> io::Result<()> {
+    pace: &'s Mutex<Pace>,
+    counts: &'s Counts,
+}
+
+/// Moves bytes both ways until both sides have ended, one breaks, or nothing moves.
+async fn splice(one: &mut TcpStream, two: &mut TcpStream, terms: &Terms<'_>) -> io::Result<()> {
     for stream in [&mut *one, &mut *two] {
         stream.set_nodelay(true)?;
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
@@ -115,13 +124,15 @@ async fn splice(
     }
     let start = Instant::now();
     let latest = AtomicU64::new(0);
-    let stir = |bytes: usize| {
-        moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    let idle = terms.idle;
+    let stir = || {
         latest.store(start.elapsed().as_millis() as u64, Ordering::Relaxed);
     };
     let ((from_one, to_one), (from_two, to_two)) = (one.split(), two.split());
     let both = async {
-        tokio::try_join!(pump(from_one, to_two, &stir), pump(from_two, to_one, &stir)).map(|_| ())
+        let (there, back) =
+            (pump(from_one, to_two, terms, &stir), pump(from_two, to_one, terms, &stir));
+        tokio::try_join!(there, back).map(drop)
     };
     let quiet = async {
         loop {
@@ -138,11 +149,13 @@ async fn splice(
     }
 }
 
-/// Moves bytes one way until the end of the stream, and passes that on.
+/// Moves bytes one way until the end of the stream, and passes that on. Reads no more before its
+/// turn: who sends is held up by its own connection.
 async fn pump(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
-    stir: &impl Fn(usize),
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    terms: &Terms<'_>,
+    stir: &impl Fn(),
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER].into_boxed_slice();
     loop {
@@ -150,8 +163,74 @@ async fn pump(
         if bytes == 0 {
             return to.shutdown().await;
         }
-        stir(bytes);
+        stir();
+        let wait = terms.pace.lock().turn(bytes, Instant::now().into_std());
+        if !wait.is_zero() {
+            count(&terms.counts.held, bytes);
+            sleep(wait).await;
+        }
         to.write_all(&buffer[..bytes]).await?;
-        stir(0);
+        count(&terms.counts.relayed, bytes);
+        stir();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use futures::future::join_all;
+    use tokio::io::{duplex, repeat, sink};
+
+    use super::*;
+
+    const RATE: u64 = 10 << 20;
+
+    /// Relays of one job that all have more to say than may be moved; time passes as it is waited
+    /// for. What each moves in so many seconds, and how often it was moved.
+    async fn moved(relays: usize, seconds: u64) -> (Vec<u64>, Counts) {
+        let (pace, counts) = (Mutex::new(Pace::new(RATE)), Counts::default());
+        let terms = Terms { idle: Duration::MAX, pace: &pace, counts: &counts };
+        let steps: Vec<_> = (0..relays).map(|_| AtomicUsize::new(0)).collect();
+        let pumps = steps.iter().map(|steps| {
+            let stir = || _ = steps.fetch_add(1, Ordering::Relaxed);
+            let terms = &terms;
+            async move { pump(repeat(7), sink(), terms, &stir).await }
+        });
+        let ended = timeout(Duration::from_secs(seconds), join_all(pumps)).await;
+        assert!(ended.is_err(), "none of them ends");
+        // Two for each buffer.
+        let each = steps.iter().map(|steps| (steps.load(Ordering::Relaxed) / 2 * BUFFER) as u64);
+        (each.collect(), counts)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn relays_of_a_job_share_its_rate() {
+        let (each, counts) = moved(8, 10).await;
+        let all = counts.relayed.load(Ordering::Relaxed);
+        assert_eq!(each.iter().sum::<u64>(), all);
+        assert!((95 << 20..=103 << 20).contains(&all), "{all}");
+        let (least, most) = (each.iter().min().unwrap(), each.iter().max().unwrap());
+        assert!(most - least <= RATE / 2, "{each:?}");
+        assert!(counts.held.load(Ordering::Relaxed) > all / 2);
+    }
+
+    /// What may not move is not read: it stays with who sends it.
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_too_fast_is_held_up() {
+        let (pace, counts) = (Mutex::new(Pace::new(1)), Counts::default());
+        let terms = Terms { idle: Duration::MAX, pace: &pace, counts: &counts };
+        let (mut sender, from) = duplex(1000);
+        let taken = AtomicUsize::new(0);
+        let send = async {
+            loop {
+                sender.write_all(&[7; 10]).await.unwrap();
+                taken.fetch_add(10, Ordering::Relaxed);
+            }
+        };
+        let both = async { tokio::join!(pump(from, sink(), &terms, &|| {}), send) };
+        assert!(timeout(Duration::from_secs(9), both).await.is_err());
+        // What the pipe holds, and the pump once.
+        assert!(taken.load(Ordering::Relaxed) <= 2000, "{taken:?}");
     }
 }

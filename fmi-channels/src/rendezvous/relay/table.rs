@@ -1,8 +1,10 @@
 //! Who waits for whom at the relay, and how many there are. Pure: no I/O, no clock.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use super::Hello;
+use parking_lot::Mutex;
+
+use super::{Hello, pace::Pace};
 
 /// What the relay holds: connections that wait (`W` is what the second one needs to reach the
 /// first), and how many relays each job has.
@@ -13,6 +15,10 @@ pub(in super::super) struct Table<W> {
     all: usize,
     waiting: HashMap<Key, Waiting<W>>,
     jobs: HashMap<u32, usize>,
+    /// Bytes a second of a job, and what each has left. Kept until the job ends, else who hangs up
+    /// and comes again would begin anew.
+    rate: u64,
+    paces: HashMap<u32, Arc<Mutex<Pace>>>,
     count: usize,
     next: u64,
 }
@@ -37,8 +43,29 @@ pub(in super::super) enum Entry<W> {
 }
 
 impl<W> Table<W> {
-    pub(in super::super) fn new(job: usize, all: usize) -> Self {
-        Self { job, all, waiting: HashMap::new(), jobs: HashMap::new(), count: 0, next: 0 }
+    /// At most so many relays of a job and of all, and so many bytes a second of a job.
+    pub(in super::super) fn new(job: usize, all: usize, rate: u64) -> Self {
+        Self {
+            job,
+            all,
+            waiting: HashMap::new(),
+            jobs: HashMap::new(),
+            rate,
+            paces: HashMap::new(),
+            count: 0,
+            next: 0,
+        }
+    }
+
+    /// The pace of a job's relays.
+    pub(in super::super) fn pace(&mut self, epoch: u32) -> Arc<Mutex<Pace>> {
+        let new = || Arc::new(Mutex::new(Pace::new(self.rate)));
+        Arc::clone(self.paces.entry(epoch).or_insert_with(new))
+    }
+
+    /// A job has ended.
+    pub(in super::super) fn forget(&mut self, epoch: u32) {
+        self.paces.remove(&epoch);
     }
 
     /// A connection comes. `way` leads to it, if it is the first and has to wait.
@@ -102,7 +129,7 @@ mod tests {
 
     #[test]
     fn two_meet_once() {
-        let mut table = Table::new(8, 8);
+        let mut table = Table::new(8, 8, 1);
         let first = table.enter(hello(7, 1, 2, 9), 'a').unwrap();
         assert_eq!(first, Entry::First(1));
         assert_eq!(table.enter(hello(7, 2, 1, 9), 'b'), Ok(Entry::Second('a')));
@@ -113,7 +140,7 @@ mod tests {
 
     #[test]
     fn others_do_not_meet() {
-        let mut table = Table::new(8, 8);
+        let mut table = Table::new(8, 8, 1);
         for (n, other) in
             [hello(7, 1, 2, 9), hello(7, 2, 1, 8), hello(8, 2, 1, 9), hello(7, 3, 1, 9)]
                 .into_iter()
@@ -125,7 +152,7 @@ mod tests {
 
     #[test]
     fn who_comes_again_replaces_itself() {
-        let mut table = Table::new(8, 8);
+        let mut table = Table::new(8, 8, 1);
         table.enter(hello(7, 1, 2, 9), 'a').unwrap();
         assert_eq!(table.enter(hello(7, 1, 2, 9), 'b'), Ok(Entry::First(2)));
         table.end(&hello(7, 1, 2, 9), 1);
@@ -133,8 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn the_pace_outlives_the_relays_but_not_the_job() {
+        let mut table = Table::new(8, 8, 1000);
+        let pace = table.pace(7);
+        table.enter(hello(7, 1, 2, 9), ()).unwrap();
+        table.end(&hello(7, 1, 2, 9), 1);
+        assert!(Arc::ptr_eq(&pace, &table.pace(7)) && !Arc::ptr_eq(&pace, &table.pace(8)));
+        table.forget(7);
+        table.forget(8);
+        assert!(table.paces.is_empty());
+    }
+
+    #[test]
     fn limits_of_a_job_and_of_all() {
-        let mut table = Table::new(2, 3);
+        let mut table = Table::new(2, 3, 1);
         let enter =
             |table: &mut Table<_>, epoch, ticket| table.enter(hello(epoch, 1, 2, ticket), ());
         assert!(enter(&mut table, 7, 1).is_ok());

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 /// Connections of one pair that may be in their greeting at once.
-const MAX_GREETINGS: usize = 8;
+const MAX_GREETINGS: usize = 32;
 
 /// Drives one [`Pairing`].
 pub(super) struct Drive {
@@ -59,7 +59,7 @@ impl Drive {
             puncher: Arc::clone(puncher),
             node: Arc::downgrade(node),
             pairing: Arc::clone(pairing),
-            shots: Shots::default(),
+            shots: Shots::new(puncher.eye.port()),
             fired: mpsc::channel(4 * PAIRS),
             looked: mpsc::channel(4),
             spares: 0,
@@ -99,7 +99,7 @@ impl Drive {
         let now = node.now();
         {
             let mut punch = self.pairing.punch.lock();
-            if self.is_linked(&node) {
+            if self.is_linked(&node, punch.is_ceased()) {
                 punch.linked(now);
             }
             if punch.timer() <= now {
@@ -201,8 +201,12 @@ impl Drive {
         let Some(node) = self.node.upgrade() else { return };
         let (port, to) = lane;
         match landed {
-            Landed::Connected(stream) => self.greet(stream, to),
+            Landed::Connected(stream) => {
+                self.pairing.punch.lock().connected(node.now(), port, to);
+                self.greet(stream, to);
+            }
             Landed::Refused => self.pairing.punch.lock().refused(node.now(), port, to),
+            Landed::Taken => self.pairing.punch.lock().taken(node.now(), port, to),
             Landed::Lost => {}
         }
     }
@@ -233,11 +237,12 @@ impl Drive {
         });
     }
 
-    /// Whether a link has come up since that is as good as a punched one.
-    fn is_linked(&self, node: &Arc<Node>) -> bool {
+    /// Whether a link has come up since that is as good as a punched one; `any` if the one that
+    /// there was at first will do, too.
+    fn is_linked(&self, node: &Arc<Node>, any: bool) -> bool {
         let link = node.peer(self.pairing.process).and_then(|peer| peer.link());
         link.is_some_and(|link| {
-            let new = self.before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &link));
+            let new = any || self.before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &link));
             new && link.rung() >= Rung::Punched
         })
     }
@@ -260,5 +265,9 @@ async fn greet(
     let met = greeting::meet(&mut stream, node, process, &terms.token, bound, turns, &at).await?;
     let (role, process, rank) = (met.role, met.process, met.rank);
     let greeted = Greeted { role, process, rank, rung: Rung::Punched };
-    attach(stream, node, greeted, terms, &at).await.map_err(DialError::soft)
+    let attached = attach(stream, node, greeted, terms, &at);
+    match met.turn {
+        Some(turn) => turn.end(attached).await,
+        None => attached.await.map_err(DialError::soft),
+    }
 }

@@ -25,6 +25,11 @@ impl Eye {
         Self { bound, outside, seen: Mutex::default() }
     }
 
+    /// The port that the channel listens on.
+    pub(super) fn port(&self) -> u16 {
+        self.bound.port()
+    }
+
     /// What is known without asking anybody.
     pub(super) fn known(&self) -> Option<Sight> {
         let port = self.bound.port();
@@ -64,7 +69,7 @@ impl Eye {
             false => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
         let spare = |_| -> io::Result<(u16, Socket)> {
-            let socket = dial::bound(any, Some(0))?;
+            let socket = dial::bound(any, Some(0), Some(self.port()))?;
             let port = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
             Ok((port, socket))
         };

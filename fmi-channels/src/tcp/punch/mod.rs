@@ -11,6 +11,7 @@ mod shots;
 
 use super::begin::Terms;
 use crate::{
+    greeting::Turns,
     outside::Outside,
     punch::{Failure, Punch, Wire, is_private},
 };
@@ -29,7 +30,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{self, Notify, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 /// Attempts that may be under way at once; who calls a process that has as many calls again.
 const MAX_ATTEMPTS: usize = 128;
@@ -37,6 +38,8 @@ const MAX_ATTEMPTS: usize = 128;
 /// which a link is made.
 const PATIENCE: Duration = Duration::from_millis(10);
 const MOST_PATIENCE: Duration = Duration::from_millis(200);
+/// How long one connection is greeted while others wait, besides the four round trips.
+const GREETING: Duration = Duration::from_millis(200);
 
 /// Punches links for the channel of one process.
 #[derive(Debug)]
@@ -59,8 +62,8 @@ struct Pairing {
     running: AtomicBool,
     /// Those who wait for the attempt's end.
     waiting: Mutex<Vec<oneshot::Sender<Result<(), Failure>>>>,
-    /// See [`greeting::meet`](crate::greeting::meet).
-    turns: sync::Mutex<()>,
+    /// Of the connections that are greeted: see [`greeting::meet`](crate::greeting::meet).
+    turns: Turns,
 }
 
 impl Puncher {
@@ -168,7 +171,7 @@ impl Puncher {
                 news: Notify::new(),
                 running: AtomicBool::new(false),
                 waiting: Mutex::default(),
-                turns: sync::Mutex::default(),
+                turns: Turns::new(GREETING + 4 * self.outside.round_trip),
             })
         };
         Arc::clone(pairings.entry(process).or_insert_with(new))

@@ -29,8 +29,10 @@ pub(super) type Lane = (u16, SocketAddr);
 pub(super) type Fired = (Lane, io::Result<Socket>);
 
 /// The connects of one attempt.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shots {
+    /// The port that the channel listens on.
+    home: u16,
     flying: HashMap<Lane, Flying>,
     /// Ports that were reserved.
     pub(super) spares: HashMap<u16, Socket>,
@@ -47,11 +49,19 @@ struct Flying {
 pub(super) enum Landed {
     Connected(TcpStream),
     Refused,
+    /// It has not left: this system remembers the last connection between the two ports, for a
+    /// minute (TIME_WAIT), or there is one.
+    Taken,
     /// Something else went wrong; the schedule goes on.
     Lost,
 }
 
 impl Shots {
+    /// None yet, for a channel that listens on this port.
+    pub(super) fn new(home: u16) -> Self {
+        Self { home, flying: HashMap::new(), spares: HashMap::new() }
+    }
+
     /// Fires now. A shot that was under way from there to there is given up.
     pub(super) fn fire(&mut self, shot: Shot) -> Option<(Lane, Landed)> {
         let lane = (shot.port, shot.to);
@@ -64,16 +74,14 @@ impl Shots {
         }
         // Its port must be free before it can be had again.
         self.flying.remove(&lane);
-        let fired = prepared(self.spares.remove(&shot.port), shot).into_fired();
+        let fired = self.prepare(shot).into_fired();
         self.watch(fired)
     }
 
     /// Fires each at its time, on a thread that may wait for it, and sends what comes of it.
     pub(super) fn volley(&mut self, shots: Vec<Shot>, fired: mpsc::Sender<Fired>) {
-        let mut ready: Vec<_> = shots
-            .into_iter()
-            .map(|shot| (shot.at, prepared(self.spares.remove(&shot.port), shot)))
-            .collect();
+        let mut ready: Vec<_> =
+            shots.into_iter().map(|shot| (shot.at, self.prepare(shot))).collect();
         ready.sort_by_key(|(at, _)| *at);
         tokio::task::spawn_blocking(move || {
             for (at, prepared) in ready {
@@ -84,6 +92,14 @@ impl Shots {
                 }
             }
         });
+    }
+
+    fn prepare(&mut self, shot: Shot) -> Prepared {
+        let socket = match self.spares.remove(&shot.port) {
+            Some(socket) => Ok(socket),
+            None => dial::bound(shot.to, Some(shot.port), Some(self.home)),
+        };
+        Prepared { lane: (shot.port, shot.to), hops: shot.hops, socket }
     }
 
     /// Takes a shot of a volley into its care.
@@ -153,14 +169,6 @@ impl Prepared {
     }
 }
 
-fn prepared(spare: Option<Socket>, shot: Shot) -> Prepared {
-    let socket = match spare {
-        Some(socket) => Ok(socket),
-        None => dial::bound(shot.to, Some(shot.port)),
-    };
-    Prepared { lane: (shot.port, shot.to), hops: shot.hops, socket }
-}
-
 /// What this socket sends gets only so far, and the news that it does not arrive is not for it.
 fn shorten(socket: &Socket, hops: u8) -> io::Result<()> {
     socket.set_ttl_v4(hops.into())?;
@@ -182,6 +190,7 @@ fn shorten(socket: &Socket, hops: u8) -> io::Result<()> {
 fn landed(error: &io::Error) -> Landed {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Landed::Refused,
+        io::ErrorKind::AddrNotAvailable => Landed::Taken,
         _ => Landed::Lost,
     }
 }
@@ -220,4 +229,36 @@ fn is_half_way(stream: &TcpStream) -> bool {
         )
     };
     result == 0 && [ESTABLISHED, SYN_RECV].contains(&info.tcpi_state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::poll_fn, net::TcpListener};
+
+    #[tokio::test]
+    async fn a_shot_between_two_ports_that_are_joined_does_not_leave() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let spare = dial::bound(to, Some(0), None).unwrap();
+        let port = spare.local_addr().unwrap().as_socket().unwrap().port();
+        let mut shots = Shots::new(port);
+        shots.spares.insert(port, spare);
+        let shot = Shot { port, to, at: SystemClock.now(), hops: None };
+        assert!(shots.fire(shot).is_none());
+        let (lane, landed) = poll_fn(|context| shots.poll(context)).await;
+        assert_eq!(lane, (port, to));
+        let Landed::Connected(stream) = landed else { panic!("{landed:?}") };
+        assert_eq!(stream.local_addr().unwrap().port(), port);
+        let again = shots.fire(shot);
+        assert!(matches!(again, Some((_, Landed::Taken))), "{again:?}");
+        // Nobody listens there: that is another answer.
+        drop((listener, stream));
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let landed = match shots.fire(Shot { to: nobody, ..shot }) {
+            Some((_, landed)) => landed,
+            None => poll_fn(|context| shots.poll(context)).await.1,
+        };
+        assert!(matches!(landed, Landed::Refused), "{landed:?}");
+    }
 }
