@@ -1,27 +1,26 @@
 //! How processes meet at the rendezvous: at first, and again after a loss.
 
+mod channels;
+
 use crate::{
-    config::{ChannelSpec, Config, Scheme},
+    config::{Config, Scheme},
     join::{Joined, begin, cores_suffice, settings},
 };
+use channels::Channels;
 use fmi_actors::{
     Error, Member, NoRejoin, Node, Place, Reason, Result, Successor,
-    channel::{Channel, Rung},
     home::{self, HomeHandle},
     service::Service,
 };
+#[cfg(feature = "tcp")]
+use fmi_channels::{directory::Server, rendezvous::Reach};
 use fmi_channels::{
-    directory::{Directory, Folder, Membership, Server},
+    directory::{Directory, Membership, Shared},
     handshake::Token,
-    identity::Identity,
-    relay::Relay,
-    rendezvous::{After, Event, Ranks, Reach, Registration, Terms},
-    tcp::{Protection, Tcp},
+    rendezvous::{After, Event, Ranks, Registration, Terms},
 };
-#[cfg(feature = "quic")]
-use fmi_channels::{quic::Quic, rendezvous::mirror};
 use futures::{channel::oneshot, future::BoxFuture};
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 /// Registers and waits for the others; after a loss, with the place that this process had.
 pub(crate) async fn meet(
@@ -29,38 +28,13 @@ pub(crate) async fn meet(
     homes: &[HomeHandle],
     after: Option<After>,
 ) -> Result<Joined> {
-    let rendezvous = config.rendezvous.as_ref().map(ToString::to_string).unwrap_or_default();
+    let rendezvous = config.meeting().as_ref().map(ToString::to_string).unwrap_or_default();
     let token = config.token.as_ref().ok_or_else(|| Error::Config {
         origin: "FMI_TOKEN".to_owned(),
         message: "is not set: set the token that the rendezvous was started with".to_owned(),
     })?;
     let token = Token::new(token.expose());
-    let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
-    let wanted = |spec: &ChannelSpec| config.channels.is_empty() || config.channels.contains(spec);
-    let identity = Arc::new(Identity::new()?);
-    let mut tcp = None;
-    if wanted(&ChannelSpec::Tcp) {
-        let bound = bind(config, &token, after.is_some()).await?;
-        let bound = Arc::new(bound.protected(protection(config, &identity)));
-        channels.push(Arc::clone(&bound) as Arc<dyn Channel>);
-        tcp = Some(bound);
-    }
-    #[cfg(feature = "quic")]
-    let quic = match wanted(&ChannelSpec::Quic) {
-        true => Some(Arc::new(bind_quic(config, &token, &identity, after.is_some()).await?)),
-        false => None,
-    };
-    #[cfg(feature = "quic")]
-    channels.extend(quic.iter().map(|quic| Arc::clone(quic) as Arc<dyn Channel>));
-    // Who is named first is preferred.
-    channels.sort_by_key(|channel| {
-        config.channels.iter().position(|spec| spec.name() == channel.name())
-    });
-    let relay = config
-        .ladder
-        .contains(&Rung::Relay)
-        .then(|| Arc::new(Relay::new(token.clone(), Arc::clone(&identity))));
-    channels.extend(relay.clone().map(|relay| relay as Arc<dyn Channel>));
+    let channels = Channels::open(config, &token, after.is_some()).await?;
     let machine = machine();
     let register = |own: std::net::IpAddr| Registration {
         job: config.job.clone(),
@@ -69,37 +43,19 @@ pub(crate) async fn meet(
             Some(ranks) => Ranks::Given(ranks.iter().map(|rank| *rank as u32).collect()),
             None => Ranks::Any(1),
         },
-        addresses: channels
-            .iter()
-            .filter_map(|channel| Some((channel.name().to_owned(), channel.address(own)?)))
-            .collect(),
+        addresses: channels.addresses(own),
         machine: machine.clone(),
         threads: homes.len().max(1) as u32,
         after: after.clone(),
         terms: terms(config),
-        fingerprint: Some(identity.fingerprint()),
+        fingerprint: channels.fingerprint(),
     };
-    // From the port that links come to, so that the rendezvous sees what an address translation
-    // makes of that.
-    let port = tcp.as_ref().map(|tcp| tcp.local_addr().port());
-    let reach = Reach { address: rendezvous.clone(), port, ca: config.rendezvous_ca.clone() };
-    let directory = directory(config, reach, token);
-    #[cfg(feature = "quic")]
-    if let Some(quic) = &quic {
-        look_ahead(config, quic).await;
-    }
+    let directory = directory(config, &channels, token)?;
+    channels.look_ahead(config).await;
     let client = directory.register(Box::new(register), config.deadlines.join).await?;
+    #[cfg(feature = "tcp")]
     if let Some(outside) = client.outside() {
-        if let Some(tcp) = &tcp {
-            tcp.outside(outside.clone());
-        }
-        #[cfg(feature = "quic")]
-        if let Some(quic) = &quic {
-            quic.outside(outside.clone());
-        }
-        if let Some(relay) = &relay {
-            relay.outside(outside);
-        }
+        channels.outside(&outside);
     }
     let formed = client.complete().await?;
     let (process, epoch, members) = (formed.process, formed.epoch, formed.members);
@@ -113,7 +69,7 @@ pub(crate) async fn meet(
         address: rendezvous,
         reason: "it lists all processes but this one".to_owned(),
     })?;
-    let node = Node::new(place, channels, homes, settings(config));
+    let node = Node::new(place, channels.all(), homes, settings(config));
     if let Some(post) = client.post() {
         node.set_post(post);
     }
@@ -144,80 +100,35 @@ fn meet_again(
 }
 
 /// Where the processes find each other.
-fn directory(config: &Config, reach: Reach, token: Token) -> Box<dyn Directory> {
-    match &config.rendezvous {
-        Some(folder) if folder.scheme() == Scheme::File => Box::new(Folder {
-            path: folder.address().into(),
-            token,
-            silent: config.deadlines.silent,
-        }),
-        _ => Box::new(Server { reach, token }),
-    }
-}
-
-/// Listens for links over TCP.
-async fn bind(config: &Config, token: &Token, again: bool) -> Result<Tcp> {
-    let bind = || Tcp::bind(config.listen.as_deref(), config.advertise.clone(), token.clone());
-    persist(bind, again).await
-}
-
-/// Takes a port for QUIC.
-#[cfg(feature = "quic")]
-async fn bind_quic(
-    config: &Config,
-    token: &Token,
-    identity: &Arc<Identity>,
-    again: bool,
-) -> Result<Quic> {
-    let bind = || {
-        let (advertise, identity) = (config.advertise.clone(), Arc::clone(identity));
-        Quic::bind(config.listen.as_deref(), advertise, token.clone(), identity)
-    };
-    persist(bind, again).await
-}
-
-/// Asks how the socket is seen from outside, where that can be guessed before registering: who
-/// calls a peer as soon as all are there has the answer then.
-#[cfg(feature = "quic")]
-async fn look_ahead(config: &Config, quic: &Quic) {
-    let Some(server) = &config.rendezvous else { return };
-    if server.scheme() == Scheme::File || !config.ladder.contains(&Rung::Punched) {
-        return;
-    }
-    // A name that is not known is for the registration to complain of.
-    if let Ok(servers) = tokio::net::lookup_host(server.address()).await {
-        servers.take(SERVERS).for_each(|server| quic.look(&mirror::likely(server)));
-    }
-}
-
-/// Addresses of a name that are asked.
-#[cfg(feature = "quic")]
-const SERVERS: usize = 2;
-
-/// A fixed port may be held for a moment by the node that was.
-async fn persist<T>(bind: impl Fn() -> Result<T>, again: bool) -> Result<T> {
-    let mut tries = if again { REBINDS } else { 0 };
-    loop {
-        let bound = bind();
-        if bound.is_ok() || tries == 0 {
-            return bound;
+fn directory(config: &Config, channels: &Channels, token: Token) -> Result<Box<dyn Directory>> {
+    let silent = config.deadlines.silent;
+    let meeting = config.meeting().ok_or_else(|| Error::Config {
+        origin: "FMI_RENDEZVOUS".to_owned(),
+        message: "is not set: set where the processes meet, tcp://HOST:PORT".to_owned(),
+    })?;
+    let address = meeting.address();
+    Ok(match meeting.scheme() {
+        #[cfg(feature = "tcp")]
+        Scheme::Tcp | Scheme::Tls => {
+            let (address, port) = (meeting.url(), channels.port());
+            let reach = Reach { address, port, ca: config.rendezvous_ca.clone() };
+            Box::new(Server { reach, token })
         }
-        tries -= 1;
-        tokio::time::sleep(REBIND).await;
-    }
+        Scheme::File => Box::new(Shared::folder(address, token, silent)),
+        #[cfg(feature = "redis")]
+        Scheme::Redis => Box::new(Shared::redis(address, token, silent)),
+        #[cfg(feature = "s3")]
+        Scheme::S3 => Box::new(Shared::s3(address, token, silent)),
+        #[allow(unreachable_patterns, reason = "all are there if all features are")]
+        _ => {
+            let why = meeting.unavailable().unwrap_or("this build cannot use it");
+            return Err(Error::Config {
+                origin: "FMI_RENDEZVOUS".to_owned(),
+                message: format!("{meeting}: {why}"),
+            });
+        }
+    })
 }
-
-/// What its tcp links are protected by.
-fn protection(config: &Config, identity: &Arc<Identity>) -> Protection {
-    match (config.encrypt, config.checksum) {
-        (true, _) => Protection::Tls(Arc::clone(identity)),
-        (false, true) => Protection::Checksum,
-        (false, false) => Protection::Plain,
-    }
-}
-
-const REBINDS: u32 = 100;
-const REBIND: Duration = Duration::from_millis(10);
 
 /// What this process asks for should its group form anew. All waits there end within half the
 /// time that it has for joining, so that the answer comes in time.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use fmi_actors::Error;
 
-use super::suggest;
+use super::{ChannelSpec, suggest};
 
 /// Where the processes of a job find each other.
 ///
@@ -66,6 +66,15 @@ impl Rendezvous {
         match self.scheme {
             Scheme::Redis | Scheme::S3 => self.address.clone(),
             _ => format!("{}://{}", self.scheme.name(), self.address),
+        }
+    }
+
+    /// The channel over the store that it is; `None` if it is none.
+    pub(super) fn store(&self) -> Option<ChannelSpec> {
+        match self.scheme {
+            Scheme::Redis => Some(ChannelSpec::Redis(self.address.clone())),
+            Scheme::S3 => Some(ChannelSpec::S3(self.address.clone())),
+            _ => None,
         }
     }
 
@@ -288,7 +297,11 @@ mod tests {
     fn stores_are_rendezvous_and_hide_passwords() {
         for (url, scheme, shown) in [
             ("redis://:hunter2@h:1/0", Scheme::Redis, "redis://***@h:1/0"),
-            ("rediss://h?sentinel_password=hunter2", Scheme::Redis, "rediss://h?sentinel_password=***"),
+            (
+                "rediss://h?sentinel_password=hunter2",
+                Scheme::Redis,
+                "rediss://h?sentinel_password=***",
+            ),
             ("s3://bucket/jobs?region=x", Scheme::S3, "s3://bucket/jobs?region=x"),
         ] {
             let store = Rendezvous::read(url).unwrap();

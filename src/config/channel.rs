@@ -268,13 +268,7 @@ mod tests {
         let mut config = Config::default().channels("local,shm").unwrap();
         config.model = Some(serde_json::Value::Null);
         let reported: Vec<_> = config.unavailable().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            reported,
-            [
-                "shm: not built yet",
-                "model: read, but not used yet"
-            ]
-        );
+        assert_eq!(reported, ["shm: not built yet", "model: read, but not used yet"]);
         assert_eq!(config.available().collect::<Vec<_>>(), [&ChannelSpec::Local]);
     }
 

@@ -23,8 +23,8 @@ mod units;
 
 pub use address::{Rendezvous, Scheme};
 pub use channel::{ChannelSpec, Unavailable};
-pub use limits::{Deadlines, Limits};
 pub use fmi_model::polling::Hint;
+pub use limits::{Deadlines, Limits};
 pub use token::Token;
 
 use std::path::PathBuf;
@@ -279,6 +279,17 @@ impl Config {
         match (stores.next(), stores.next()) {
             (Some(store), None) => Rendezvous::read(store.url()?).ok(),
             _ => None,
+        }
+    }
+
+    /// The stores that carry messages: those among the channels; if none are named, the one where
+    /// the processes meet.
+    pub(crate) fn stores(&self) -> Vec<ChannelSpec> {
+        match &self.rendezvous {
+            Some(url) if self.channels.is_empty() && url.unavailable().is_none() => {
+                url.store().into_iter().collect()
+            }
+            _ => self.available().filter(|channel| channel.is_store()).cloned().collect(),
         }
     }
 

@@ -56,7 +56,8 @@ async fn ask(
     let mut slots = cmd("CLUSTER");
     slots.arg("SLOTS");
     let answer = connection.ask(slots).await?;
-    read(&answer, seed).ok_or_else(|| Trouble::lasting("its answer to CLUSTER SLOTS makes no sense"))
+    read(&answer, seed)
+        .ok_or_else(|| Trouble::lasting("its answer to CLUSTER SLOTS makes no sense"))
 }
 
 /// Ranges, each with its master's host, which may be empty for the server that was asked, and port.

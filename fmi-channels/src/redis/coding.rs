@@ -15,9 +15,7 @@
 //! All numbers are little-endian. A store is shared: what does not look like this is not ours.
 
 use bytes::Bytes;
-use fmi_actors::frame::{
-    BadHeader, Flags, Frame, HEADER_LEN, Header, SIGNATURE_LEN, Signature,
-};
+use fmi_actors::frame::{BadHeader, Flags, Frame, HEADER_LEN, Header, SIGNATURE_LEN, Signature};
 use fmi_actors::{Error, Payload};
 
 const LETTER: &[u8; 4] = b"fmiL";
@@ -128,8 +126,7 @@ pub(super) struct Letter<'a> {
 
 impl<'a> Letter<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, BadContent> {
-        let (head, body) =
-            bytes.split_first_chunk::<LETTER_HEAD>().ok_or(BadContent::Foreign)?;
+        let (head, body) = bytes.split_first_chunk::<LETTER_HEAD>().ok_or(BadContent::Foreign)?;
         check(head, LETTER)?;
         if body.len() != u32_at(head, 16) as usize {
             return Err(BadContent::Altered);
@@ -239,8 +236,7 @@ impl ItemHead {
 
     /// The head of an item, and what is behind it.
     pub(super) fn read(bytes: &[u8]) -> Result<(Self, &[u8]), BadContent> {
-        let (head, content) =
-            bytes.split_first_chunk::<ITEM_HEAD>().ok_or(BadContent::Foreign)?;
+        let (head, content) = bytes.split_first_chunk::<ITEM_HEAD>().ok_or(BadContent::Foreign)?;
         check(head, ITEM)?;
         if crc32c::crc32c(&head[..24]) != u32_at(head, 24) {
             return Err(BadContent::Altered);

@@ -1,6 +1,12 @@
 //! A connection: the crate's, on a [`Wire`] of ours, driven by the [`Engine`].
 
-use super::{tls, trouble::Trouble, url::Address, watch::Watch, wire::{Wire, WireIo}};
+use super::{
+    tls,
+    trouble::Trouble,
+    url::Address,
+    watch::Watch,
+    wire::{Wire, WireIo},
+};
 use crate::engine::Engine;
 use fmi_actors::service::Service;
 use futures::future::BoxFuture;
@@ -67,7 +73,11 @@ impl AsyncPushSender for Hears {
 }
 
 /// What every connection logs in with.
-pub(super) fn login(user: Option<&str>, password: Option<&str>, database: i64) -> RedisConnectionInfo {
+pub(super) fn login(
+    user: Option<&str>,
+    password: Option<&str>,
+    database: i64,
+) -> RedisConnectionInfo {
     let mut login = RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP3)
         .set_lib_name("fmi", env!("CARGO_PKG_VERSION"))
@@ -153,7 +163,10 @@ impl Connection {
     }
 
     /// Sends a command now; its answer.
-    pub(super) fn ask(&self, command: Cmd) -> impl Future<Output = Result<Value, Trouble>> + Send + use<> {
+    pub(super) fn ask(
+        &self,
+        command: Cmd,
+    ) -> impl Future<Output = Result<Value, Trouble>> + Send + use<> {
         let (tell, told) = oneshot::channel();
         self.send(command, move |answer| drop(tell.send(answer)));
         async move { told.await.unwrap_or_else(|_| Err(Trouble::cut("the connection has ended"))) }
@@ -176,10 +189,13 @@ impl Connection {
     }
 
     fn count(&self, command: &Cmd) {
-        let bytes: usize = command.args_iter().map(|arg| match arg {
-            redis::Arg::Simple(bytes) => bytes.len(),
-            _ => 0,
-        }).sum();
+        let bytes: usize = command
+            .args_iter()
+            .map(|arg| match arg {
+                redis::Arg::Simple(bytes) => bytes.len(),
+                _ => 0,
+            })
+            .sum();
         self.traffic.commands.fetch_add(1, Ordering::Relaxed);
         self.traffic.bytes.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -205,11 +205,8 @@ impl RedisLink {
         let Some(payload) = frame.payload.bytes() else { return };
         let number = self.office.next_value();
         let key = self.to.value(self.office.process, number);
-        let letter = Draft::value(frame, number).seal(
-            Kind::Value,
-            self.office.process,
-            self.office.epoch,
-        );
+        let letter =
+            Draft::value(frame, number).seal(Kind::Value, self.office.process, self.office.epoch);
         let bytes = payload.len();
         {
             let mut out = self.out.lock();

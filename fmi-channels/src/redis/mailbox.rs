@@ -226,7 +226,9 @@ impl Mailbox {
             }
             // It is gone, as is found next.
             Ok(_) => None,
-            Err(trouble) if trouble.kind == super::trouble::TroubleKind::Cut => return Err(trouble),
+            Err(trouble) if trouble.kind == super::trouble::TroubleKind::Cut => {
+                return Err(trouble);
+            }
             Err(_) => None,
         };
         if let Some(last) = last {
@@ -320,8 +322,9 @@ impl Mailbox {
     /// Delivers a letter.
     fn letter(&self, office: &Arc<Office>, bytes: &[u8]) {
         let Some(node) = office.node.upgrade() else { return };
-        let foreign =
-            |process, why: &dyn std::fmt::Display| office.broken(process, &format!("in the mailbox there is a letter that is {why}"));
+        let foreign = |process, why: &dyn std::fmt::Display| {
+            office.broken(process, &format!("in the mailbox there is a letter that is {why}"))
+        };
         let mut letter = match Letter::read(bytes) {
             Ok(letter) => letter,
             Err(why) => return foreign(None, &why),

@@ -213,11 +213,12 @@ async fn probe(hub: &Hub, job: &str) -> Result<(), Trouble> {
     let answers = futures::future::try_join_all(asked).await?;
     match &answers[1] {
         Value::BulkString(value) if value == b"fmi" => Ok(()),
-        _ => Err(Trouble::lasting("it forgets at once what is written: is it a cache that is full?")),
+        _ => {
+            Err(Trouble::lasting("it forgets at once what is written: is it a cache that is full?"))
+        }
     }
 }
 
 fn random() -> u64 {
     getrandom::u64().unwrap_or_default()
 }
-

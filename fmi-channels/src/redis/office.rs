@@ -11,7 +11,10 @@ use super::{
     shelf::Shelf,
     trouble::Trouble,
 };
-use fmi_actors::{Node, Reason, channel::{DialError, Link}};
+use fmi_actors::{
+    Node, Reason,
+    channel::{DialError, Link},
+};
 use parking_lot::Mutex;
 use redis::cmd;
 use std::{
@@ -47,7 +50,12 @@ pub(super) struct Office {
 }
 
 impl Office {
-    pub(super) fn new(hub: &Arc<Hub>, job: &str, node: &Arc<Node>, shelf: &Arc<Shelf>) -> Arc<Self> {
+    pub(super) fn new(
+        hub: &Arc<Hub>,
+        job: &str,
+        node: &Arc<Node>,
+        shelf: &Arc<Shelf>,
+    ) -> Arc<Self> {
         let keys = Keys::new(job, node.epoch());
         let mailbox = Mailbox::new(keys.mailbox(node.process()), keys.shelf_bell());
         Arc::new(Self {
@@ -67,7 +75,11 @@ impl Office {
     }
 
     /// Links to a process. On the service thread.
-    pub(super) async fn dial(self: &Arc<Self>, process: u32, quality: u16) -> Result<(), DialError> {
+    pub(super) async fn dial(
+        self: &Arc<Self>,
+        process: u32,
+        quality: u16,
+    ) -> Result<(), DialError> {
         if self.leaving.load(Ordering::Acquire) {
             return Err(DialError::soft("this process is leaving"));
         }
@@ -138,7 +150,9 @@ impl Office {
             links.iter().for_each(|link| link.close());
         }
         let end = async {
-            for process in self.mailbox.writers().into_iter().filter(|other| !linked.contains(other)) {
+            for process in
+                self.mailbox.writers().into_iter().filter(|other| !linked.contains(other))
+            {
                 if let Err(trouble) = self.post(Kind::End, process).await {
                     tracing::debug!(process, why = trouble.reason, "not told of our end");
                 }

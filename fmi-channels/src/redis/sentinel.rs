@@ -26,7 +26,11 @@ pub(super) async fn master(
     Err(last)
 }
 
-async fn ask(name: &str, sentinel: &Address, opening: &Opening) -> Result<Option<Address>, Trouble> {
+async fn ask(
+    name: &str,
+    sentinel: &Address,
+    opening: &Opening,
+) -> Result<Option<Address>, Trouble> {
     let connection = opening.open(sentinel, None).await?;
     let mut question = cmd("SENTINEL");
     question.arg("get-master-addr-by-name").arg(name);

@@ -277,12 +277,7 @@ impl Shelf {
     }
 
     /// Reads a range of parts.
-    async fn parts(
-        &self,
-        keys: &ItemKeys,
-        range: Range<u64>,
-        buf: &mut AlignedBuf,
-    ) -> Result<()> {
+    async fn parts(&self, keys: &ItemKeys, range: Range<u64>, buf: &mut AlignedBuf) -> Result<()> {
         let part = PART as u64;
         let pieces = (range.start / part..range.end.div_ceil(part)).map(|number| {
             let from = range.start.max(number * part) - number * part;
@@ -314,7 +309,8 @@ impl Shelf {
     async fn read(&self, item: Item, align: usize) -> Result<AlignedBuf> {
         let (head, content) = self.wait(item, None).await?;
         let keys = self.keys(item)?;
-        let total = usize::try_from(head.total).map_err(|_| self.altered(&keys.key, &BadContent::Altered))?;
+        let total = usize::try_from(head.total)
+            .map_err(|_| self.altered(&keys.key, &BadContent::Altered))?;
         let mut buf = AlignedBuf::with_capacity(total, align)?;
         match head.parts {
             0 if content.len() == total => buf.extend(&content),
@@ -444,9 +440,7 @@ impl Store for Shelf {
 
     fn put(&self, item: Item, content: Bytes, readers: usize) -> BoxFuture<'static, Result<()>> {
         let shelf = self.itself.upgrade();
-        Box::pin(async move {
-            shelf.ok_or_else(closed)?.put_there(item, content, readers).await
-        })
+        Box::pin(async move { shelf.ok_or_else(closed)?.put_there(item, content, readers).await })
     }
 
     fn get(&self, item: Item, align: usize) -> BoxFuture<'static, Result<AlignedBuf>> {
@@ -462,9 +456,9 @@ impl Store for Shelf {
         counts: bool,
     ) -> BoxFuture<'static, Result<AlignedBuf>> {
         let shelf = self.itself.upgrade();
-        Box::pin(async move {
-            shelf.ok_or_else(closed)?.read_range(item, range, align, counts).await
-        })
+        Box::pin(
+            async move { shelf.ok_or_else(closed)?.read_range(item, range, align, counts).await },
+        )
     }
 
     fn skip(&self, item: Item) {
@@ -517,7 +511,10 @@ impl Store for Shelf {
             let deadline = Instant::now() + place.operation;
             on_service(async move {
                 let mut pause = FIRST_PAUSE;
-                while !shelf.own.lock().is_empty() && !shelf.hub.is_over() && Instant::now() < deadline {
+                while !shelf.own.lock().is_empty()
+                    && !shelf.hub.is_over()
+                    && Instant::now() < deadline
+                {
                     shelf.look_after(|_| true).await;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LAST_PAUSE);

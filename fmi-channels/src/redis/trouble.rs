@@ -68,9 +68,9 @@ impl From<RedisError> for Trouble {
             kind: TroubleKind::Elsewhere,
         };
         match (error.kind(), code) {
-            (_, "NOAUTH" | "WRONGPASS") | (ErrorKind::AuthenticationFailed, _) => {
-                lasting("give the user and password of the server in the URL, redis://USER:PASSWORD@HOST")
-            }
+            (_, "NOAUTH" | "WRONGPASS") | (ErrorKind::AuthenticationFailed, _) => lasting(
+                "give the user and password of the server in the URL, redis://USER:PASSWORD@HOST",
+            ),
             (ErrorKind::Server(ServerErrorKind::NoPerm), _) => lasting(
                 "allow the ACL user what docs/redis.md lists: ACL SETUSER NAME ~fmi:* &fmi:* +@all",
             ),
@@ -113,7 +113,9 @@ impl From<RedisError> for Trouble {
             (ErrorKind::Server(ServerErrorKind::ResponseError), _)
                 if detail.contains("invalid password") || detail.contains("AUTH") =>
             {
-                lasting("give the user and password of the server in the URL, redis://USER:PASSWORD@HOST")
+                lasting(
+                    "give the user and password of the server in the URL, redis://USER:PASSWORD@HOST",
+                )
             }
             (ErrorKind::Server(ServerErrorKind::ResponseError), _)
                 if detail.contains("max number of clients") =>

@@ -242,7 +242,10 @@ mod tests {
         let target =
             Target::parse("rediss://me:p%40ss:w@[::1]:7000/3?ttl=2.5&ca=/etc/my%20ca.pem").unwrap();
         assert_eq!(target.servers, [Address { host: "::1".into(), port: 7000 }]);
-        assert_eq!((target.user.as_deref(), target.password.as_deref()), (Some("me"), Some("p@ss:w")));
+        assert_eq!(
+            (target.user.as_deref(), target.password.as_deref()),
+            (Some("me"), Some("p@ss:w"))
+        );
         assert_eq!(target.ca, Some("/etc/my ca.pem".into()));
         assert_eq!((target.tls, target.database), (true, 3));
         assert_eq!(target.ttl, Duration::from_millis(2500));

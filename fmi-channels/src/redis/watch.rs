@@ -58,9 +58,8 @@ impl Watch {
 
     /// Lets all connections look; true if something had come.
     pub(super) fn nudge(&self) -> bool {
-        let heard = |watch: &Self| -> usize {
-            watch.wires.borrow().iter().map(|wire| wire.heard()).sum()
-        };
+        let heard =
+            |watch: &Self| -> usize { watch.wires.borrow().iter().map(|wire| wire.heard()).sum() };
         let before = heard(self);
         self.engine.attend(|| {
             let wires = self.wires.borrow().clone();

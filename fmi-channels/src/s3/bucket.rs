@@ -183,11 +183,7 @@ impl Bucket {
     }
 
     /// The first thousand keys, at most, that begin so and come after `next` of the page before.
-    pub(super) async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-    ) -> Result<Page, Trouble> {
+    pub(super) async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page, Trouble> {
         let listed = self.retried(Operation::List, Request::List, 0, || async move {
             let request = self.client.list_objects_v2().bucket(&self.location.bucket);
             let request = request.prefix(prefix).set_continuation_token(after.map(str::to_owned));

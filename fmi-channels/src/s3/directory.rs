@@ -122,9 +122,7 @@ impl Names {
         let head = self.bucket.retried(Operation::Head, Request::Head, 0, || async move {
             let request = self.bucket.client().head_object().bucket(&self.bucket.location.bucket);
             let head = request.key(key).send().await;
-            head.map_err(|error| {
-                error::Trouble::of(Operation::Head, &self.bucket.location, &error)
-            })
+            head.map_err(|error| error::Trouble::of(Operation::Head, &self.bucket.location, &error))
         });
         match head.await {
             Ok(head) => Ok(head.value.last_modified().and_then(time)),

@@ -111,9 +111,10 @@ impl Trouble {
                 Self::doubtful(format!("no connection: {}", DisplayErrorContext(error)))
             }
             SdkError::TimeoutError(_) => Self::doubtful("no answer in time"),
-            SdkError::ResponseError(_) => {
-                Self::doubtful(format!("an answer that makes no sense: {}", DisplayErrorContext(error)))
-            }
+            SdkError::ResponseError(_) => Self::doubtful(format!(
+                "an answer that makes no sense: {}",
+                DisplayErrorContext(error)
+            )),
             _ => Self::without_answer(&DisplayErrorContext(error).to_string()),
         }
     }
@@ -135,11 +136,7 @@ impl Trouble {
 
     /// As the user sees it.
     pub(super) fn error(&self, location: &Location, what: impl Into<String>) -> Error {
-        Error::Store {
-            store: location.to_string(),
-            what: what.into(),
-            reason: self.reason.clone(),
-        }
+        Error::Store { store: location.to_string(), what: what.into(), reason: self.reason.clone() }
     }
 }
 
@@ -199,11 +196,16 @@ impl Said<'_> {
             ("RequestTimeTooSkewed", _) => {
                 fatal("this machine's clock differs from the server's by minutes: set it")
             }
-            ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
+            (
+                "PermanentRedirect"
+                | "AuthorizationHeaderMalformed"
+                | "IllegalLocationConstraintException",
+                _,
+            )
             | (_, 301 | 307) => match self.region {
-                Some(region) => {
-                    fatal(format!("the bucket is in region {region}: add ?region={region} to the URL"))
-                }
+                Some(region) => fatal(format!(
+                    "the bucket is in region {region}: add ?region={region} to the URL"
+                )),
                 None => fatal(format!(
                     "the bucket is in another region: add ?region=… to the URL ({})",
                     self.message
@@ -217,11 +219,28 @@ impl Said<'_> {
                 fatal("the store is full: remove objects, or give it more room")
             }
             // Throttled: the request was not even looked at.
-            ("SlowDown" | "SlowDownRead" | "SlowDownWrite" | "Throttling" | "ThrottlingException"
-            | "TooManyRequests" | "RequestLimitExceeded", _)
+            (
+                "SlowDown"
+                | "SlowDownRead"
+                | "SlowDownWrite"
+                | "Throttling"
+                | "ThrottlingException"
+                | "TooManyRequests"
+                | "RequestLimitExceeded",
+                _,
+            )
             | (_, 429 | 503) => Trouble { kind: Kind::Busy, reason: self.text() },
-            ("RequestTimeout" | "OperationAborted" | "ConditionalRequestConflict" | "NoSuchUpload"
-            | "IncompleteBody" | "BadDigest" | "XAmzContentSHA256Mismatch" | "InternalError", _)
+            (
+                "RequestTimeout"
+                | "OperationAborted"
+                | "ConditionalRequestConflict"
+                | "NoSuchUpload"
+                | "IncompleteBody"
+                | "BadDigest"
+                | "XAmzContentSHA256Mismatch"
+                | "InternalError",
+                _,
+            )
             | (_, 408 | 409 | 500..) => Trouble::doubtful(self.text()),
             ("", 404) => {
                 Trouble { kind: Kind::Missing, reason: "there is no such object".to_owned() }

@@ -91,7 +91,9 @@ mod tests {
         let key = keys.mail(3, 12, 41);
         assert_eq!(key, "a/b/my%20job%2F1/7/mail/3/12/0000000041");
         assert_eq!(keys.read_mail(3, &key), Some((12, 41)));
-        for foreign in ["readme", "12/", "12/41", "12/0000000041x", "012/0000000041", "12/+000000041"] {
+        for foreign in
+            ["readme", "12/", "12/41", "12/0000000041x", "012/0000000041", "12/+000000041"]
+        {
             let key = format!("{}{foreign}", keys.mailbox(3));
             assert_eq!(keys.read_mail(3, &key), None, "{key}");
         }

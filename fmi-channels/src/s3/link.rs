@@ -13,8 +13,8 @@ use fmi_actors::{
     frame::{Frame, MAX_FRAME_PAYLOAD},
     pair::Path,
 };
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use fmi_model::polling::Hint;
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
@@ -73,7 +73,11 @@ struct Queue {
 }
 
 impl S3Link {
-    pub(super) fn new(office: &Arc<Office>, node: &Arc<Node>, outgoing: Arc<Outgoing>) -> Arc<Self> {
+    pub(super) fn new(
+        office: &Arc<Office>,
+        node: &Arc<Node>,
+        outgoing: Arc<Outgoing>,
+    ) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),

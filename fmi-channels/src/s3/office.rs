@@ -197,7 +197,9 @@ impl Office {
             }
         }
         if !self.tasks.ended(LINGER).await {
-            tracing::debug!("S3 is slow: something may stay behind until the bucket's rule takes it");
+            tracing::debug!(
+                "S3 is slow: something may stay behind until the bucket's rule takes it"
+            );
         }
         let out: Vec<_> = self.out.lock().values().map(|w| Arc::clone(&w.outgoing)).collect();
         for outgoing in out {

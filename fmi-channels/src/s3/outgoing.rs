@@ -102,8 +102,7 @@ impl Outgoing {
                 if done.doubtful {
                     state.again.push(object.number);
                 }
-                if let Some(sent) =
-                    state.sent.iter_mut().find(|sent| sent.number == object.number)
+                if let Some(sent) = state.sent.iter_mut().find(|sent| sent.number == object.number)
                 {
                     sent.there = true;
                 }
@@ -192,10 +191,12 @@ impl Outgoing {
 /// The number after the last frame of each pair of ranks. Acknowledgements have no number.
 fn upto(frames: &[Frame]) -> Vec<(u32, u32, u32)> {
     let mut upto: Vec<(u32, u32, u32)> = Vec::new();
-    for header in frames.iter().map(|frame| frame.header).filter(|header| header.kind != Kind::Ack) {
+    for header in frames.iter().map(|frame| frame.header).filter(|header| header.kind != Kind::Ack)
+    {
         let after = header.sequence.wrapping_add(1);
         let (from, to) = (header.source, header.destination);
-        match upto.iter_mut().find(|(source, destination, _)| (*source, *destination) == (from, to)) {
+        match upto.iter_mut().find(|(source, destination, _)| (*source, *destination) == (from, to))
+        {
             // Numbers wrap, and frames that are sent again come after later ones.
             Some((_, _, last)) if (after.wrapping_sub(*last) as i32) > 0 => *last = after,
             Some(_) => {}

@@ -240,7 +240,8 @@ impl Reader {
     fn refused(&self, trouble: &Trouble) {
         self.office.refuse(trouble);
         if let Some(node) = self.office.node.upgrade() {
-            let others = node.roster().members().iter().filter(|other| other.process != self.office.own);
+            let others =
+                node.roster().members().iter().filter(|other| other.process != self.office.own);
             for member in others {
                 node.lose(&member.ranks, &Reason::Unreachable(trouble.reason.clone()));
             }

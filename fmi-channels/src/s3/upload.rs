@@ -48,7 +48,9 @@ impl Bucket {
             begun.map_err(|error| Trouble::of(Operation::Multipart, &self.location, &error))
         });
         let id = begun.await?.value.upload_id;
-        id.ok_or_else(|| Trouble::fatal("the server began an upload in parts without a name for it"))
+        id.ok_or_else(|| {
+            Trouble::fatal("the server began an upload in parts without a name for it")
+        })
     }
 
     async fn fill(

@@ -51,13 +51,19 @@ impl Location {
         if prefix.len() > 512 {
             return Err(wrong(format!("its prefix has {} bytes, at most 512 fit", prefix.len())));
         }
-        let mut location =
-            Self { bucket: bucket.to_owned(), prefix, region: None, endpoint: None, path_style: false };
+        let mut location = Self {
+            bucket: bucket.to_owned(),
+            prefix,
+            region: None,
+            endpoint: None,
+            path_style: false,
+        };
         let mut path_style = None;
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = decoded(value)
-                .ok_or_else(|| wrong(format!("\"{key}\" has a value that is not percent-encoded text")))?;
+            let value = decoded(value).ok_or_else(|| {
+                wrong(format!("\"{key}\" has a value that is not percent-encoded text"))
+            })?;
             match key {
                 "region" if !value.is_empty() => location.region = Some(value),
                 "endpoint" => {
@@ -72,7 +78,11 @@ impl Location {
                     path_style = Some(match value.as_str() {
                         "true" | "1" | "" => true,
                         "false" | "0" => false,
-                        _ => return Err(wrong(format!("path_style is true or false, not \"{value}\""))),
+                        _ => {
+                            return Err(wrong(format!(
+                                "path_style is true or false, not \"{value}\""
+                            )));
+                        }
                     });
                 }
                 "region" => return Err(wrong("region has no value".to_owned())),

@@ -27,6 +27,10 @@ mod local {
     }
 }
 
+#[cfg(feature = "s3")]
+#[path = "../s3/faults.rs"]
+#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
+mod faults;
 #[cfg(feature = "tcp")]
 mod met;
 #[cfg(feature = "tcp")]
@@ -43,10 +47,6 @@ mod s3;
 #[path = "../s3/server.rs"]
 #[allow(dead_code, reason = "the tests of the channel itself use more of it")]
 mod server;
-#[cfg(feature = "s3")]
-#[path = "../s3/faults.rs"]
-#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
-mod faults;
 mod sim;
 #[cfg(feature = "tcp")]
 mod tcp;

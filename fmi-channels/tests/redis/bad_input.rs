@@ -112,9 +112,7 @@ async fn spoiled(spoil: impl Fn(&Server, &str)) -> String {
     let waits = bed.rank(1).take(Some(0), None);
     spoil(&server, &format!("{}5.1}}", job.prefix()));
     let lost = bed.bounded("the receiver", waits).await.unwrap_err();
-    let Failure::Lost { rank: 0, reason: Reason::Error(reason) } = lost else {
-        panic!("{lost:?}")
-    };
+    let Failure::Lost { rank: 0, reason: Reason::Error(reason) } = lost else { panic!("{lost:?}") };
     reason
 }
 

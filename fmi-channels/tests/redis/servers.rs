@@ -78,8 +78,16 @@ async fn encrypted() {
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let (port, certificate) = (free_port().to_string(), certificate.display().to_string());
     let tls = [
-        "--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file",
-        &key.display().to_string(), "--tls-auth-clients", "no", "--tls-ca-cert-file", &certificate,
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key.display().to_string(),
+        "--tls-auth-clients",
+        "no",
+        "--tls-ca-cert-file",
+        &certificate,
     ]
     .map(str::to_owned);
     let tls: Vec<_> = tls.iter().map(String::as_str).collect();

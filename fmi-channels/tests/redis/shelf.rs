@@ -34,7 +34,8 @@ async fn many_read_what_was_put_there_once() {
     let job = Job::at(&server.url());
     let bed = Bed::new(&job, &[1, 1, 1]);
     let shelves = shelves(&bed);
-    for (number, length) in [0, 1, 70_000, 512 << 10, (512 << 10) + 1, 3_000_000].iter().enumerate() {
+    for (number, length) in [0, 1, 70_000, 512 << 10, (512 << 10) + 1, 3_000_000].iter().enumerate()
+    {
         let bytes = content(*length);
         // Who asks before it is there waits.
         let early = tokio::spawn(shelves[1].get(block(0, number), 16));
@@ -60,12 +61,17 @@ async fn ranges_of_it() {
     for (number, length) in [100_usize, 2_000_000].into_iter().enumerate() {
         let bytes = content(length);
         shelves[0].put(block(0, number), bytes.clone(), 1).await.unwrap();
-        let ranges = [(0, 0), (0, 10), (length - 10, length), (length / 3, length / 2), (0, length)];
+        let ranges =
+            [(0, 0), (0, 10), (length - 10, length), (length / 3, length / 2), (0, length)];
         for (from, to) in ranges {
             let (item, range) = (block(0, number), from as u64..to as u64);
             let last = (from, to) == (0, length);
             let part = shelves[1].get_range(item, range, 8, last);
-            assert_eq!(part.await.unwrap().as_slice(), &bytes[from..to], "{from}..{to} of {length}");
+            assert_eq!(
+                part.await.unwrap().as_slice(),
+                &bytes[from..to],
+                "{from}..{to} of {length}"
+            );
         }
     }
     drop((shelves, bed));
@@ -102,13 +108,10 @@ async fn what_something_else_has_written_is_not_taken() {
     let bed = Bed::new(&job, &[1, 1]);
     let shelves = shelves(&bed);
     let key_of = |number: usize| format!("{}5.0}}:s:7.3.0.b{number}", job.prefix());
-    for (number, spoil) in [
-        vec!["SETRANGE", "40", "xyz"],
-        vec!["SET", "hello"],
-        vec!["APPEND", "more"],
-    ]
-    .into_iter()
-    .enumerate()
+    for (number, spoil) in
+        [vec!["SETRANGE", "40", "xyz"], vec!["SET", "hello"], vec!["APPEND", "more"]]
+            .into_iter()
+            .enumerate()
     {
         shelves[0].put(block(0, number), content(100), 1).await.unwrap();
         let key = key_of(number);

@@ -92,9 +92,9 @@ impl Faults {
         let uri = uri.to_string();
         let ruled = {
             let mut rules = self.rules.lock();
-            let rule = rules.iter_mut().find(|rule| {
-                rule.times > 0 && rule.method == method && uri.contains(rule.part)
-            });
+            let rule = rules
+                .iter_mut()
+                .find(|rule| rule.times > 0 && rule.method == method && uri.contains(rule.part));
             rule.map(|rule| {
                 rule.times -= 1;
                 rule.fault

@@ -11,13 +11,18 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
 };
-use s3s::{Body, auth::SimpleAuth, service::{S3Service, S3ServiceBuilder}};
+use s3s::{
+    Body,
+    auth::SimpleAuth,
+    service::{S3Service, S3ServiceBuilder},
+};
 use std::{
     net::SocketAddr,
     path::Path,
     sync::{
-        Arc, mpsc,
+        Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -60,7 +65,9 @@ impl Server {
         let prefix = format!("test-{process}-{number}-{}", getrandom::u64().unwrap_or_default());
         match self {
             Self::Own(own) => own.url(&prefix),
-            Self::Real { endpoint, bucket } => format!("s3://{bucket}/{prefix}?endpoint={endpoint}"),
+            Self::Real { endpoint, bucket } => {
+                format!("s3://{bucket}/{prefix}?endpoint={endpoint}")
+            }
         }
     }
 

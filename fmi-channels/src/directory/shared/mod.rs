@@ -153,7 +153,9 @@ impl Site {
         Ok(match self {
             Self::Folder(path) => Arc::new(super::folder::Folder::open(path, job).await?),
             #[cfg(feature = "redis")]
-            Self::Redis(url) => Arc::new(crate::redis::directory::Names::open(url, job, silent).await?),
+            Self::Redis(url) => {
+                Arc::new(crate::redis::directory::Names::open(url, job, silent).await?)
+            }
             #[cfg(feature = "s3")]
             Self::S3(url) => Arc::new(crate::s3::directory::Names::open(url, job).await?),
         })
