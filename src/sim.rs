@@ -23,7 +23,7 @@
 
 use crate::Communicator;
 use fmi_channels::sim::Scenario;
-pub use fmi_channels::sim::{Death, Depot, End, Report, Wire, now, sleep};
+pub use fmi_channels::sim::{Death, Depot, End, Report, Requests, Wire, now, sleep};
 use std::{future::Future, time::Duration};
 
 /// A simulation to be run: so many ranks on a wire, and what goes wrong.

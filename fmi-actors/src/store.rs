@@ -62,6 +62,12 @@ pub trait Store: fmt::Debug + Send + Sync {
         Box::pin(std::future::ready(()))
     }
 
+    /// Whether it serves many readers of one content as fast as one. The same for all stores of a
+    /// name.
+    fn is_wide(&self) -> bool {
+        false
+    }
+
     /// Whether it has to be [told](Self::has_read) who has read what this process has put there.
     fn wants_reports(&self) -> bool {
         false
@@ -85,8 +91,12 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// The place of a store that all processes of a job have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Agreed {
-    /// Links of other channels may join the processes, too.
-    Beside,
+    /// Links of other channels may join the processes, too. It may be one that serves many readers
+    /// [as fast as one](Store::is_wide).
+    Beside {
+        /// It is.
+        wide: bool,
+    },
     /// There is no other way from one process to another.
     Alone,
 }

@@ -396,6 +396,13 @@ impl Communicator {
         self.inner.shelf
     }
 
+    /// The store of the members does not have what it should.
+    pub(crate) fn forgotten(&self, what: String) -> Error {
+        let store = self.inner.node.store();
+        let store = store.map_or("the store", |store| store.name()).to_owned();
+        Error::Lost { store, what }
+    }
+
     /// Whether all members live in this process.
     pub(crate) fn is_together(&self) -> bool {
         self.inner.together
@@ -443,7 +450,8 @@ impl Communicator {
         let together = group.iter().all(|rank| node.has(*rank));
         let shelf = match node.agreed_store() {
             None => Shelf::None,
-            Some(Agreed::Beside) => Shelf::Beside,
+            Some(Agreed::Beside { wide: false }) => Shelf::Beside,
+            Some(Agreed::Beside { wide: true }) => Shelf::Wide,
             Some(Agreed::Alone) => Shelf::Alone,
         };
         let doomed = OnceLock::new();

@@ -13,12 +13,13 @@ use crate::{
     through::Through,
 };
 use fmi_actors::{
-    Payload, Result, SIGNAL,
+    Payload, Reason, Result, SIGNAL,
     endpoint::{Alarm, Published, RecvFuture, SendFuture},
     frame::{Datatype, Signature, Space},
-    mailbox::{Envelope, Filter},
+    mailbox::{Envelope, Failure, Filter},
     pair::Body,
 };
+use futures::future::BoxFuture;
 use smallvec::SmallVec;
 use std::{
     collections::VecDeque,
@@ -294,7 +295,7 @@ impl Part {
         if let Some(through) = &mut self.through {
             let read = through.next()?;
             self.wait_for(Some(from));
-            return Ok(self.unless_it_fails(read).await??);
+            return self.wire.stored(from, read).await;
         }
         loop {
             if let Some(content) = self.wire.fetch(from, block)? {
@@ -356,6 +357,41 @@ impl Wire {
     fn fetch(&self, from: usize, block: usize) -> Result<Option<Payload>> {
         let from = self.communicator.world_rank(from);
         self.communicator.endpoint().fetch(self.space, from, block)
+    }
+
+    /// What a rank has put into the store, once it has. What is not there some time after it has
+    /// left never will be: who leaves waits until all have read.
+    async fn stored(
+        &self,
+        from: usize,
+        mut read: BoxFuture<'static, Result<Payload>>,
+    ) -> Result<Payload, Trouble> {
+        let (comm, endpoint) = (&self.communicator, self.communicator.endpoint());
+        let (mut alarm, mut gone) = (None, None);
+        poll_fn(|context| {
+            if let Poll::Ready(content) = read.as_mut().poll(context) {
+                return Poll::Ready(content.map_err(Trouble::Error));
+            }
+            let watched = comm.world_rank(from);
+            let alarm = alarm.get_or_insert_with(|| endpoint.departure(self.space, watched));
+            if let Poll::Ready(failure) = Pin::new(&mut *alarm).poll(context) {
+                if !matches!(failure, Failure::Lost { reason: Reason::Left, .. }) {
+                    return Poll::Ready(Err(Trouble::Failure(failure)));
+                }
+                gone = Some(endpoint.watch(comm.silence()));
+                *alarm = endpoint.alarm(self.space);
+                if let Poll::Ready(failure) = Pin::new(alarm).poll(context) {
+                    return Poll::Ready(Err(Trouble::Failure(failure)));
+                }
+            }
+            let Some(patience) = &mut gone else { return Poll::Pending };
+            if !patience.poll_expired(context) {
+                return Poll::Pending;
+            }
+            let what = format!("what rank {from} published before it left");
+            Poll::Ready(Err(Trouble::Error(comm.forgotten(what))))
+        })
+        .await
     }
 
     /// What the first frame from anybody says, without taking it. A root that has left has sent

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     frame::Space,
-    mailbox::{Failure, Filter, Slot, Wakers},
+    mailbox::{ALARM, Failure, Filter, Slot, Wakers},
 };
 use std::{
     future::Future,
@@ -32,9 +32,19 @@ impl Endpoint {
     pub fn alarm(&self, space: Space) -> Alarm {
         // From itself, so that it neither takes a message nor ends because a rank has left in
         // good order: whoever waits for that one's messages or notes learns it there.
-        let filter = Filter { source: Some(self.rank()), tag: Some(u32::MAX) };
+        self.alarm_of(space, self.rank())
+    }
+
+    /// As [`alarm`](Self::alarm), and ready too when this rank has left, also in good order: what it
+    /// has not given until then it never will.
+    pub fn departure(&self, space: Space, of: u32) -> Alarm {
+        self.alarm_of(space, of)
+    }
+
+    fn alarm_of(&self, space: Space, source: u32) -> Alarm {
+        let filter = Filter { source: Some(source), tag: Some(ALARM) };
         let (slot, taken) = self.rank.mailbox.post(space, filter);
-        debug_assert!(taken.is_none(), "nobody sends this to itself");
+        debug_assert!(taken.is_none(), "nobody sends this");
         Alarm { rank: Arc::clone(&self.rank), space, slot }
     }
 }

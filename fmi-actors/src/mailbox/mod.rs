@@ -36,6 +36,9 @@ pub struct Filter {
     pub tag: Option<u32>,
 }
 
+/// A tag that no message in a collective has: a receive of it waits for failures alone.
+pub(crate) const ALARM: u32 = u32::MAX;
+
 impl Filter {
     fn accepts(self, arrival: &Arrival) -> bool {
         self.source.is_none_or(|source| source == arrival.source)
@@ -323,7 +326,8 @@ impl Mailbox {
         for queue in self.inner.lock().spaces.values() {
             for slot in queue.posted.iter().chain(&queue.probes) {
                 note(match slot.filter {
-                    // An alarm; a receive of a message to itself is not satisfied from outside.
+                    Filter { tag: Some(ALARM), .. } => Whom::Notice,
+                    // A receive of a message to itself is not satisfied from outside.
                     Filter { source: Some(rank), .. } if rank == self.rank => Whom::Notice,
                     Filter { source: Some(rank), .. } => Whom::Rank(rank),
                     Filter { source: None, .. } => Whom::Anybody,

@@ -54,7 +54,8 @@ impl Node {
     #[must_use]
     pub fn agreed_store(&self) -> Option<Agreed> {
         *self.agreed.get_or_init(|| {
-            let name = self.store()?.name();
+            let store = self.store()?;
+            let (name, wide) = (store.name(), store.is_wide());
             let mut linked = false;
             for member in self.roster.members() {
                 let has = member.addresses.iter().any(|(channel, _)| channel == name);
@@ -63,7 +64,7 @@ impl Node {
                 }
                 linked |= member.addresses.iter().any(|(channel, _)| channel != name);
             }
-            Some(if linked { Agreed::Beside } else { Agreed::Alone })
+            Some(if linked { Agreed::Beside { wide } } else { Agreed::Alone })
         })
     }
 

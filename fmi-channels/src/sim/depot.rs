@@ -37,6 +37,19 @@ pub struct Depot {
     pub stored: usize,
     /// The links between the processes are the store's own: they have no others.
     pub alone: bool,
+    /// It serves many readers as fast as one.
+    pub wide: bool,
+    /// Share of items that it forgets as soon as they are there.
+    pub forgets: f64,
+}
+
+/// What all processes together have asked of a simulated store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Requests {
+    /// Items put there.
+    pub puts: u64,
+    /// Reads of items and of parts of them.
+    pub gets: u64,
 }
 
 impl Default for Depot {
@@ -48,6 +61,8 @@ impl Default for Depot {
             failures: 0.0,
             stored: 64 << 10,
             alone: false,
+            wide: false,
+            forgets: 0.0,
         }
     }
 }
@@ -67,6 +82,7 @@ pub(super) struct Contents {
     /// Who waits for anything to change.
     waiting: Vec<Waker>,
     dice: Dice,
+    pub(super) requests: Requests,
 }
 
 #[derive(Debug)]
@@ -88,8 +104,8 @@ pub(super) struct SimStore {
 
 impl Contents {
     pub(super) fn new(seed: u64) -> Arc<Mutex<Self>> {
-        let (items, waiting) = Default::default();
-        Arc::new(Mutex::new(Self { items, waiting, dice: Dice::new(!seed) }))
+        let (items, waiting, requests) = Default::default();
+        Arc::new(Mutex::new(Self { items, waiting, dice: Dice::new(!seed), requests }))
     }
 
     /// How much processes that live have left there.
@@ -177,7 +193,11 @@ impl SimStore {
             let content = poll_fn(|context| {
                 let mut contents = contents.lock();
                 match contents.items.get(&item) {
-                    Some(held) => Poll::Ready(Some(held.content.clone())),
+                    Some(held) => {
+                        let content = held.content.clone();
+                        contents.requests.gets += 1;
+                        Poll::Ready(Some(content))
+                    }
                     None if matches!(item.part, Part::Message(..)) => Poll::Ready(None),
                     None => contents.wait(context.waker()),
                 }
@@ -222,13 +242,17 @@ impl Store for SimStore {
         let request = self.request("put", item);
         let (contents, forgotten) = (Arc::clone(&self.contents), Arc::clone(&self.forgotten));
         let (owner, network) = (self.process, self.network.clone());
+        let forgets = self.depot.forgets;
         Box::pin(async move {
             request(content.len()).await?;
             let lives = network.upgrade().is_some_and(|network| network.lives(owner));
             if lives && !forgotten.lock().contains(&item.space) {
                 let mut contents = contents.lock();
-                contents.items.insert(item, Held { content, left: readers, owner });
-                contents.changed();
+                contents.requests.puts += 1;
+                if !contents.dice.hits(forgets) {
+                    contents.items.insert(item, Held { content, left: readers, owner });
+                    contents.changed();
+                }
             }
             Ok(())
         })
@@ -254,6 +278,10 @@ impl Store for SimStore {
 
     fn room(&self) -> BoxFuture<'static, ()> {
         Box::pin(self.until(|items, bytes| items < UNREAD && bytes < UNREAD_BYTES))
+    }
+
+    fn is_wide(&self) -> bool {
+        self.depot.wide
     }
 
     fn forget(&self, space: Space) {

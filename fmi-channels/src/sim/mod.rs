@@ -42,7 +42,7 @@ mod network;
 mod report;
 mod wire;
 
-pub use depot::Depot;
+pub use depot::{Depot, Requests};
 pub use network::Death;
 pub use report::{End, Report};
 pub use wire::Wire;
@@ -185,6 +185,7 @@ impl Scenario {
                 bytes: tally.bytes,
                 lost: tally.lost,
                 stored: network.left_in_store(),
+                requests: network.asked_of_store(),
                 trace: tally.trace,
             }
         })

@@ -4,7 +4,7 @@
 //! happens.
 
 use super::{
-    depot::Contents,
+    depot::{Contents, Requests},
     dice::Dice,
     events::{Events, Key},
     link::SimLink,
@@ -184,6 +184,15 @@ impl Network {
     pub(super) fn left_in_store(&self) -> usize {
         let stores: Vec<_> = self.stores.lock().iter().filter_map(Weak::upgrade).collect();
         stores.iter().map(|contents| contents.lock().left(|process| self.lives(process))).sum()
+    }
+
+    /// What has been asked of stores.
+    pub(super) fn asked_of_store(&self) -> Requests {
+        let stores: Vec<_> = self.stores.lock().iter().filter_map(Weak::upgrade).collect();
+        stores.iter().fold(Requests::default(), |sum, contents| {
+            let Requests { puts, gets } = contents.lock().requests;
+            Requests { puts: sum.puts + puts, gets: sum.gets + gets }
+        })
     }
 
     pub(super) fn now(&self) -> Time {

@@ -1,5 +1,6 @@
 //! What a simulation gives.
 
+use super::Requests;
 use std::{fmt::Debug, time::Duration};
 
 /// How a simulation went.
@@ -20,6 +21,8 @@ pub struct Report<T> {
     pub lost: u64,
     /// Items that processes which lived to the end left in the store.
     pub stored: usize,
+    /// What all processes have asked of the store.
+    pub requests: Requests,
     /// A hash of every event and its time: equal for equal runs.
     pub trace: u64,
 }

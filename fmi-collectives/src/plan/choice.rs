@@ -41,6 +41,8 @@ pub enum Shelf {
     None,
     /// There is one, and links lead from one process to another.
     Beside,
+    /// As `Beside`, and it serves many readers as fast as one.
+    Wide,
     /// There is one, and no other way from one process to another.
     Alone,
 }
@@ -52,6 +54,9 @@ pub enum Place {
     Process,
     /// Between processes that links join.
     Links,
+    /// Between processes that links join, with a store beside them that serves many readers as
+    /// fast as one.
+    Wide,
     /// Between processes that nothing but a store joins.
     Store,
 }
@@ -63,13 +68,14 @@ impl Question {
         chunks(self.bytes.filter(|_| self.cuttable).unwrap_or(0))
     }
 
-    /// Where the ranks are.
+    /// Whether the ranks are there.
     #[must_use]
-    pub fn place(&self) -> Place {
-        match self.store {
-            _ if self.together => Place::Process,
-            Shelf::Alone => Place::Store,
-            Shelf::None | Shelf::Beside => Place::Links,
+    pub fn is_in(&self, place: Place) -> bool {
+        match place {
+            Place::Process => self.together,
+            Place::Links => !self.together && self.store != Shelf::Alone,
+            Place::Wide => !self.together && self.store == Shelf::Wide,
+            Place::Store => !self.together && self.store == Shelf::Alone,
         }
     }
 }
@@ -157,7 +163,7 @@ impl Rule {
     #[must_use]
     pub fn objection(&self, question: &Question) -> Option<Objection> {
         let wanted = || match question.bytes {
-            _ if self.place.is_some_and(|place| place != question.place()) => {
+            _ if self.place.is_some_and(|place| !question.is_in(place)) => {
                 Some(Objection::Place)
             }
             _ if !self.size.contains(&question.size) => Some(Objection::Size),
@@ -243,17 +249,28 @@ impl Default for Table {
                 within(&allreduce::shared_small::ALGORITHM),
                 within(&reduce_scatter::shared::ALGORITHM),
                 // Where there is nothing but a store.
-                store(&barrier::shared::ALGORITHM),
+                store(&barrier::shared::ALGORITHM).below_size(MANY),
+                store(&barrier::shared_tree::ALGORITHM),
                 store(&bcast::shared::ALGORITHM),
                 store(&gather::shared::ALGORITHM),
                 store(&scatter::shared::ALGORITHM),
                 store(&allgather::shared::ALGORITHM),
                 store(&alltoall::shared::ALGORITHM),
                 store(&reduce::shared::ALGORITHM).below_size(MANY),
-                store(&allreduce::shared::ALGORITHM).from_bytes(1 << 20),
+                store(&reduce::shared_tree::ALGORITHM),
+                store(&reduce::shared::ALGORITHM),
+                store(&allreduce::shared::ALGORITHM).from_bytes(1 << 20).below_size(MANY),
+                store(&allreduce::shared::ALGORITHM).from_bytes(64 << 20),
                 store(&allreduce::shared_small::ALGORITHM).below_size(MANY),
+                store(&allreduce::shared_tree::ALGORITHM),
+                store(&allreduce::shared_small::ALGORITHM),
                 store(&reduce_scatter::shared::ALGORITHM),
-                // Between processes.
+                // Between processes. From some 16 readers on, direct links take longer than
+                // one object in S3 (docs/model.md).
+                R::always(&bcast::stored::ALGORITHM)
+                    .from_bytes(8 << 20)
+                    .from_size(17)
+                    .within(Place::Wide),
                 R::always(&barrier::dissemination::ALGORITHM),
                 R::always(&bcast::scatter_allgather::ALGORITHM).from_bytes(4 << 20).from_size(8),
                 R::always(&bcast::chain::ALGORITHM).from_bytes(1 << 20).from_size(3),
@@ -297,6 +314,7 @@ impl fmt::Display for Place {
         f.write_str(match self {
             Self::Process => "in one process",
             Self::Links => "between processes",
+            Self::Wide => "between processes, beside a store that many can read",
             Self::Store => "over a store alone",
         })
     }
@@ -361,7 +379,7 @@ mod tests {
                         for (cuttable, together) in
                             [(true, true), (true, false), (false, true), (false, false)]
                         {
-                            for store in [Shelf::None, Shelf::Beside, Shelf::Alone] {
+                            for store in [Shelf::None, Shelf::Beside, Shelf::Wide, Shelf::Alone] {
                                 let question = Question {
                                     collective,
                                     demand,
@@ -432,6 +450,44 @@ mod tests {
         let (place, rule) = Table::default().rule(&question).map(|(i, r)| (i, r.clone())).unwrap();
         assert_eq!(rule.algorithm.name, "recursive_doubling");
         assert_eq!((rule.to_string(), place > 8), ("any ranks, any bytes".to_owned(), true));
+    }
+
+    #[test]
+    fn a_store_is_used_where_it_is_all_there_is_or_where_many_read() {
+        let question = Question {
+            collective: Collective::Bcast,
+            demand: Demand::Commutative,
+            size: 17,
+            bytes: Some(10_000_000),
+            cuttable: true,
+            together: false,
+            store: Shelf::Wide,
+        };
+        let chosen = |question| Table::default().choose(&question).algorithm.name;
+        assert_eq!(chosen(question), "stored");
+        assert_eq!(chosen(Question { store: Shelf::Alone, ..question }), "shared");
+        for other in [
+            Question { store: Shelf::None, ..question },
+            Question { store: Shelf::Beside, ..question },
+            Question { size: 16, ..question },
+            Question { bytes: Some(1_000_000), ..question },
+        ] {
+            assert!(!["stored", "shared"].contains(&chosen(other)), "{other:?}");
+        }
+        let alone = |collective, size, bytes, demand| {
+            let store = Shelf::Alone;
+            chosen(Question { collective, size, bytes, demand, store, ..question })
+        };
+        use Collective::{Allreduce, Barrier, Reduce};
+        use Demand::{Associative, Ordered};
+        assert_eq!(alone(Barrier, 63, None, Ordered), "shared");
+        assert_eq!(alone(Barrier, 64, None, Ordered), "shared_tree");
+        assert_eq!(alone(Reduce, 64, Some(8), Associative), "shared_tree");
+        assert_eq!(alone(Reduce, 64, Some(8), Ordered), "shared");
+        assert_eq!(alone(Allreduce, 16, Some(8), Associative), "shared_small");
+        assert_eq!(alone(Allreduce, 16, Some(1 << 20), Associative), "shared");
+        assert_eq!(alone(Allreduce, 1000, Some(1 << 20), Associative), "shared_tree");
+        assert_eq!(alone(Allreduce, 1000, Some(8), Ordered), "shared_small");
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod blocks;
 mod choice;
 mod collective;
 mod fold;
+mod groups;
 mod objection;
 mod step;
 

@@ -8,6 +8,7 @@ pub mod reduce_bcast;
 pub mod ring;
 pub mod shared;
 pub mod shared_small;
+pub mod shared_tree;
 
 use crate::plan::Algorithm;
 
@@ -20,4 +21,5 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &chain::ALGORITHM,
     &shared_small::ALGORITHM,
     &shared::ALGORITHM,
+    &shared_tree::ALGORITHM,
 ];

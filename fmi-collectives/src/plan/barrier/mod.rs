@@ -2,8 +2,10 @@
 
 pub mod dissemination;
 pub mod shared;
+pub mod shared_tree;
 
 use crate::plan::Algorithm;
 
 /// All for a barrier.
-pub const ALGORITHMS: &[&Algorithm] = &[&dissemination::ALGORITHM, &shared::ALGORITHM];
+pub const ALGORITHMS: &[&Algorithm] =
+    &[&dissemination::ALGORITHM, &shared::ALGORITHM, &shared_tree::ALGORITHM];

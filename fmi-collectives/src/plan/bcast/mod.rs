@@ -7,9 +7,16 @@ pub mod binomial;
 pub mod chain;
 pub mod scatter_allgather;
 pub mod shared;
+pub mod stored;
 
 use crate::plan::Algorithm;
 
 /// All for a bcast.
 pub const ALGORITHMS: &[&Algorithm] =
-    &[&binomial::ALGORITHM, &scatter_allgather::ALGORITHM, &chain::ALGORITHM, &shared::ALGORITHM];
+    &[
+    &binomial::ALGORITHM,
+    &scatter_allgather::ALGORITHM,
+    &chain::ALGORITHM,
+    &shared::ALGORITHM,
+    &stored::ALGORITHM,
+];

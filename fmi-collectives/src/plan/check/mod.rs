@@ -94,6 +94,11 @@ pub struct Report {
     pub most_sent: usize,
     /// Blocks that the rank which receives and fetches most does.
     pub most_received: usize,
+    /// What is put into a store, if ranks share no memory: one item a step that publishes.
+    pub puts: usize,
+    /// What is read from it then: one read a block, or of no blocks one. If not all ranks know the
+    /// lengths, a block of an item of several takes one more.
+    pub gets: usize,
     /// How many messages the outbox of every pair of ranks must hold if sends wait while it is
     /// full. At least 1.
     pub outbox: usize,

@@ -47,6 +47,8 @@ struct Rank<I> {
     round_in: usize,
     blocks_out: usize,
     blocks_in: usize,
+    puts: usize,
+    gets: usize,
 }
 
 /// A plan with more steps than this on one rank counts as endless.
@@ -65,7 +67,7 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
                 Collective::Barrier => Heard::only(rank, contract.size),
                 _ => Heard::default(),
             };
-            let [steps_begun, round_out, round_in, blocks_out, blocks_in] = [0; 5];
+            let [steps_begun, round_out, round_in, blocks_out, blocks_in, puts, gets] = [0; 7];
             Rank {
                 rank,
                 steps,
@@ -77,6 +79,8 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
                 round_in,
                 blocks_out,
                 blocks_in,
+                puts,
+                gets,
             }
         };
         let ranks = plans.enumerate().map(rank).collect();
@@ -151,6 +155,7 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
             Action::Publish { blocks, readers } => {
                 let here = &mut self.ranks[rank];
                 let message = here.outgoing(step, blocks)?;
+                here.puts += usize::from(*readers > 0);
                 self.log.left(rank, message.step, step, message.round);
                 if let Err(block) = self.shelf.put(rank, blocks, *readers, message) {
                     return Err(CheckError::PublishedTwice { at: here.at(step), block });
@@ -191,11 +196,13 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
         step: &Step,
         blocks: &Blocks,
     ) -> Result<Option<Message>, CheckError> {
-        self.shelf.fetch(from, blocks).map_err(|(block, readers)| CheckError::FetchedTooOften {
-            at: self.ranks[to].at(step),
-            block,
-            readers,
-        })
+        let fetched = self.shelf.fetch(from, blocks).map_err(|(block, readers)| {
+            CheckError::FetchedTooOften { at: self.ranks[to].at(step), block, readers }
+        })?;
+        if fetched.is_some() {
+            self.ranks[to].gets += blocks.len().max(1);
+        }
+        Ok(fetched)
     }
 
     fn incoming(
@@ -348,6 +355,8 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
             blocks: self.ranks.iter().map(|rank| rank.blocks_out).sum(),
             most_sent: most(|rank| rank.blocks_out),
             most_received: most(|rank| rank.blocks_in),
+            puts: self.ranks.iter().map(|rank| rank.puts).sum(),
+            gets: self.ranks.iter().map(|rank| rank.gets).sum(),
             outbox: self.outbox,
         }
     }

@@ -5,9 +5,16 @@ pub mod binomial;
 pub mod chain;
 pub mod contiguous_tree;
 pub mod shared;
+pub mod shared_tree;
 
 use crate::plan::Algorithm;
 
 /// All for a reduce.
 pub const ALGORITHMS: &[&Algorithm] =
-    &[&binomial::ALGORITHM, &contiguous_tree::ALGORITHM, &chain::ALGORITHM, &shared::ALGORITHM];
+    &[
+    &binomial::ALGORITHM,
+    &contiguous_tree::ALGORITHM,
+    &chain::ALGORITHM,
+    &shared::ALGORITHM,
+    &shared_tree::ALGORITHM,
+];
