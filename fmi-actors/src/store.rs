@@ -68,15 +68,6 @@ pub trait Store: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether it has to be [told](Self::has_read) who has read what this process has put there.
-    fn wants_reports(&self) -> bool {
-        false
-    }
-
-    /// A rank of another process has read all that it reads of what rank `from` here has put there
-    /// for a collective.
-    fn has_read(&self, _space: Space, _from: u32, _reader: u32) {}
-
     /// Ranks that have left or are lost: they read nothing any more.
     fn gone(&self, _ranks: &[u32]) {}
 

@@ -72,11 +72,11 @@ impl Channels {
         all.sort_by_key(|channel| {
             config.channels.iter().position(|spec| spec.name() == channel.name())
         });
+        // For links that find no way; who wants stores alone gets nothing else.
         #[cfg(feature = "tcp")]
-        let relay = config
-            .ladder
-            .contains(&Rung::Relay)
-            .then(|| Arc::new(Relay::new(token.clone(), Arc::clone(&identity))));
+        let relay = (config.ladder.contains(&Rung::Relay)
+            && [ChannelSpec::Tcp, ChannelSpec::Quic].iter().any(|spec| wanted(config, spec)))
+        .then(|| Arc::new(Relay::new(token.clone(), Arc::clone(&identity))));
         #[cfg(feature = "tcp")]
         all.extend(relay.clone().map(|relay| relay as Arc<dyn Channel>));
         Ok(Self {

@@ -157,9 +157,11 @@ impl<'a> Run<'a> {
         let judge = |what: &str, got: &T, right: Option<T>| {
             let right = right.unwrap();
             let equal = near.map_or(got.bits() == right.bits(), |near| near(got, &right));
-            let mut texts = [format!("{got:?}"), format!("{right:?}")];
-            texts.iter_mut().filter(|_| !equal).for_each(|text| text.truncate(400));
-            assert!(equal, "{what}, {}: {} instead of {}", self.text(), texts[0], texts[1]);
+            if !equal {
+                let mut texts = [format!("{got:?}"), format!("{right:?}")];
+                texts.iter_mut().for_each(|text| text.truncate(400));
+                panic!("{what}, {}: {} instead of {}", self.text(), texts[0], texts[1]);
+            }
         };
         let mut outcomes = Outcomes::default();
         if let Some(comm) = on(Collective::Reduce) {

@@ -8,8 +8,8 @@ use crate::{
     reads::Reads,
     store::{Agreed, Store},
 };
-use futures::channel::oneshot;
-use std::sync::Arc;
+use futures::{channel::oneshot, future};
+use std::{pin::pin, sync::Arc};
 
 impl Node {
     /// A channel has learnt that process `process` has read all frames from rank `source` here to
@@ -81,14 +81,22 @@ impl Node {
         }
     }
 
-    /// Nothing more is put into the store: waits until others have read what they will read.
+    /// Nothing more is put into the store: waits until others have read what they will read. If one
+    /// is lost, for what the rest may have under way and no longer: nobody knows what it did read.
     pub(super) async fn close_store(&self) {
         let Some(store) = self.store() else { return };
-        let (keeper, span) = (Arc::clone(&self.keeper), self.settings.operation);
+        let (keeper, mut loss) = (Arc::clone(&self.keeper), self.loss.subscribe());
+        let (operation, silent) = (self.settings.operation, self.settings.silent);
         // Whoever awaits this may be on another runtime, or on none.
         let (done, closed) = oneshot::channel();
         self.keeper.spawn(Box::pin(async move {
-            within(&*keeper, span, store.close()).await;
+            let lost = async {
+                // Without a node there is nothing to wait for, either.
+                let _ = loss.wait_for(Option::is_some).await;
+                keeper.sleep(silent).await;
+            };
+            let read = future::select(store.close(), pin!(lost));
+            within(&*keeper, operation, read).await;
             let _ = done.send(());
         }));
         let _ = closed.await;
