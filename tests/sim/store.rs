@@ -149,7 +149,10 @@ fn fails_well(case: &Case, report: Report<fmi::Result<bool>>, seed: u64) -> bool
         let text = error.to_string();
         assert!(text.contains("it is simulated to fail"), "{what}: {text}");
         assert!(
-            matches!(error, Error::Store { .. } | Error::Abandoned { reason: Reason::Error(_), .. }),
+            matches!(
+                error,
+                Error::Store { .. } | Error::Abandoned { reason: Reason::Error(_), .. }
+            ),
             "{what}: {error:?}"
         );
     }
@@ -193,7 +196,8 @@ fn what_a_store_forgot_of_writers_that_wait_ends_with_the_deadline() {
 #[test]
 fn a_reader_that_dies_leaves_nothing_of_others_behind() {
     for case in CASES {
-        for (dead, micros) in (0..5).flat_map(|dead| (0..3000).step_by(370).map(move |at| (dead, at)))
+        for (dead, micros) in
+            (0..5).flat_map(|dead| (0..3000).step_by(370).map(move |at| (dead, at)))
         {
             let at = Duration::from_micros(micros);
             let depot = Depot { stored: 10, ..Depot::default() };

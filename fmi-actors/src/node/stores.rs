@@ -95,8 +95,8 @@ impl Node {
                 let _ = loss.wait_for(Option::is_some).await;
                 keeper.sleep(silent).await;
             };
-            let read = future::select(store.close(), pin!(lost));
-            within(&*keeper, operation, read).await;
+            let lost = pin!(lost);
+            within(&*keeper, operation, future::select(store.close(), lost)).await;
             let _ = done.send(());
         }));
         let _ = closed.await;

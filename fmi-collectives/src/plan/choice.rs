@@ -163,9 +163,7 @@ impl Rule {
     #[must_use]
     pub fn objection(&self, question: &Question) -> Option<Objection> {
         let wanted = || match question.bytes {
-            _ if self.place.is_some_and(|place| !question.is_in(place)) => {
-                Some(Objection::Place)
-            }
+            _ if self.place.is_some_and(|place| !question.is_in(place)) => Some(Objection::Place),
             _ if !self.size.contains(&question.size) => Some(Objection::Size),
             Some(bytes) if !self.bytes.contains(&bytes) => Some(Objection::Bytes),
             None if self.bytes != ANY_BYTES => Some(Objection::UnknownBytes),

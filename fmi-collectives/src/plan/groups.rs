@@ -16,7 +16,8 @@ pub(super) fn leader(rank: usize) -> Option<usize> {
 pub(super) fn members(rank: usize, size: usize) -> impl Iterator<Item = usize> + Send + 'static {
     let leads = move |width: &usize| *width < size && rank.is_multiple_of(*width * WIDTH);
     let widths = std::iter::successors(Some(1), |width| Some(width * WIDTH)).take_while(leads);
-    widths.flat_map(move |width| (1..WIDTH).map(move |place| rank + place * width))
+    widths
+        .flat_map(move |width| (1..WIDTH).map(move |place| rank + place * width))
         .take_while(move |member| *member < size)
 }
 

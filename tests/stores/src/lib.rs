@@ -9,7 +9,10 @@ use fmi_channels::local::LocalLink;
 use futures::future::join_all;
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, atomic::{AtomicU32, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// A job, for as long as its ranks live.

@@ -23,5 +23,9 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
     let readers = if rank == 0 { size - 1 } else { 1 };
     let signal = (size > 1).then(|| Step::publish(Blocks::NONE, readers));
     let leave = groups::leader(rank).map(|_| look(0));
-    groups::members(rank, size).map(look).chain(signal).chain(leave).map(|step| step.on(Tier::Remote))
+    groups::members(rank, size)
+        .map(look)
+        .chain(signal)
+        .chain(leave)
+        .map(|step| step.on(Tier::Remote))
 }

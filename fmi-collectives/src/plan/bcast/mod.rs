@@ -12,8 +12,7 @@ pub mod stored;
 use crate::plan::Algorithm;
 
 /// All for a bcast.
-pub const ALGORITHMS: &[&Algorithm] =
-    &[
+pub const ALGORITHMS: &[&Algorithm] = &[
     &binomial::ALGORITHM,
     &scatter_allgather::ALGORITHM,
     &chain::ALGORITHM,

@@ -10,8 +10,7 @@ pub mod shared_tree;
 use crate::plan::Algorithm;
 
 /// All for a reduce.
-pub const ALGORITHMS: &[&Algorithm] =
-    &[
+pub const ALGORITHMS: &[&Algorithm] = &[
     &binomial::ALGORITHM,
     &contiguous_tree::ALGORITHM,
     &chain::ALGORITHM,
