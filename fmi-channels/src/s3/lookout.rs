@@ -74,7 +74,7 @@ impl Watch {
             group.waiting.fetch_add(1, Ordering::AcqRel);
             Arc::clone(group)
         };
-        let told = node.is_some_and(|node| node.agreed_store() == Some(Agreed::Beside));
+        let told = node.is_some_and(|node| matches!(node.agreed_store(), Some(Agreed::Beside { .. })));
         let key = office.keys.item(&item);
         Self { office: Arc::clone(office), space: item.space, key, looks: looks(), group, told }
     }

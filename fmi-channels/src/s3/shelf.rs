@@ -55,6 +55,10 @@ impl Store for Shelf {
         super::NAME
     }
 
+    fn is_wide(&self) -> bool {
+        true
+    }
+
     fn put(&self, item: Item, content: Bytes, readers: usize) -> BoxFuture<'static, Result<()>> {
         let office = self.office();
         Box::pin(async move {
