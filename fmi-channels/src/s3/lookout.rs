@@ -1,11 +1,7 @@
 //! Waiting for items that are not there yet: a look each, or one LIST for all items of a collective
 //! that ranks of this process wait for, where that is cheaper.
 
-use super::{
-    error::Trouble,
-    office::Office,
-    schedule::Looks,
-};
+use super::{error::Trouble, office::Office, schedule::Looks};
 use fmi_actors::{
     frame::Space,
     store::{Agreed, Item},
@@ -74,7 +70,8 @@ impl Watch {
             group.waiting.fetch_add(1, Ordering::AcqRel);
             Arc::clone(group)
         };
-        let told = node.is_some_and(|node| matches!(node.agreed_store(), Some(Agreed::Beside { .. })));
+        let told =
+            node.is_some_and(|node| matches!(node.agreed_store(), Some(Agreed::Beside { .. })));
         let key = office.keys.item(&item);
         Self { office: Arc::clone(office), space: item.space, key, looks: looks(), group, told }
     }

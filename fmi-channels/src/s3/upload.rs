@@ -18,7 +18,12 @@ const PARTS: u64 = 10_000;
 
 impl Bucket {
     /// Writes an item.
-    pub(super) async fn put_item(&self, key: &str, readers: u32, content: &Bytes) -> Result<(), Trouble> {
+    pub(super) async fn put_item(
+        &self,
+        key: &str,
+        readers: u32,
+        content: &Bytes,
+    ) -> Result<(), Trouble> {
         let layout = Layout::new(key, readers, content);
         let total = layout.len();
         if total > self.options.largest {

@@ -7,6 +7,7 @@ mod common;
 #[allow(dead_code, reason = "the tests of the collectives themselves use all of it")]
 mod kinds;
 #[path = "../../../collectives/run.rs"]
+#[allow(dead_code, reason = "the tests of the collectives themselves use all of it")]
 mod run;
 #[path = "../../../collectives/values.rs"]
 #[allow(dead_code, reason = "the tests of the collectives themselves use all of it")]
