@@ -47,13 +47,11 @@ struct Key {
     range: Option<(u64, u64)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Read {
     result: Option<Result<Payload>>,
     waiting: Vec<(u64, Option<Sleeper>)>,
     abort: Option<AbortHandle>,
-    /// A rank here has put it there: nobody reads it from the store.
-    supplied: bool,
 }
 
 /// What to read, and how.
@@ -87,28 +85,17 @@ impl Reads {
         }
     }
 
-    /// Keeps what a rank here is about to put there, for others here. Who waits for it already
-    /// gets it; since it is not there yet, none of their reads has counted.
-    pub(crate) fn keep(&self, item: Item, mut content: Payload) -> Result<()> {
+    /// Keeps what a rank here has put there, for others here.
+    pub(crate) fn keep(&self, item: Item, content: Payload) {
         let mut inner = self.0.lock();
-        if !inner.shared.contains_key(&item.space) {
-            return Ok(());
+        if inner.shared.contains_key(&item.space) {
+            let key = Key { item, range: None };
+            let read = Read { result: None, waiting: Vec::new(), abort: None };
+            inner.reads.entry(key).or_insert(read);
+            let woken = inner.finish(key, Ok(content));
+            drop(inner);
+            woken.into_iter().for_each(Sleeper::wake);
         }
-        let of_item = |(key, read): (&Key, &Read)| {
-            (key.item == item && read.result.is_none()).then_some((key.range?, *key))
-        };
-        let parts: Vec<_> = inner.reads.iter().filter_map(of_item).collect();
-        let mut woken = Vec::new();
-        for ((start, end), key) in parts {
-            let part = part(content.share()?, &(start..end));
-            woken.extend(inner.supply(key, part));
-        }
-        let key = Key { item, range: None };
-        inner.reads.entry(key).or_default();
-        woken.extend(inner.supply(key, content));
-        drop(inner);
-        woken.into_iter().for_each(Sleeper::wake);
-        Ok(())
     }
 }
 
@@ -123,18 +110,9 @@ impl Inner {
             key = whole;
         }
         let begun = !self.reads.contains_key(&key);
-        self.reads.entry(key).or_default().waiting.push((id, None));
+        let read = Read { result: None, waiting: Vec::new(), abort: None };
+        self.reads.entry(key).or_insert(read).waiting.push((id, None));
         (key, id, begun)
-    }
-
-    fn supply(&mut self, key: Key, content: Payload) -> Vec<Sleeper> {
-        if let Some(read) = self.reads.get_mut(&key) {
-            read.supplied = true;
-            if let Some(abort) = read.abort.take() {
-                abort.abort();
-            }
-        }
-        self.finish(key, Ok(content))
     }
 
     fn finish(&mut self, key: Key, result: Result<Payload>) -> Vec<Sleeper> {
@@ -228,12 +206,11 @@ impl Reading {
         Self { node: Arc::clone(node), store, wanted, key, id, skips, over: false }
     }
 
-    fn poll_result(&mut self, waker: &Waker) -> Poll<Result<Payload>> {
+    fn poll_result(&self, waker: &Waker) -> Poll<Result<Payload>> {
         let mut inner = self.node.reads().0.lock();
         let lost =
             || Error::Lost { store: self.store.name().to_owned(), what: "a read".to_owned() };
         let Some(read) = inner.reads.get_mut(&self.key) else { return Poll::Ready(Err(lost())) };
-        self.skips |= read.supplied && self.wanted.counts;
         match &mut read.result {
             Some(Ok(content)) => Poll::Ready(content.share()),
             Some(Err(error)) => Poll::Ready(Err(error.clone())),
@@ -259,16 +236,13 @@ impl Future for Reading {
         }
         // Somebody here has the whole.
         Poll::Ready(result.map(|content| match (&self.wanted.range, self.key.range) {
-            (Some(range), None) => part(content, range),
+            (Some(range), None) => {
+                let end = (range.end as usize).min(content.size_hint());
+                content.slice((range.start as usize).min(end)..end)
+            }
             _ => content,
         }))
     }
-}
-
-/// Some bytes of what a rank here has put there, as far as it has them.
-fn part(content: Payload, range: &Range<u64>) -> Payload {
-    let end = (range.end as usize).min(content.size_hint());
-    content.slice((range.start as usize).min(end)..end)
 }
 
 impl Drop for Reading {

@@ -61,7 +61,7 @@ impl StoreUse {
         let mut content = content.into_wire()?;
         let Some(node) = self.rank.node() else { return Ok(()) };
         if self.shares {
-            node.reads().keep(item, content.share()?)?;
+            node.reads().keep(item, content.share()?);
         }
         let bytes = content.into_bytes()?;
         let put = store.put(item, bytes, readers);
