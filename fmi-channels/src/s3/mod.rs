@@ -11,6 +11,7 @@ mod counts;
 pub(crate) mod directory;
 mod download;
 mod error;
+mod examine;
 mod keys;
 mod link;
 mod mail;
@@ -29,6 +30,7 @@ mod url;
 
 pub use aws_sdk_s3::config::Credentials;
 pub use counts::Requests;
+pub use examine::{Examination, examine, lifecycle, policy};
 pub use options::Options;
 pub use url::Location;
 
