@@ -52,7 +52,7 @@ pub(super) fn check(config: &fmi::Result<Config>) -> Vec<Finding> {
 /// Also how we look from there.
 pub(super) async fn rendezvous(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "rendezvous";
-    let Some(url) = &config.rendezvous else {
+    let Some(url) = &config.meeting() else {
         let none = "none set: all ranks are in one process, or `fmi run` sets it";
         return vec![Finding::ok(CHECK, none)];
     };

@@ -128,7 +128,9 @@ fn only_store(job: &Job) -> Result<Option<Rendezvous>, Failure> {
     // What is wrong with the configuration, the processes will say.
     let channels = match &job.channel {
         Some(channel) => vec![channel.clone()],
-        None => Config::from_env().map_or(Vec::new(), |config| config.available().cloned().collect()),
+        None => {
+            Config::from_env().map_or(Vec::new(), |config| config.available().cloned().collect())
+        }
     };
     let mut between = channels.iter().filter(|channel| **channel != ChannelSpec::Local);
     match (between.next(), between.next()) {

@@ -19,7 +19,7 @@ pub(super) async fn examine(url: &str) -> Vec<Finding> {
         }
     };
     let mut findings = vec![speed(&examined)];
-    findings.extend(rights(&examined));
+    findings.push(rights(&examined));
     findings.extend(examined.memory.as_ref().map(memory));
     findings.extend(bounds(&examined));
     if examined.denied.is_empty() {

@@ -9,7 +9,8 @@ pub(super) async fn examine(url: &str) -> Vec<Finding> {
     let examined = match s3::examine(url).await {
         Ok(examined) => examined,
         Err(error) => {
-            let advice = "look at bucket, region, endpoint and credentials; docs/s3.md has the URLs";
+            let advice =
+                "look at bucket, region, endpoint and credentials; docs/s3.md has the URLs";
             return vec![Finding::problem(CHECK, error.to_string(), advice)];
         }
     };
