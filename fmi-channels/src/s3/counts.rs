@@ -1,6 +1,19 @@
 //! What has been asked of S3: it is billed by the request.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use fmi_actors::{
+    frame::Space,
+    meter::{self, Meter},
+};
+use parking_lot::Mutex;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+tokio::task_local! {
+    /// What requests of a task are made for.
+    pub(super) static SPACE: Option<Space>;
+}
 
 /// A kind of request, as they are priced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +25,18 @@ pub(super) enum Request {
     Delete = 4,
 }
 
+impl Request {
+    /// As what it is billed.
+    fn kind(self) -> meter::Request {
+        match self {
+            Self::Get | Self::Head => meter::Request::Get,
+            Self::Put => meter::Request::Put,
+            Self::List => meter::Request::List,
+            Self::Delete => meter::Request::Delete,
+        }
+    }
+}
+
 /// Counts since the beginning.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -19,6 +44,7 @@ pub(super) struct Counts {
     failed: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
+    meter: Mutex<Option<Arc<Meter>>>,
 }
 
 /// What a process has asked of S3 so far.
@@ -43,8 +69,14 @@ pub struct Requests {
 }
 
 impl Counts {
+    /// Tells a meter, too, from now on.
+    pub(super) fn tell(&self, meter: &Arc<Meter>) {
+        *self.meter.lock() = Some(Arc::clone(meter));
+    }
+
     pub(super) fn asked(&self, request: Request) {
         self.requests[request as usize].fetch_add(1, Ordering::Relaxed);
+        self.meter(request.kind(), 1, 0);
     }
 
     pub(super) fn failed(&self) {
@@ -53,10 +85,19 @@ impl Counts {
 
     pub(super) fn sent(&self, bytes: usize) {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.meter(meter::Request::Put, 0, bytes);
     }
 
     pub(super) fn received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.meter(meter::Request::Get, 0, bytes);
+    }
+
+    fn meter(&self, kind: meter::Request, count: u64, bytes: usize) {
+        if let Some(meter) = &*self.meter.lock() {
+            let space = SPACE.try_with(|space| *space).ok().flatten();
+            meter.requests(super::NAME, space, kind, count, bytes as u64);
+        }
     }
 
     pub(super) fn so_far(&self) -> Requests {

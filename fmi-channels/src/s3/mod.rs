@@ -1,9 +1,11 @@
 //! Channel `s3`: a mailbox a process in a bucket, and a shelf for what many read.
 //!
 //! A link writes objects ([`outgoing`], [`link`]) that their reader looks for ([`reader`]) and deletes,
-//! which is the receipt ([`receipts`]). Everything of a job's epoch has one prefix ([`keys`]); each object
-//! says whose it is and has a checksum ([`object`]). Requests run on a thread of their own
-//! ([`runtime`]) and are retried where that makes sense ([`bucket`], [`error`]).
+//! which is the receipt ([`receipts`]). Items of the [`shelf`] have objects of their own ([`stripes`]);
+//! who has read them is told in the mail ([`ledger`]). Everything of a job's epoch has one prefix
+//! ([`keys`]), which the last process deletes ([`farewell`]); each object says whose it is and has
+//! checksums ([`object`]). Requests run on a thread of their own ([`runtime`]) and are retried where
+//! that makes sense ([`bucket`], [`error`]).
 
 mod bucket;
 mod client;
@@ -12,8 +14,11 @@ pub(crate) mod directory;
 mod download;
 mod error;
 mod examine;
+mod farewell;
 mod keys;
+mod ledger;
 mod link;
+mod lookout;
 mod mail;
 mod object;
 mod office;
@@ -23,7 +28,9 @@ mod reader;
 mod receipts;
 mod runtime;
 mod schedule;
+mod shelf;
 mod source;
+mod stripes;
 mod tasks;
 mod upload;
 mod url;
@@ -38,15 +45,18 @@ use bucket::Bucket;
 use fmi_actors::{
     Member, Node, Result,
     channel::{Channel, DialError, Link, Rung, Way},
+    store::Store,
 };
 use fmi_model::{
     Bytes, Rate,
     polling::{Hint, Poller},
     prices::{Prices, Request},
 };
+use futures::future::BoxFuture;
 use keys::Keys;
 use office::Office;
 use parking_lot::Mutex;
+use shelf::Shelf;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 const NAME: &str = "s3";
@@ -58,7 +68,8 @@ pub struct S3 {
     job: String,
     hint: Hint,
     looks: Poller,
-    office: Mutex<Option<Arc<Office>>>,
+    office: Arc<Mutex<Option<Arc<Office>>>>,
+    shelf: Arc<Shelf>,
 }
 
 impl S3 {
@@ -86,7 +97,9 @@ impl S3 {
             let prices = bucket.options.prices.unwrap_or_else(prices);
             let looks = Poller::new(prices, hint, Rate::new(bucket.options.looks));
             let bucket = Arc::new(bucket);
-            Ok(Arc::new(Self { bucket, job, hint, looks, office: Mutex::default() }))
+            let office = Arc::default();
+            let shelf = Arc::new(Shelf(Arc::clone(&office)));
+            Ok(Arc::new(Self { bucket, job, hint, looks, office, shelf }))
         })
         .await
     }
@@ -95,14 +108,6 @@ impl S3 {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.bucket.counts.so_far()
-    }
-
-    /// Ready when everything is cleaned up after the process has left.
-    pub async fn stopped(&self) {
-        let office = self.office.lock().clone();
-        if let Some(office) = office {
-            office.stopped().await;
-        }
     }
 
     /// What other processes know it by: the same objects, by whatever way.
@@ -131,6 +136,7 @@ impl Channel for S3 {
     fn start(&self, node: &Arc<Node>) {
         let keys = Keys::new(&self.bucket.location.prefix, &self.job, node.epoch());
         let bucket = Arc::clone(&self.bucket);
+        bucket.counts.tell(node.meter());
         let office = Office::open(bucket, keys, self.hint, self.looks.clone(), node);
         if let Some(before) = self.office.lock().replace(office) {
             before.stop();
@@ -167,5 +173,18 @@ impl Channel for S3 {
         if let Some(office) = office {
             office.stop();
         }
+    }
+
+    fn stopped(&self) -> BoxFuture<'static, ()> {
+        let office = self.office.lock().clone();
+        Box::pin(async move {
+            if let Some(office) = office {
+                office.stopped().await;
+            }
+        })
+    }
+
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::clone(&self.shelf) as _)
     }
 }
