@@ -48,6 +48,8 @@ pub(super) struct Books {
     named: VecDeque<Space>,
     counts: BTreeMap<(Operation, &'static str), Counts>,
     waits: BTreeMap<Operation, Seconds>,
+    /// Those that wait now, the latest last.
+    waiting: Vec<Operation>,
     clock: Shared,
 }
 
@@ -82,7 +84,7 @@ impl Books {
 
     pub(super) fn operation(&self, space: Option<Space>) -> Operation {
         match space {
-            None => Operation::UPKEEP,
+            None => self.awaited().unwrap_or(Operation::UPKEEP),
             Some(space) if !space.is_collective() => Operation::MESSAGES,
             Some(space) => self.names.get(&space).copied().unwrap_or(Operation::COLLECTIVES),
         }
@@ -92,18 +94,27 @@ impl Books {
         self.counts.entry((operation, channel)).or_default()
     }
 
-    pub(super) fn begin_wait(&mut self, now: Time) -> Seconds {
+    /// What the process waits for: the latest of several.
+    pub(super) fn awaited(&self) -> Option<Operation> {
+        self.waiting.last().copied()
+    }
+
+    pub(super) fn begin_wait(&mut self, operation: Operation, now: Time) -> Seconds {
+        self.waiting.push(operation);
         self.clock.advance(now);
         self.clock.waiting += 1;
         self.clock.passed
     }
 
     pub(super) fn end_wait(&mut self, operation: Operation, begin: Seconds, now: Time) {
-        self.give_up_wait(now);
+        self.give_up_wait(operation, now);
         *self.waits.entry(operation).or_default() += self.clock.passed - begin;
     }
 
-    pub(super) fn give_up_wait(&mut self, now: Time) {
+    pub(super) fn give_up_wait(&mut self, operation: Operation, now: Time) {
+        if let Some(place) = self.waiting.iter().rposition(|waiting| *waiting == operation) {
+            self.waiting.remove(place);
+        }
         self.clock.advance(now);
         self.clock.waiting = self.clock.waiting.saturating_sub(1);
     }

@@ -60,6 +60,13 @@ pub struct Meter {
 
 type Settle = Box<dyn FnOnce(Bill) + Send>;
 
+impl Default for Meter {
+    /// One that tells no operations apart, until it is asked to.
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
+
 impl Meter {
     pub(crate) fn new(detailed: bool) -> Self {
         Self {
@@ -111,8 +118,14 @@ impl Meter {
         self.books.lock().operation(Some(space))
     }
 
-    /// A channel has made a request to its store: for that space if it knows one, with so many bytes
-    /// of content.
+    /// What this process waits for, the latest of several things.
+    #[must_use]
+    pub fn awaited(&self) -> Option<Operation> {
+        self.books.lock().awaited()
+    }
+
+    /// A channel has made a request to its store: for that space, with so many bytes of content. If it
+    /// knows none, it is for what the process [waits](Self::awaited) for, else for its upkeep.
     pub fn request(&self, channel: &'static str, space: Option<Space>, kind: Request, bytes: u64) {
         self.requests(channel, space, kind, 1, bytes);
     }
@@ -136,7 +149,7 @@ impl Meter {
     #[must_use]
     pub fn wait(self: &Arc<Self>, operation: Operation, now: Time) -> Option<Waiting> {
         self.is_detailed().then(|| {
-            let begin = self.books.lock().begin_wait(now);
+            let begin = self.books.lock().begin_wait(operation, now);
             Waiting { meter: Arc::clone(self), operation, begin, over: false }
         })
     }
@@ -203,7 +216,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.over {
-            self.meter.books.lock().give_up_wait(Time::default());
+            self.meter.books.lock().give_up_wait(self.operation, Time::default());
         }
     }
 }

@@ -43,7 +43,7 @@ fn requests_cost_what_the_list_says() {
         (counts.put, counts.get, counts.list, counts.delete, counts.command),
         (1, 11, 1, 1, 1)
     );
-    assert_eq!(counts.bytes, Bytes::new(1100));
+    assert_eq!((counts.moved, counts.bytes), (Bytes::new(1100), Bytes::ZERO));
     near(bill.money().get(), 0.0052 + 5e-6 + 11.0 * 4e-7 + 5e-6);
 }
 
@@ -67,6 +67,42 @@ fn those_who_wait_at_once_share_the_time() {
     assert!((waited("bcast") - 0.3).abs() < 1e-9, "{}", waited("bcast"));
     let second = Prices::aws().function_second(Bytes::gib(1));
     assert!((bill.money() - second * Seconds::new(0.6)).get().abs() < 1e-12);
+}
+
+#[test]
+fn looks_are_for_what_the_process_waits_for() {
+    let meter = meter();
+    let look = || meter.request("s3", None, Request::Get, 0);
+    look();
+    let first = meter.wait(Operation::named("gather"), Time(0)).unwrap();
+    let second = meter.wait(Operation::named("bcast"), Time(0)).unwrap();
+    look();
+    // Whatever is known counts.
+    meter.request("s3", Some(space(0)), Request::Get, 0);
+    second.end(Time(MS));
+    assert_eq!(meter.awaited(), Some(Operation::named("gather")));
+    look();
+    look();
+    drop(first);
+    assert_eq!(meter.awaited(), None);
+    look();
+    let bill = meter.bill(Time(MS), Seconds::ZERO, &[]);
+    let mut gets: Vec<_> =
+        bill.lines.iter().map(|l| (l.operation.as_str(), l.counts.get)).collect();
+    gets.retain(|(_, gets)| *gets > 0);
+    assert_eq!(gets, [("bcast", 1), ("gather", 2), ("point to point", 1), ("upkeep", 2)]);
+}
+
+#[test]
+fn moving_bytes_costs_where_it_is_not_free() {
+    let meter = meter();
+    let prices = Prices::from_toml("store.gib_moved = 0.5").unwrap();
+    meter.set_tariff(Tariff { prices, ..Tariff::default() });
+    meter.requests("s3", None, Request::Get, 0, 1 << 29);
+    let frame = crate::frame::Header { kind: Kind::Message, length: u32::MAX, ..blank() };
+    meter.message("tcp", &Frame { header: frame, signature: None, payload: Payload::empty() });
+    let bill = meter.bill(Time(0), Seconds::ZERO, &[]);
+    assert_eq!(bill.money(), Dollars::new(0.25));
 }
 
 #[test]

@@ -127,6 +127,7 @@ impl Channel for Redis {
     }
 
     fn start(&self, node: &Arc<Node>) {
+        self.hub.traffic().account.charge(node.meter());
         let office = Office::new(&self.hub, &self.job, node, &self.shelf);
         self.shelf.begin(&office, node);
         let kept = Arc::downgrade(&office);

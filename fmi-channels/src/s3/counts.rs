@@ -1,5 +1,7 @@
 //! What has been asked of S3: it is billed by the request.
 
+use crate::account::Account;
+use fmi_actors::meter;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A kind of request, as they are priced.
@@ -12,9 +14,10 @@ pub(super) enum Request {
     Delete = 4,
 }
 
-/// Counts since the beginning.
-#[derive(Debug, Default)]
+/// Counts since the beginning, and for the bill.
+#[derive(Debug)]
 pub(super) struct Counts {
+    pub(super) account: Account,
     requests: [AtomicU64; 5],
     failed: AtomicU64,
     sent: AtomicU64,
@@ -42,8 +45,28 @@ pub struct Requests {
     pub received: u64,
 }
 
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            account: Account::new(super::NAME),
+            requests: Default::default(),
+            failed: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+        }
+    }
+}
+
 impl Counts {
     pub(super) fn asked(&self, request: Request) {
+        let kind = match request {
+            // A HEAD is billed like a GET.
+            Request::Get | Request::Head => meter::Request::Get,
+            Request::Put => meter::Request::Put,
+            Request::List => meter::Request::List,
+            Request::Delete => meter::Request::Delete,
+        };
+        self.account.count(kind, 1, 0);
         self.requests[request as usize].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -52,10 +75,12 @@ impl Counts {
     }
 
     pub(super) fn sent(&self, bytes: usize) {
+        self.account.count(meter::Request::Put, 0, bytes as u64);
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(super) fn received(&self, bytes: usize) {
+        self.account.count(meter::Request::Get, 0, bytes as u64);
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 

@@ -38,13 +38,14 @@ use fmi_actors::{
     channel::{Channel, DialError, Link, Rung, Way},
 };
 use fmi_model::{
-    Bytes, Rate,
+    Rate,
     polling::{Hint, Poller},
-    prices::{Prices, Request},
+    prices::Request,
 };
 use keys::Keys;
 use office::Office;
 use parking_lot::Mutex;
+use schedule::Planner;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 const NAME: &str = "s3";
@@ -55,7 +56,6 @@ pub struct S3 {
     bucket: Arc<Bucket>,
     job: String,
     hint: Hint,
-    looks: Poller,
     office: Mutex<Option<Arc<Office>>>,
 }
 
@@ -81,10 +81,8 @@ impl S3 {
             // Missing, it says: with less than what is needed S3 calls it forbidden.
             let nothing = Keys::nothing(&location.prefix, &job);
             bucket.get(&nothing, None, 1).await.map_err(failed)?;
-            let prices = bucket.options.prices.unwrap_or_else(prices);
-            let looks = Poller::new(prices, hint, Rate::new(bucket.options.looks));
             let bucket = Arc::new(bucket);
-            Ok(Arc::new(Self { bucket, job, hint, looks, office: Mutex::default() }))
+            Ok(Arc::new(Self { bucket, job, hint, office: Mutex::default() }))
         })
         .await
     }
@@ -110,13 +108,6 @@ impl S3 {
     }
 }
 
-/// What a function of this one's size pays for a look, and for a second in which it waits.
-fn prices() -> fmi_model::polling::LookPrices {
-    let memory = std::env::var("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").ok();
-    let memory = memory.and_then(|mib| mib.parse().ok()).map_or(Bytes::gib(1), Bytes::mib);
-    Prices::aws().look(Request::Get, memory)
-}
-
 impl Channel for S3 {
     fn name(&self) -> &'static str {
         NAME
@@ -127,9 +118,16 @@ impl Channel for S3 {
     }
 
     fn start(&self, node: &Arc<Node>) {
+        self.bucket.counts.account.charge(node.meter());
         let keys = Keys::new(&self.bucket.location.prefix, &self.job, node.epoch());
         let bucket = Arc::clone(&self.bucket);
-        let office = Office::open(bucket, keys, self.hint, self.looks.clone(), node);
+        let meter = Arc::clone(node.meter());
+        let tariff = meter.tariff();
+        let prices = || tariff.prices.look(Request::Get, tariff.memory);
+        let prices = self.bucket.options.prices.unwrap_or_else(prices);
+        let poller = Poller::new(prices, self.hint, Rate::new(self.bucket.options.looks));
+        let looks = Planner { poller, meter };
+        let office = Office::open(bucket, keys, self.hint, looks, node);
         if let Some(before) = self.office.lock().replace(office) {
             before.stop();
         }

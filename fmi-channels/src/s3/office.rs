@@ -8,10 +8,11 @@ use super::{
     outgoing::Outgoing,
     reader::{Reader, Request},
     receipts, runtime,
+    schedule::Planner,
     tasks::Tasks,
 };
 use fmi_actors::{Node, channel::DialError};
-use fmi_model::polling::{Hint, Poller};
+use fmi_model::polling::Hint;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -32,7 +33,7 @@ pub(super) struct Office {
     pub(super) bucket: Arc<Bucket>,
     pub(super) keys: Arc<Keys>,
     pub(super) hint: Hint,
-    pub(super) looks: Poller,
+    pub(super) looks: Planner,
     pub(super) own: u32,
     pub(super) node: Weak<Node>,
     pub(super) tasks: Arc<Tasks>,
@@ -61,7 +62,7 @@ impl Office {
         bucket: Arc<Bucket>,
         keys: Keys,
         hint: Hint,
-        looks: Poller,
+        looks: Planner,
         node: &Arc<Node>,
     ) -> Arc<Self> {
         let office = Arc::new(Self {

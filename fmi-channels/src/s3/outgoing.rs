@@ -10,8 +10,9 @@ use super::{
     keys::Keys,
     mail::{self, NUMBERS},
 };
+use crate::account::on_behalf;
 use bytes::Bytes;
-use fmi_actors::frame::{Frame, Kind};
+use fmi_actors::frame::{Frame, Kind, Space};
 use parking_lot::Mutex;
 use std::{collections::VecDeque, sync::Arc};
 
@@ -30,6 +31,8 @@ pub(super) struct Outgoing {
 pub(super) struct Object {
     number: u64,
     bytes: Bytes,
+    /// What its first message belongs to.
+    space: Option<Space>,
 }
 
 #[derive(Debug)]
@@ -85,7 +88,9 @@ impl Outgoing {
             let told = state.again.len().min(NUMBERS);
             (number, state.again.drain(..told).collect::<Vec<_>>())
         };
-        Object { number, bytes: mail::encode(&self.key(number), &again, frames) }
+        let first = frames.iter().find(|frame| frame.header.kind != Kind::Ack);
+        let space = first.map(|frame| frame.header.space);
+        Object { number, bytes: mail::encode(&self.key(number), &again, frames), space }
     }
 
     /// What a link before could not write.
@@ -95,7 +100,12 @@ impl Outgoing {
 
     /// Writes an object. If that cannot be done now, the next link does it.
     pub(super) async fn put(&self, object: Object) -> Result<(), Trouble> {
-        let put = self.bucket.put(&self.key(object.number), &object.bytes).await;
+        let key = self.key(object.number);
+        let put = self.bucket.put(&key, &object.bytes);
+        let put = match object.space {
+            Some(space) => on_behalf(space, put).await,
+            None => put.await,
+        };
         let mut state = self.state.lock();
         match put {
             Ok(done) => {

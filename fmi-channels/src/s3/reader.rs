@@ -74,8 +74,8 @@ impl Reader {
         Self {
             sources: BTreeMap::new(),
             awaited: Awaited::default(),
-            prices: Prices::aws(),
-            lists: Looks::new(&office.looks, "mailbox"),
+            prices: office.looks.meter.tariff().prices,
+            lists: Looks::new(&office.looks, None),
             listing: false,
             believed: 0,
             seldom: (Instant::now() + pause, pause),
