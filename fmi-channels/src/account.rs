@@ -2,11 +2,11 @@
 //!
 //! A store is asked before there is a node (whether it can be used, who else is in the job), so what was
 //! asked until then is kept and told to the node's meter when that is known. Which operation a request
-//! is for, its caller says by [`on_behalf`]; else the meter takes what the process waits for.
+//! is for, its caller may say by `on_behalf`.
 
 use fmi_actors::{
     frame::Space,
-    meter::{Meter, Request},
+    meter::{Meter, Purpose, Request},
 };
 use parking_lot::Mutex;
 use std::{fmt, future::Future, sync::Arc};
@@ -19,7 +19,8 @@ pub(crate) struct Account {
 
 #[derive(Default)]
 struct State {
-    meter: Option<Arc<Meter>>,
+    /// And what requests are for, if nobody says so.
+    meter: Option<(Arc<Meter>, Purpose)>,
     /// Requests and bytes of each kind that no meter knows of yet.
     early: Vec<(Request, u64, u64)>,
 }
@@ -50,10 +51,10 @@ impl Account {
     /// already.
     pub(crate) fn count(&self, kind: Request, requests: u64, bytes: u64) {
         let mut state = self.state.lock();
-        if let Some(meter) = state.meter.clone() {
+        if let Some((meter, else_for)) = state.meter.clone() {
             drop(state);
-            let space = SPACE.try_with(|space| *space).ok();
-            return meter.requests(self.channel, space, kind, requests, bytes);
+            let purpose = SPACE.try_with(|space| Purpose::Space(*space)).unwrap_or(else_for);
+            return meter.requests(self.channel, purpose, kind, requests, bytes);
         }
         match state.early.iter_mut().find(|(other, ..)| *other == kind) {
             Some((_, sum, moved)) => (*sum, *moved) = (*sum + requests, *moved + bytes),
@@ -61,16 +62,17 @@ impl Account {
         }
     }
 
-    /// From now on this meter gets them, and what there was before.
-    pub(crate) fn charge(&self, meter: &Arc<Meter>) {
+    /// From now on this meter gets them, and what there was before, which was upkeep. `else_for`: what
+    /// they are for, if nobody says so.
+    pub(crate) fn charge(&self, meter: &Arc<Meter>, else_for: Purpose) {
         meter.detail();
         let early = {
             let mut state = self.state.lock();
-            state.meter = Some(Arc::clone(meter));
+            state.meter = Some((Arc::clone(meter), else_for));
             std::mem::take(&mut state.early)
         };
         for (kind, requests, bytes) in early {
-            meter.requests(self.channel, None, kind, requests, bytes);
+            meter.requests(self.channel, Purpose::Upkeep, kind, requests, bytes);
         }
     }
 }

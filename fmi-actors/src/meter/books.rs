@@ -1,6 +1,6 @@
 //! What a [`Meter`](super::Meter) has counted by operation and channel.
 
-use super::{Bill, Counts, Line, Machine, Seconds, Tariff};
+use super::{Bill, Counts, Line, Machine, Purpose, Seconds, Tariff};
 use crate::{clock::Time, frame::Space};
 use rustc_hash::FxHashMap;
 use std::{
@@ -17,7 +17,7 @@ impl Operation {
     pub const MESSAGES: Self = Self("point to point");
     /// Collectives that are not told apart.
     pub const COLLECTIVES: Self = Self("collectives");
-    /// What keeps a channel going: looking for receipts, registering, cleaning up.
+    /// What keeps a job going: registering, signs of life, cleaning up.
     pub const UPKEEP: Self = Self("upkeep");
 
     /// One of that name.
@@ -82,11 +82,14 @@ impl Books {
         }
     }
 
-    pub(super) fn operation(&self, space: Option<Space>) -> Operation {
-        match space {
-            None => self.awaited().unwrap_or(Operation::UPKEEP),
-            Some(space) if !space.is_collective() => Operation::MESSAGES,
-            Some(space) => self.names.get(&space).copied().unwrap_or(Operation::COLLECTIVES),
+    pub(super) fn operation(&self, purpose: Purpose) -> Operation {
+        match purpose {
+            Purpose::Upkeep => Operation::UPKEEP,
+            Purpose::Awaited => self.awaited().unwrap_or(Operation::UPKEEP),
+            Purpose::Space(space) if !space.is_collective() => Operation::MESSAGES,
+            Purpose::Space(space) => {
+                self.names.get(&space).copied().unwrap_or(Operation::COLLECTIVES)
+            }
         }
     }
 

@@ -49,6 +49,17 @@ impl Default for Tariff {
     }
 }
 
+/// What a request to a store is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The operation that a space belongs to.
+    Space(Space),
+    /// Whatever the process [waits](Meter::awaited) for; its upkeep, if it waits for nothing.
+    Awaited,
+    /// That the job goes on.
+    Upkeep,
+}
+
 /// What a process counts. One a [`Node`](crate::Node).
 pub struct Meter {
     detailed: AtomicBool,
@@ -115,7 +126,7 @@ impl Meter {
     /// learnt of its waits.
     #[must_use]
     pub fn operation(&self, space: Space) -> Operation {
-        self.books.lock().operation(Some(space))
+        self.books.lock().operation(Purpose::Space(space))
     }
 
     /// What this process waits for, the latest of several things.
@@ -124,23 +135,22 @@ impl Meter {
         self.books.lock().awaited()
     }
 
-    /// A channel has made a request to its store: for that space, with so many bytes of content. If it
-    /// knows none, it is for what the process [waits](Self::awaited) for, else for its upkeep.
-    pub fn request(&self, channel: &'static str, space: Option<Space>, kind: Request, bytes: u64) {
-        self.requests(channel, space, kind, 1, bytes);
+    /// A channel has made a request to its store, that moved so many bytes of content.
+    pub fn request(&self, channel: &'static str, purpose: Purpose, kind: Request, bytes: u64) {
+        self.requests(channel, purpose, kind, 1, bytes);
     }
 
     /// As [`request`](Self::request), for several at once.
     pub fn requests(
         &self,
         channel: &'static str,
-        space: Option<Space>,
+        purpose: Purpose,
         kind: Request,
         count: u64,
         bytes: u64,
     ) {
         let mut books = self.books.lock();
-        let operation = books.operation(space);
+        let operation = books.operation(purpose);
         books.counts(operation, channel).request(kind, count, bytes);
     }
 
@@ -157,7 +167,7 @@ impl Meter {
     /// A message has left on a link that others use too.
     pub(crate) fn message(&self, channel: &'static str, frame: &Frame) {
         let mut books = self.books.lock();
-        let operation = books.operation(Some(frame.header.space));
+        let operation = books.operation(Purpose::Space(frame.header.space));
         let (messages, bytes) = weigh(frame);
         books.counts(operation, channel).message(messages, bytes);
     }

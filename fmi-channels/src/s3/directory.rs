@@ -19,7 +19,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, DateTime},
 };
 use bytes::Bytes;
-use fmi_actors::meter::Meter;
+use fmi_actors::meter::{Meter, Purpose};
 use futures::future::BoxFuture;
 use std::{
     future::Future,
@@ -232,7 +232,7 @@ impl names::Names for Names {
     }
 
     fn charge(&self, meter: &Arc<Meter>) {
-        self.bucket.counts.account.charge(meter);
+        self.bucket.counts.account.charge(meter, Purpose::Upkeep);
     }
 
     /// Looking costs money: as much as a process writes signs of life.

@@ -36,6 +36,7 @@ use bucket::Bucket;
 use fmi_actors::{
     Member, Node, Result,
     channel::{Channel, DialError, Link, Rung, Way},
+    meter::Purpose,
 };
 use fmi_model::{
     Rate,
@@ -118,7 +119,7 @@ impl Channel for S3 {
     }
 
     fn start(&self, node: &Arc<Node>) {
-        self.bucket.counts.account.charge(node.meter());
+        self.bucket.counts.account.charge(node.meter(), Purpose::Awaited);
         let keys = Keys::new(&self.bucket.location.prefix, &self.job, node.epoch());
         let bucket = Arc::clone(&self.bucket);
         let meter = Arc::clone(node.meter());
