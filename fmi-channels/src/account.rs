@@ -2,14 +2,14 @@
 //!
 //! A store is asked before there is a node (whether it can be used, who else is in the job), so what was
 //! asked until then is kept and told to the node's meter when that is known. Which operation a request
-//! is for, its caller may say by `on_behalf`.
+//! is for, its caller may say by [`SPACE`].
 
 use fmi_actors::{
     frame::Space,
     meter::{Meter, Purpose, Request},
 };
 use parking_lot::Mutex;
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, sync::Arc};
 
 /// What a process asks of one store.
 pub(crate) struct Account {
@@ -26,19 +26,8 @@ struct State {
 }
 
 tokio::task_local! {
-    static SPACE: Space;
-}
-
-/// Requests that `work` makes, in its own task, are for this space.
-#[cfg(feature = "s3")]
-pub(crate) fn on_behalf<F: Future>(space: Space, work: F) -> impl Future<Output = F::Output> {
-    SPACE.scope(space, work)
-}
-
-/// As [`on_behalf`], for what does not wait.
-#[cfg(feature = "redis")]
-pub(crate) fn now_on_behalf<T>(space: Space, work: impl FnOnce() -> T) -> T {
-    SPACE.sync_scope(space, work)
+    /// What requests of a task are made for, if it says so.
+    pub(crate) static SPACE: Option<Space>;
 }
 
 impl Account {
@@ -53,7 +42,8 @@ impl Account {
         let mut state = self.state.lock();
         if let Some((meter, else_for)) = state.meter.clone() {
             drop(state);
-            let purpose = SPACE.try_with(|space| Purpose::Space(*space)).unwrap_or(else_for);
+            let space = SPACE.try_with(|space| *space).ok().flatten();
+            let purpose = space.map_or(else_for, Purpose::Space);
             return meter.requests(self.channel, purpose, kind, requests, bytes);
         }
         match state.early.iter_mut().find(|(other, ..)| *other == kind) {

@@ -11,7 +11,7 @@ use super::{
     script,
     trouble::Trouble,
 };
-use crate::account::now_on_behalf;
+use crate::account::SPACE;
 use fmi_actors::{
     Reason,
     channel::{Link, Room, Rung, Seat},
@@ -278,7 +278,7 @@ impl Link for RedisLink {
         }
         match frame.header.kind {
             frame::Kind::Ack => self.write(&frame),
-            _ => now_on_behalf(frame.header.space, || self.write(&frame)),
+            _ => SPACE.sync_scope(Some(frame.header.space), || self.write(&frame)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What has been asked of S3: it is billed by the request.
 
+pub(super) use crate::account::SPACE;
+
 use crate::account::Account;
 use fmi_actors::meter;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +14,18 @@ pub(super) enum Request {
     Put = 2,
     List = 3,
     Delete = 4,
+}
+
+impl Request {
+    /// As what it is billed.
+    fn kind(self) -> meter::Request {
+        match self {
+            Self::Get | Self::Head => meter::Request::Get,
+            Self::Put => meter::Request::Put,
+            Self::List => meter::Request::List,
+            Self::Delete => meter::Request::Delete,
+        }
+    }
 }
 
 /// Counts since the beginning, and for the bill.
@@ -59,14 +73,7 @@ impl Default for Counts {
 
 impl Counts {
     pub(super) fn asked(&self, request: Request) {
-        let kind = match request {
-            // A HEAD is billed like a GET.
-            Request::Get | Request::Head => meter::Request::Get,
-            Request::Put => meter::Request::Put,
-            Request::List => meter::Request::List,
-            Request::Delete => meter::Request::Delete,
-        };
-        self.account.count(kind, 1, 0);
+        self.account.count(request.kind(), 1, 0);
         self.requests[request as usize].fetch_add(1, Ordering::Relaxed);
     }
 

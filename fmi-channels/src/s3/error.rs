@@ -214,6 +214,7 @@ impl Said<'_> {
             ("NotImplemented", _) | (_, 501) => {
                 fatal(format!("the server cannot do this: {}", self.text()))
             }
+            ("InvalidRange", _) | (_, 416) => Trouble::foreign("it is shorter than it should be"),
             ("EntityTooLarge", _) => fatal("the server takes no object of this size"),
             ("QuotaExceeded" | "XMinioStorageFull", _) | (_, 507) => {
                 fatal("the store is full: remove objects, or give it more room")

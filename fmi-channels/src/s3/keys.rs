@@ -1,7 +1,10 @@
 //! Names of objects. Everything of one epoch of a job has one prefix, so that what a crash leaves
 //! behind is nobody else's, and one rule removes it.
 
-use fmi_actors::store::{Item, Part};
+use fmi_actors::{
+    frame::Space,
+    store::{Item, Part},
+};
 use std::fmt::Write;
 
 /// The names within one epoch of a job.
@@ -39,6 +42,11 @@ impl Keys {
         (self.mail(to, parsed.0, parsed.1) == key).then_some(parsed)
     }
 
+    /// What the names of all items of a collective begin with, whoever puts them there.
+    pub(super) fn items(&self, space: Space) -> String {
+        format!("{}item/{:016x}/{:010}/", self.root, space.scope, space.number)
+    }
+
     /// An item of the shelf.
     pub(super) fn item(&self, item: &Item) -> String {
         let Item { space, from, part } = item;
@@ -47,17 +55,22 @@ impl Keys {
             Part::Signal => "signal".to_owned(),
             Part::Message(to, number) => format!("message-{to}-{number:010}"),
         };
-        format!("{}item/{from}/{:016x}/{:010}/{part}", self.root, space.scope, space.number)
+        format!("{}{from}/{part}", self.items(*space))
     }
 
-    /// What the names of all reports to a process begin with.
-    pub(super) fn reports(&self, to: u32) -> String {
-        format!("{}read/{to}/", self.root)
+    /// What the names of all that say who has left begin with.
+    pub(super) fn left(&self) -> String {
+        format!("{}left/", self.root)
     }
 
-    /// A report to the writer of items, from a process that has read them.
-    pub(super) fn report(&self, to: u32, from: u32, number: u64) -> String {
-        format!("{}read/{to}/{from}/{number:010}", self.root)
+    /// Says that a process has left.
+    pub(super) fn has_left(&self, process: u32) -> String {
+        format!("{}left/{process}", self.root)
+    }
+
+    /// What all names of the epoch begin with.
+    pub(super) fn all(&self) -> &str {
+        &self.root
     }
 
     /// An object that is not there, to ask for.
@@ -83,7 +96,6 @@ pub(super) fn encoded(job: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fmi_actors::frame::Space;
 
     #[test]
     fn mail_is_read_back_and_nothing_else() {
@@ -112,5 +124,6 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 8);
+        assert!(all.iter().all(|key| key.starts_with(&keys.items(space))));
     }
 }

@@ -1,9 +1,13 @@
 //! Objects of a mailbox: frames one after the other, as they waited.
 //!
 //! Before them stand the numbers of objects that may have been written twice: if the reader had
-//! deleted the first copy, the second came back to life.
+//! deleted the first copy, the second came back to life. Then reports of what the writer has read of
+//! the reader's items.
 
-use super::object::{self, Content, Kind, NotOurs};
+use super::{
+    ledger::{REPORT, Report},
+    object::{self, Content, Kind, NotOurs},
+};
 use bytes::{Buf, Bytes};
 use fmi_actors::{
     AlignedBuf, Error, Node, Payload,
@@ -17,6 +21,8 @@ pub(super) const FULL: usize = 4 << 20;
 pub(super) const MOST: u64 = 16 << 20;
 /// Numbers that one object can bear.
 pub(super) const NUMBERS: usize = 4096;
+/// Reports that one object can bear.
+pub(super) const REPORTS: usize = 1024;
 
 /// Why the content of an object was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +41,10 @@ pub(super) fn length(frame: &Frame) -> usize {
 }
 
 /// An object of these frames.
-pub(super) fn encode(key: &str, again: &[u64], frames: &[Frame]) -> Bytes {
-    let numbers: Vec<u8> = again.iter().flat_map(|number| number.to_le_bytes()).collect();
+pub(super) fn encode(key: &str, again: &[u64], reports: &[Report], frames: &[Frame]) -> Bytes {
+    let mut before: Vec<u8> = again.iter().flat_map(|number| number.to_le_bytes()).collect();
+    before.extend(reports.iter().flat_map(Report::encode));
+    let count = again.len() as u32 | (reports.len() as u32) << 16;
     let heads: Vec<Vec<u8>> = frames
         .iter()
         .map(|frame| {
@@ -47,26 +55,39 @@ pub(super) fn encode(key: &str, again: &[u64], frames: &[Frame]) -> Bytes {
             head
         })
         .collect();
-    let mut body: Vec<&[u8]> = vec![&numbers];
+    let mut body: Vec<&[u8]> = vec![&before];
     for (head, frame) in heads.iter().zip(frames) {
         body.extend([head, frame.payload.bytes().unwrap_or_default()]);
     }
-    object::whole(Kind::Mail, key, again.len() as u32, &body)
+    object::whole(Kind::Mail, key, count, &body)
 }
 
-/// Gives the frames of an object to the node, and back the numbers.
+/// What stands before the frames.
+#[derive(Debug)]
+pub(super) struct Before {
+    /// Numbers of objects that may have been written twice.
+    pub(super) again: Vec<u64>,
+    /// What was read of items of this process.
+    pub(super) reports: Vec<Report>,
+}
+
+/// Gives the frames of an object to the node, and back what stands before them.
 pub(super) fn deliver(
     content: Content,
     node: &Node,
     from: u32,
     path: Path,
-) -> Result<Vec<u64>, Refused> {
-    let count = content.count as usize;
+) -> Result<Before, Refused> {
+    let (numbers, reports) = ((content.count & 0xffff) as usize, (content.count >> 16) as usize);
     let mut body = content.joined();
-    if count > NUMBERS || body.len() < count * 8 {
+    if numbers > NUMBERS || reports > REPORTS || body.len() < numbers * 8 + reports * REPORT {
         return Err(NotOurs::Content.into());
     }
-    let again = (0..count).map(|_| body.get_u64_le()).collect();
+    let again = (0..numbers).map(|_| body.get_u64_le()).collect();
+    let reports = body.split_to(reports * REPORT);
+    let (reports, _) = reports.as_chunks();
+    let reports = reports.iter().map(|report| Report::decode(report).ok_or(NotOurs::Content));
+    let reports = reports.collect::<Result<_, _>>()?;
     while !body.is_empty() {
         let (header, signature) = head(&mut body)?;
         let length = header.length as usize;
@@ -83,7 +104,7 @@ pub(super) fn deliver(
         };
         node.accept(from, path, Frame { header, signature, payload }, place)?;
     }
-    Ok(again)
+    Ok(Before { again, reports })
 }
 
 fn head(body: &mut Bytes) -> Result<(Header, Option<Signature>), NotOurs> {

@@ -1,9 +1,11 @@
 //! Channel `s3`: a mailbox a process in a bucket, and a shelf for what many read.
 //!
 //! A link writes objects ([`outgoing`], [`link`]) that their reader looks for ([`reader`]) and deletes,
-//! which is the receipt ([`receipts`]). Everything of a job's epoch has one prefix ([`keys`]); each object
-//! says whose it is and has a checksum ([`object`]). Requests run on a thread of their own
-//! ([`runtime`]) and are retried where that makes sense ([`bucket`], [`error`]).
+//! which is the receipt ([`receipts`]). Items of the [`shelf`] have objects of their own ([`stripes`]);
+//! who has read them is told in the mail ([`ledger`]). Everything of a job's epoch has one prefix
+//! ([`keys`]), which the last process deletes ([`farewell`]); each object says whose it is and has
+//! checksums ([`object`]). Requests run on a thread of their own ([`runtime`]) and are retried where
+//! that makes sense ([`bucket`], [`error`]).
 
 mod bucket;
 mod client;
@@ -11,8 +13,11 @@ mod counts;
 pub(crate) mod directory;
 mod download;
 mod error;
+mod farewell;
 mod keys;
+mod ledger;
 mod link;
+mod lookout;
 mod mail;
 mod object;
 mod office;
@@ -22,7 +27,9 @@ mod reader;
 mod receipts;
 mod runtime;
 mod schedule;
+mod shelf;
 mod source;
+mod stripes;
 mod tasks;
 mod upload;
 mod url;
@@ -37,16 +44,19 @@ use fmi_actors::{
     Member, Node, Result,
     channel::{Channel, DialError, Link, Rung, Way},
     meter::Purpose,
+    store::Store,
 };
 use fmi_model::{
     Rate,
     polling::{Hint, Poller},
     prices::Request,
 };
+use futures::future::BoxFuture;
 use keys::Keys;
 use office::Office;
 use parking_lot::Mutex;
 use schedule::Planner;
+use shelf::Shelf;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 const NAME: &str = "s3";
@@ -57,7 +67,8 @@ pub struct S3 {
     bucket: Arc<Bucket>,
     job: String,
     hint: Hint,
-    office: Mutex<Option<Arc<Office>>>,
+    office: Arc<Mutex<Option<Arc<Office>>>>,
+    shelf: Arc<Shelf>,
 }
 
 impl S3 {
@@ -83,7 +94,9 @@ impl S3 {
             let nothing = Keys::nothing(&location.prefix, &job);
             bucket.get(&nothing, None, 1).await.map_err(failed)?;
             let bucket = Arc::new(bucket);
-            Ok(Arc::new(Self { bucket, job, hint, office: Mutex::default() }))
+            let office = Arc::default();
+            let shelf = Arc::new(Shelf(Arc::clone(&office)));
+            Ok(Arc::new(Self { bucket, job, hint, office, shelf }))
         })
         .await
     }
@@ -92,14 +105,6 @@ impl S3 {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.bucket.counts.so_far()
-    }
-
-    /// Ready when everything is cleaned up after the process has left.
-    pub async fn stopped(&self) {
-        let office = self.office.lock().clone();
-        if let Some(office) = office {
-            office.stopped().await;
-        }
     }
 
     /// What other processes know it by: the same objects, by whatever way.
@@ -164,5 +169,18 @@ impl Channel for S3 {
         if let Some(office) = office {
             office.stop();
         }
+    }
+
+    fn stopped(&self) -> BoxFuture<'static, ()> {
+        let office = self.office.lock().clone();
+        Box::pin(async move {
+            if let Some(office) = office {
+                office.stopped().await;
+            }
+        })
+    }
+
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::clone(&self.shelf) as _)
     }
 }

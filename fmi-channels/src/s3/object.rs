@@ -2,10 +2,10 @@
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 0..4 | `fmi` and a kind: `m`ail, an `i`tem, a `r`eport |
+//! | 0..4 | `fmi` and a kind: `m`ail, an `i`tem |
 //! | 4..8 | version |
-//! | 8..12 | CRC-32C of the key, of the header without this field, and of the body |
-//! | 12..16 | readers of an item; numbers before the frames of mail |
+//! | 8..12 | CRC-32C of the key, of the header without this field, and of the body of mail |
+//! | 12..16 | readers of an item; what stands before the frames of mail |
 //! | 16..24 | bytes of the body |
 //!
 //! All numbers are little-endian. An object that was copied to another key, cut or altered does not
@@ -23,7 +23,6 @@ const MAGIC: [u8; 3] = *b"fmi";
 pub(super) enum Kind {
     Mail = b'm' as isize,
     Item = b'i' as isize,
-    Report = b'r' as isize,
 }
 
 /// Why something is no object of ours.
@@ -33,7 +32,7 @@ pub(super) enum NotOurs {
     Magic,
     #[error("it is of version {0}, this program speaks {VERSION}: use one version everywhere")]
     Version(u32),
-    #[error("it has {found} bytes where {expected} belong: it is cut")]
+    #[error("its content has {found} bytes where {expected} belong: it is cut")]
     Length { expected: u64, found: u64 },
     #[error("its checksum is wrong: it was altered, or belongs to another key")]
     Sum,
@@ -48,23 +47,26 @@ impl NotOurs {
     }
 }
 
-/// The header of an object.
-pub(super) fn header(kind: Kind, key: &str, count: u32, body: &[&[u8]]) -> [u8; HEADER] {
-    let length: usize = body.iter().map(|part| part.len()).sum();
+/// The header of an object whose body has a checksum of its own, or none.
+pub(super) fn header(kind: Kind, key: &str, count: u32, length: u64, body: &[&[u8]]) -> Header {
     let mut header = [0; HEADER];
     header[..3].copy_from_slice(&MAGIC);
     header[3] = kind as u8;
     header[4..8].copy_from_slice(&VERSION.to_le_bytes());
     header[12..16].copy_from_slice(&count.to_le_bytes());
-    header[16..].copy_from_slice(&(length as u64).to_le_bytes());
+    header[16..].copy_from_slice(&length.to_le_bytes());
     let sum = sum(key, &header, body.iter().copied());
     header[8..12].copy_from_slice(&sum.to_le_bytes());
     header
 }
 
+/// A header as it lies there.
+pub(super) type Header = [u8; HEADER];
+
 /// The whole of a small object.
 pub(super) fn whole(kind: Kind, key: &str, count: u32, body: &[&[u8]]) -> Bytes {
-    let mut bytes = header(kind, key, count, body).to_vec();
+    let length: usize = body.iter().map(|part| part.len()).sum();
+    let mut bytes = header(kind, key, count, length as u64, body).to_vec();
     body.iter().for_each(|part| bytes.extend_from_slice(part));
     bytes.into()
 }
@@ -86,24 +88,29 @@ impl Content {
             _ => self.body.concat().into(),
         }
     }
-
-    /// Bytes of the body.
-    pub(super) fn len(&self) -> usize {
-        self.body.iter().map(Bytes::len).sum()
-    }
 }
 
-/// Checks an object that came in these pieces.
-pub(super) fn open(kind: Kind, key: &str, mut pieces: Vec<Bytes>) -> Result<Content, NotOurs> {
+/// Takes the header off the pieces of an object; fewer bytes if it has fewer.
+pub(super) fn take_header(pieces: &mut [Bytes]) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEADER);
-    for piece in &mut pieces {
+    for piece in pieces {
         let part = piece.split_to(piece.len().min(HEADER - head.len()));
         head.extend_from_slice(&part);
     }
+    head
+}
+
+/// Checks a header: the count and the length of the body that it tells.
+pub(super) fn check<'a>(
+    kind: Kind,
+    key: &str,
+    head: &[u8],
+    found: u64,
+    body: impl Iterator<Item = &'a [u8]>,
+) -> Result<(u32, u64), NotOurs> {
     if head.get(..3) != Some(&MAGIC[..]) {
         return Err(NotOurs::Magic);
     }
-    let found = (head.len() + pieces.iter().map(Bytes::len).sum::<usize>()) as u64;
     let Some(head) = head.first_chunk::<HEADER>() else {
         return Err(NotOurs::Length { expected: HEADER as u64, found });
     };
@@ -112,20 +119,27 @@ pub(super) fn open(kind: Kind, key: &str, mut pieces: Vec<Bytes>) -> Result<Cont
         return Err(NotOurs::Version(word(4)));
     }
     let length = u64::from(word(16)) | u64::from(word(20)) << 32;
-    let expected = length.saturating_add(HEADER as u64);
-    if expected != found {
-        return Err(NotOurs::Length { expected, found });
+    if length != found {
+        return Err(NotOurs::Length { expected: length, found });
     }
     let mut bare = *head;
     bare[8..12].fill(0);
-    if sum(key, &bare, pieces.iter().map(|piece| &piece[..])) != word(8) {
+    if sum(key, &bare, body) != word(8) {
         return Err(NotOurs::Sum);
     }
     if head[3] != kind as u8 {
         return Err(NotOurs::Magic);
     }
+    Ok((word(12), length))
+}
+
+/// Checks a small object that came in these pieces.
+pub(super) fn open(kind: Kind, key: &str, mut pieces: Vec<Bytes>) -> Result<Content, NotOurs> {
+    let head = take_header(&mut pieces);
+    let found = pieces.iter().map(Bytes::len).sum::<usize>() as u64;
+    let (count, _) = check(kind, key, &head, found, pieces.iter().map(|piece| &piece[..]))?;
     pieces.retain(|piece| !piece.is_empty());
-    Ok(Content { count: word(12), body: pieces })
+    Ok(Content { count, body: pieces })
 }
 
 fn sum<'a>(key: &str, bare: &[u8; HEADER], body: impl Iterator<Item = &'a [u8]>) -> u32 {
@@ -144,7 +158,7 @@ mod tests {
         for cut in 0..=bytes.len() {
             let pieces = vec![bytes.slice(..cut), bytes.slice(cut..)];
             let content = open(Kind::Item, "key", pieces).unwrap();
-            assert_eq!((content.count, content.len()), (5, 12));
+            assert_eq!(content.count, 5);
             assert_eq!(&content.joined()[..], b"hello, world");
         }
         let empty = whole(Kind::Mail, "key", 0, &[]);

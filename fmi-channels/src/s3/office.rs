@@ -4,7 +4,9 @@ use super::{
     bucket::Bucket,
     error::Trouble,
     keys::Keys,
+    ledger::Ledger,
     link::S3Link,
+    lookout::Lookout,
     outgoing::Outgoing,
     reader::{Reader, Request},
     receipts, runtime,
@@ -12,13 +14,13 @@ use super::{
     tasks::Tasks,
 };
 use fmi_actors::{Node, channel::DialError};
-use fmi_model::polling::Hint;
+use fmi_model::{polling::Hint, prices::Prices};
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -27,6 +29,9 @@ use tokio::sync::{Notify, watch};
 /// How long the end of a process waits for what is being written and deleted.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// The number of no link.
+const NO_LINK: u64 = u64::MAX;
+
 /// The channel of one process in one epoch.
 #[derive(Debug)]
 pub(super) struct Office {
@@ -34,9 +39,20 @@ pub(super) struct Office {
     pub(super) keys: Arc<Keys>,
     pub(super) hint: Hint,
     pub(super) looks: Planner,
+    pub(super) prices: Prices,
     pub(super) own: u32,
+    /// All processes of the job, and their ranks.
+    pub(super) members: BTreeMap<u32, Vec<u32>>,
     pub(super) node: Weak<Node>,
     pub(super) tasks: Arc<Tasks>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) lookout: Lookout,
+    /// So many wait for reports of what was read.
+    pub(super) wants_reports: AtomicUsize,
+    /// Something was read.
+    pub(super) room: Notify,
+    /// Ranks that have left or are lost.
+    gone: Mutex<BTreeSet<u32>>,
     out: Mutex<HashMap<u32, Writing>>,
     /// What S3 refused for good.
     refused: Mutex<Option<Trouble>>,
@@ -65,14 +81,23 @@ impl Office {
         looks: Planner,
         node: &Arc<Node>,
     ) -> Arc<Self> {
+        let members = node.roster().members().iter();
+        let members = members.map(|member| (member.process, member.ranks.clone())).collect();
         let office = Arc::new(Self {
             bucket,
             keys: Arc::new(keys),
             hint,
             looks,
+            prices: node.meter().tariff().prices,
             own: node.process(),
+            members,
             node: Arc::downgrade(node),
             tasks: Arc::default(),
+            ledger: Arc::default(),
+            lookout: Lookout::default(),
+            wants_reports: AtomicUsize::new(0),
+            room: Notify::new(),
+            gone: Mutex::default(),
             out: Mutex::default(),
             refused: Mutex::default(),
             attention: Arc::default(),
@@ -103,11 +128,7 @@ impl Office {
             self.check()?;
         }
         let mut out = self.out.lock();
-        let writing = out.entry(to).or_insert_with(|| {
-            let (bucket, keys) = (Arc::clone(&self.bucket), Arc::clone(&self.keys));
-            let outgoing = Arc::new(Outgoing::new(bucket, keys, self.own, to));
-            Writing { outgoing, link: Weak::new(), failed: false }
-        });
+        let writing = out.entry(to).or_insert_with(|| self.writing(to));
         // Until it has shown to be well; the first was seen to be when the channel was made.
         writing.failed = true;
         let link = S3Link::new(self, &node, Arc::clone(&writing.outgoing));
@@ -116,6 +137,31 @@ impl Office {
         self.tasks.spawn(Arc::clone(&link).write());
         self.tasks.spawn(receipts::look_for(Arc::clone(&link)));
         Ok(link)
+    }
+
+    fn writing(&self, to: u32) -> Writing {
+        let (bucket, keys) = (Arc::clone(&self.bucket), Arc::clone(&self.keys));
+        let outgoing = Outgoing::new(bucket, keys, Arc::clone(&self.ledger), self.own, to);
+        Writing { outgoing: Arc::new(outgoing), link: Weak::new(), failed: false }
+    }
+
+    /// Writes to a process what it is owed, whether there is a link to it or not.
+    pub(super) fn tell(self: &Arc<Self>, process: u32) {
+        let outgoing = {
+            let mut out = self.out.lock();
+            let writing = out.entry(process).or_insert_with(|| self.writing(process));
+            Arc::clone(&writing.outgoing)
+        };
+        self.tasks.spawn(async move {
+            while let Some(left) = outgoing.left() {
+                if outgoing.put(left).await.is_err() {
+                    return;
+                }
+            }
+            let object = outgoing.object(NO_LINK, &[]);
+            // What fails is written the next time.
+            let _ = outgoing.put(object).await;
+        });
     }
 
     fn check(&self) -> Result<(), DialError> {
@@ -162,6 +208,31 @@ impl Office {
         self.stopped.load(Ordering::Acquire)
     }
 
+    /// Whether somebody waits until what was put on the shelf has been read.
+    pub(super) fn wants_room(&self) -> bool {
+        self.wants_reports.load(Ordering::Acquire) > 0 && !self.ledger.has_room()
+    }
+
+    /// Ranks have left, or are lost.
+    pub(super) fn ranks_gone(&self, ranks: &[u32]) {
+        self.gone.lock().extend(ranks);
+        let Some(node) = self.node.upgrade() else { return };
+        for process in ranks.iter().filter_map(|rank| node.roster().host(*rank)) {
+            if self.is_gone(process) {
+                self.ledger.gone(process);
+            }
+        }
+        self.room.notify_waiters();
+    }
+
+    /// Whether all ranks of a process have left or are lost.
+    pub(super) fn is_gone(&self, process: u32) -> bool {
+        self.members.get(&process).is_some_and(|ranks| {
+            let gone = self.gone.lock();
+            ranks.iter().all(|rank| gone.contains(rank))
+        })
+    }
+
     /// A process is gone and reads no more.
     pub(super) fn gone(self: &Arc<Self>, process: u32) {
         let outgoing = self.out.lock().get(&process).map(|w| Arc::clone(&w.outgoing));
@@ -176,6 +247,7 @@ impl Office {
             return;
         }
         self.attention.notify_one();
+        self.room.notify_waiters();
         let office = Arc::clone(self);
         runtime::spawn(async move {
             office.clean_up().await;
@@ -202,17 +274,12 @@ impl Office {
                 "S3 is slow: something may stay behind until the bucket's rule takes it"
             );
         }
-        let out: Vec<_> = self.out.lock().values().map(|w| Arc::clone(&w.outgoing)).collect();
-        for outgoing in out {
-            match orderly {
-                true => outgoing.delete_leftovers().await,
-                false => outgoing.delete_unread().await,
+        if !orderly {
+            let out: Vec<_> = self.out.lock().values().map(|w| Arc::clone(&w.outgoing)).collect();
+            for outgoing in out {
+                outgoing.delete_unread().await;
             }
         }
-        // What others have written for this process, nobody reads any more.
-        match self.bucket.list_all(&self.keys.mailbox(self.own)).await {
-            Ok(keys) => drop(self.bucket.delete_all(keys).await),
-            Err(trouble) => tracing::debug!(reason = %trouble.reason, "the mailbox stays as it is"),
-        }
+        self.farewell().await;
     }
 }

@@ -6,11 +6,12 @@
 
 use super::{
     bucket::Bucket,
+    counts::SPACE,
     error::Trouble,
     keys::Keys,
-    mail::{self, NUMBERS},
+    ledger::Ledger,
+    mail::{self, NUMBERS, REPORTS},
 };
-use crate::account::on_behalf;
 use bytes::Bytes;
 use fmi_actors::frame::{Frame, Kind, Space};
 use parking_lot::Mutex;
@@ -23,6 +24,7 @@ pub(super) struct Outgoing {
     pub(super) keys: Arc<Keys>,
     pub(super) own: u32,
     pub(super) to: u32,
+    ledger: Arc<Ledger>,
     state: Mutex<State>,
 }
 
@@ -69,9 +71,15 @@ pub(super) struct News {
 }
 
 impl Outgoing {
-    pub(super) fn new(bucket: Arc<Bucket>, keys: Arc<Keys>, own: u32, to: u32) -> Self {
+    pub(super) fn new(
+        bucket: Arc<Bucket>,
+        keys: Arc<Keys>,
+        ledger: Arc<Ledger>,
+        own: u32,
+        to: u32,
+    ) -> Self {
         let state = State { next: 1, sent: VecDeque::new(), again: Vec::new(), left: Vec::new() };
-        Self { bucket, keys, own, to, state: Mutex::new(state) }
+        Self { bucket, keys, own, to, ledger, state: Mutex::new(state) }
     }
 
     fn key(&self, number: u64) -> String {
@@ -88,9 +96,10 @@ impl Outgoing {
             let told = state.again.len().min(NUMBERS);
             (number, state.again.drain(..told).collect::<Vec<_>>())
         };
+        let reports = self.ledger.take_owed(self.to, REPORTS);
+        let bytes = mail::encode(&self.key(number), &again, &reports, frames);
         let first = frames.iter().find(|frame| frame.header.kind != Kind::Ack);
-        let space = first.map(|frame| frame.header.space);
-        Object { number, bytes: mail::encode(&self.key(number), &again, frames), space }
+        Object { number, bytes, space: first.map(|frame| frame.header.space) }
     }
 
     /// What a link before could not write.
@@ -101,11 +110,7 @@ impl Outgoing {
     /// Writes an object. If that cannot be done now, the next link does it.
     pub(super) async fn put(&self, object: Object) -> Result<(), Trouble> {
         let key = self.key(object.number);
-        let put = self.bucket.put(&key, &object.bytes);
-        let put = match object.space {
-            Some(space) => on_behalf(space, put).await,
-            None => put.await,
-        };
+        let put = SPACE.scope(object.space, self.bucket.put(&key, &object.bytes)).await;
         let mut state = self.state.lock();
         match put {
             Ok(done) => {
@@ -175,25 +180,6 @@ impl Outgoing {
             state.sent.drain(..).map(|sent| sent.number).chain(again).collect()
         };
         let keys = numbers.into_iter().map(|number| self.key(number)).collect();
-        let _ = self.bucket.delete_all(keys).await;
-    }
-
-    /// This process ends: what others still have to read stays, all else goes.
-    pub(super) async fn delete_leftovers(&self) {
-        let numbered = self.state.lock().sent.iter().any(|sent| !sent.upto.is_empty());
-        // Whatever link it was for.
-        if numbered && let Ok(news) = self.look(u64::MAX).await {
-            tracing::trace!(?news, "looked for the last time");
-        }
-        let keys: Vec<_> = {
-            let mut state = self.state.lock();
-            let unread: Vec<_> =
-                state.sent.iter().filter(|sent| !sent.upto.is_empty()).map(|s| s.number).collect();
-            let again: Vec<_> = state.again.drain(..).collect();
-            let bare = state.sent.drain(..).map(|sent| sent.number);
-            let gone = bare.chain(again).filter(|number| !unread.contains(number));
-            gone.map(|number| self.key(number)).collect()
-        };
         let _ = self.bucket.delete_all(keys).await;
     }
 }

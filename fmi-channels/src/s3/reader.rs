@@ -7,16 +7,17 @@
 //! deleted in order: whoever wrote them looks for the last one only.
 
 use super::{
+    counts::SPACE,
     error::{Kind as TroubleKind, Trouble},
     link::PATH,
-    mail::{self, MOST},
+    mail::{self, Before, MOST},
     object::{Content, Kind},
     office::Office,
     schedule::Looks,
     source::Source,
 };
-use fmi_actors::{Awaited, Node, Reason};
-use fmi_model::{polling::cheaper_by_list, prices::Prices};
+use fmi_actors::{Awaited, Node, Reason, frame::Space};
+use fmi_model::polling::cheaper_by_list;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -47,7 +48,6 @@ pub(super) struct Reader {
     office: Arc<Office>,
     sources: BTreeMap<u32, Source>,
     awaited: Awaited,
-    prices: Prices,
     /// Looks at the whole mailbox, for somebody who waits.
     lists: Looks,
     listing: bool,
@@ -74,7 +74,6 @@ impl Reader {
         Self {
             sources: BTreeMap::new(),
             awaited: Awaited::default(),
-            prices: office.looks.meter.tariff().prices,
             lists: Looks::new(&office.looks, None),
             listing: false,
             believed: 0,
@@ -94,6 +93,7 @@ impl Reader {
                 return;
             };
             self.awaited = node.awaited();
+            self.awaited.anybody |= self.office.wants_room();
             drop(node);
             for Request::LastLook(process) in self.office.requests() {
                 self.source(process).leaves();
@@ -116,7 +116,7 @@ impl Reader {
 
     /// Whether one LIST tells of all that are waited for.
     fn by_list(&self) -> bool {
-        self.awaited.anybody || cheaper_by_list(self.awaited.processes.len(), &self.prices)
+        self.awaited.anybody || cheaper_by_list(self.awaited.processes.len(), &self.office.prices)
     }
 
     /// Begins the requests that are due; when the next ones are.
@@ -180,7 +180,8 @@ impl Reader {
         let begun = Instant::now();
         let get = async move {
             let key = office.keys.mail(office.own, process, number);
-            let got = office.bucket.read(Kind::Mail, &key, MOST).await;
+            let read = office.bucket.read(Kind::Mail, &key, MOST);
+            let got = SPACE.scope(Some(Space::messages(0)), read).await;
             (Brought::Object(process, number, got), begun.elapsed())
         };
         requests.push(get.boxed());
@@ -265,7 +266,8 @@ impl Reader {
             return;
         }
         match mail::deliver(content, &node, process, PATH) {
-            Ok(again) => {
+            Ok(Before { again, reports }) => {
+                reports.into_iter().for_each(|report| self.office.was_read(report));
                 let by_list = self.by_list();
                 let source = self.source(process);
                 let mut read = source.taken(number);

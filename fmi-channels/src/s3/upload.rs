@@ -1,9 +1,10 @@
 //! Writing a content of any size: one PUT, or parts side by side.
 
 use super::{
-    bucket::{Bucket, Done},
+    bucket::Bucket,
     counts::Request,
     error::{Kind, Operation, Trouble},
+    stripes::Layout,
 };
 use aws_sdk_s3::{
     primitives::ByteStream,
@@ -13,28 +14,24 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 /// Parts that an upload may have.
-const PARTS: usize = 10_000;
+const PARTS: u64 = 10_000;
 
 impl Bucket {
-    /// Writes an object that consists of `head` and `body`.
-    pub(super) async fn put_large(
-        &self,
-        key: &str,
-        head: &[u8],
-        body: &Bytes,
-    ) -> Result<Done<()>, Trouble> {
-        let total = head.len() + body.len();
-        if total as u64 > self.options.largest {
+    /// Writes an item.
+    pub(super) async fn put_item(&self, key: &str, readers: u32, content: &Bytes) -> Result<(), Trouble> {
+        let layout = Layout::new(key, readers, content);
+        let total = layout.len();
+        if total > self.options.largest {
             return Err(Trouble::fatal(format!(
-                "it has {total} bytes, S3 takes {} at most: send it in parts",
+                "it has {total} bytes, S3 takes {} at most: send it in pieces",
                 self.options.largest
             )));
         }
-        if total <= self.options.part {
-            return self.put(key, &[head, body].concat().into()).await;
+        if total <= self.options.part as u64 {
+            return self.put(key, &layout.bytes(0..total)).await.map(drop);
         }
         let upload = self.begin(key).await?;
-        let done = self.fill(key, &upload, head, body).await;
+        let done = self.fill(&layout, key, &upload).await;
         if done.is_err() {
             self.give_up(key, &upload).await;
         }
@@ -53,24 +50,12 @@ impl Bucket {
         })
     }
 
-    async fn fill(
-        &self,
-        key: &str,
-        upload: &str,
-        head: &[u8],
-        body: &Bytes,
-    ) -> Result<Done<()>, Trouble> {
-        let total = head.len() + body.len();
-        let size = self.options.part.max(total.div_ceil(PARTS));
-        let parts = (0..total.div_ceil(size)).map(|index| {
-            // The first has the head.
-            let from = (index * size).saturating_sub(head.len());
-            let until = ((index + 1) * size - head.len()).min(body.len());
-            let part = match index {
-                0 => [head, &body[..until]].concat().into(),
-                _ => body.slice(from..until),
-            };
-            self.part(key, upload, index as i32 + 1, part)
+    async fn fill(&self, layout: &Layout<'_>, key: &str, upload: &str) -> Result<(), Trouble> {
+        let total = layout.len();
+        let size = (self.options.part as u64).max(total.div_ceil(PARTS));
+        let parts = (0..total.div_ceil(size)).map(|index| async move {
+            let part = layout.bytes(index * size..total.min((index + 1) * size));
+            self.part(key, upload, index as i32 + 1, part).await
         });
         let parts: Vec<_> =
             stream::iter(parts).buffered(self.options.parallel).try_collect().await?;
@@ -90,7 +75,7 @@ impl Bucket {
                 Err(trouble) => Err(trouble),
             }
         });
-        complete.await
+        complete.await.map(drop)
     }
 
     async fn part(
