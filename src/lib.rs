@@ -24,6 +24,14 @@
 pub mod config;
 mod join;
 mod logging;
+pub mod meter {
+    //! What a process sends, asks of stores and waits for, and what that costs:
+    //! [`Context::meter`](crate::Context::meter) shows it. `docs/model.md` says what is counted.
+
+    pub use fmi_actors::meter::{
+        Bill, Bytes, Counts, Dollars, Line, Machine, Prices, Request, Seconds, Tariff,
+    };
+}
 #[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
 mod meet;
 mod run;

@@ -1,5 +1,6 @@
 //! `fmi run`: starts a job's processes on this machine.
 
+mod bills;
 mod children;
 mod contract;
 mod launch;
@@ -7,7 +8,11 @@ mod launch;
 pub(crate) use launch::{Job, launch};
 
 use crate::failure::Failure;
-use fmi::config::{ChannelSpec, Rendezvous};
+use bills::Bills;
+use fmi::{
+    config::{ChannelSpec, Rendezvous},
+    meter::Bill,
+};
 use serde::Serialize;
 use std::{ffi::OsString, process::ExitCode, time::Instant};
 
@@ -43,6 +48,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", conflicts_with = "listen")]
     rendezvous: Option<Rendezvous>,
 
+    /// Print at the end what the job has cost. Jobs that ask a store (redis, s3) always do.
+    #[arg(long)]
+    bill: bool,
+
     /// Print one line of JSON at the end.
     #[arg(long)]
     json: bool,
@@ -61,6 +70,7 @@ Examples:
   fmi run -n 4 --rendezvous file:///tmp -- ./prog    they meet in a folder
   fmi run -n 4 --channel redis://127.0.0.1:6379 -- ./prog
                                                      they meet and talk through a store alone
+  fmi run -n 4 --bill -- ./prog                      what it has sent, waited for and cost
   fmi run -n 4 --json -- ./prog | tail -1
       {\"ranks\":4,\"processes\":4,\"exit_code\":0,\"seconds\":1.25}";
 
@@ -71,17 +81,25 @@ struct Summary {
     processes: usize,
     exit_code: u8,
     seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bill: Option<Bill>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let job = job(args)?;
+    let mut job = job(args)?;
+    let bills = Bills::new()?;
+    job.bills = Some(bills.folder());
     let start = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit_code = runtime.block_on(launch(&job, None))?;
+    let (ranks, processes) = (job.ranks, job.processes());
+    let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    let bill = bills.sum().filter(|bill| args.bill || bill.has_requests());
+    if let Some(bill) = &bill {
+        eprintln!("{}", bills::report(bill, ranks, processes, seconds));
+    }
     if args.json {
-        let (ranks, processes) = (job.ranks, job.processes());
-        let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        let summary = Summary { ranks, processes, exit_code, seconds };
+        let summary = Summary { ranks, processes, exit_code, seconds, bill };
         println!("{}", serde_json::to_string(&summary).map_err(|e| Failure::new(e.to_string()))?);
     }
     Ok(ExitCode::from(exit_code))
@@ -136,5 +154,6 @@ fn job(args: &Args) -> Result<Job, Failure> {
         channel: args.channel.clone(),
         listen: args.listen.clone(),
         rendezvous: args.rendezvous.clone(),
+        bills: None,
     })
 }

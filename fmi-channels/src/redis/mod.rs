@@ -40,6 +40,7 @@ pub use examine::{Examination, Memory, examine};
 use fmi_actors::{
     Member, Node, Result,
     channel::{Channel, DialError, Rung, Way},
+    meter::Purpose,
     pair::Path,
     service::Service,
     store::Store,
@@ -139,6 +140,7 @@ impl Channel for Redis {
     }
 
     fn start(&self, node: &Arc<Node>) {
+        self.hub.traffic().account.charge(node.meter(), Purpose::Awaited);
         let office = Office::new(&self.hub, &self.job, node, &self.shelf);
         self.shelf.begin(&office, node);
         let kept = Arc::downgrade(&office);

@@ -71,6 +71,7 @@ fn processes(plan: &Plan, mut report: impl FnMut(Row)) -> Result<(), Failure> {
         channel: Some(plan.spec().parse()?),
         listen: None,
         rendezvous: None,
+        bills: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

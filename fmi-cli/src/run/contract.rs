@@ -103,6 +103,9 @@ pub(super) fn environment(
         ("FMI_RENDEZVOUS", meeting.url()),
         ("FMI_TOKEN", meeting.token()),
     ];
+    if let Some(folder) = job.bills.as_ref().and_then(|folder| folder.to_str()) {
+        variables.push(("FMI_BILL", Some(folder.to_owned())));
+    }
     if let Some(channel) = &job.channel {
         let text = channel.url().unwrap_or(channel.name()).to_owned();
         variables.push(("FMI_CHANNELS", Some(text)));

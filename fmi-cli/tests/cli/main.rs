@@ -1,6 +1,7 @@
 //! The `fmi` program from outside: the real binary, real processes, each test with a time limit.
 
 mod bench;
+mod bill;
 mod doctor;
 mod explain;
 #[cfg(feature = "s3")]
