@@ -1,9 +1,5 @@
 //! Directories of contents under names: the same tests over each kind of place.
 
-#[cfg(feature = "s3")]
-#[path = "../s3/faults.rs"]
-#[allow(dead_code, reason = "the tests of the channel itself break more")]
-mod faults;
 mod folder;
 mod ground;
 #[cfg(feature = "redis")]
@@ -13,7 +9,7 @@ mod redis_server;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "s3")]
-#[path = "../s3/server.rs"]
-#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
-mod server;
+#[path = "../s3/plain.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod s3_server;
 mod suite;

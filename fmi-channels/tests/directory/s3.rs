@@ -2,14 +2,14 @@
 
 use crate::{
     ground::{Ground, suite},
-    server::{KEY, Own, SECRET},
+    s3_server::{KEY, Plain, SECRET},
     suite::{join, registration},
 };
 use fmi_channels::{directory::Shared, handshake::Token, rendezvous::Ranks};
 use std::{fs, path::Path, time::Duration};
 
 struct Bucket {
-    server: Own,
+    server: Plain,
     url: String,
 }
 
@@ -21,7 +21,7 @@ fn bucket() -> Option<Bucket> {
         std::env::set_var("AWS_ACCESS_KEY_ID", KEY);
         std::env::set_var("AWS_SECRET_ACCESS_KEY", SECRET);
     }
-    let server = Own::start();
+    let server = Plain::start();
     let url = server.url("jobs");
     Some(Bucket { server, url })
 }
@@ -59,7 +59,7 @@ impl Ground for Bucket {
     }
 
     async fn empty(&self) {
-        let _ = fs::remove_dir_all(self.server.path().join("fmi-test").join("jobs"));
+        let _ = fs::remove_dir_all(self.server.folder("jobs"));
     }
 }
 

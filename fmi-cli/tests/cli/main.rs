@@ -4,10 +4,6 @@ mod bench;
 mod bill;
 mod doctor;
 mod explain;
-#[cfg(feature = "s3")]
-#[path = "../../../fmi-channels/tests/s3/faults.rs"]
-#[allow(dead_code, reason = "other tests break more")]
-mod faults;
 mod folder;
 mod ranks;
 #[cfg(feature = "redis")]
@@ -17,7 +13,7 @@ mod run;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "s3")]
-#[path = "../../../fmi-channels/tests/s3/server.rs"]
-#[allow(dead_code, reason = "other tests ask more of it")]
-mod server;
+#[path = "../../../fmi-channels/tests/s3/plain.rs"]
+#[allow(dead_code, reason = "the tests of directories use the rest")]
+mod s3_server;
 mod support;

@@ -1,8 +1,7 @@
 //! Jobs over a bucket, and what the doctor says of one.
 
 use crate::{
-    faults::Fault,
-    server::{KEY, Own, SECRET},
+    s3_server::{KEY, Plain, SECRET},
     support::{Ran, finish, fmi, fmi_run},
 };
 use serde_json::Value;
@@ -29,34 +28,32 @@ fn worked(ran: &Ran, ranks: usize, way: &str) {
 
 #[test]
 fn processes_meet_and_work_over_a_bucket_alone() {
-    let server = Own::start();
+    let server = Plain::start();
     let url = server.url("jobs/a");
     let command = fmi_run(&["-n", "3", "--channel", &url], "work");
     let mut command = with(command, SECRET);
     command.env("FMI_HINT", "fast");
     worked(&finish(command, LIMIT), 3, "s3");
-    server.wait_until_empty(&url);
+    server.wait_until_empty();
 }
 
 #[test]
 fn a_file_of_fmi_with_s3_works_unchanged() {
-    let server = Own::start();
-    let url = server.url("");
-    let (_, endpoint) = url.split_once("endpoint=").unwrap();
+    let server = Plain::start();
     let directory = tempfile::tempdir().unwrap();
     // FMI has no setting for another server than AWS; the SDK has.
     let text = r#"{"backends": {"S3": {"enabled": "true", "bucket_name": "fmi-test",
         "s3_region": "eu-central-1", "timeout": "20", "max_timeout": "30000"}}}"#;
     fs::write(directory.path().join("fmi.json"), text).unwrap();
     let mut command = with(fmi_run(&["-n", "2"], "work"), SECRET);
-    command.current_dir(directory.path()).env("AWS_ENDPOINT_URL", endpoint).env("FMI_HINT", "fast");
+    command.current_dir(directory.path()).env("AWS_ENDPOINT_URL", server.endpoint()).env("FMI_HINT", "fast");
     worked(&finish(command, LIMIT), 2, "s3");
-    server.wait_until_empty(&url);
+    server.wait_until_empty();
 }
 
 #[test]
 fn what_is_wrong_is_told() {
-    let server = Own::start();
+    let server = Plain::start();
     for (channel, text) in [
         ("s3", "the channel s3 needs a bucket: write s3://BUCKET/PREFIX"),
         ("s3://bucket?regoin=x", "\"regoin\" is unknown"),
@@ -91,7 +88,7 @@ fn found(report: &Value, status: &str, text: &str) -> bool {
 
 #[test]
 fn the_doctor_looks_at_a_bucket() {
-    let server = Own::start();
+    let server = Plain::start();
     let url = server.url("jobs");
     let (report, ran) = doctor(&[&url], SECRET);
     assert_eq!((ran.code, &report["ok"]), (Some(0), &Value::Bool(true)), "{ran:?}");
@@ -99,9 +96,9 @@ fn the_doctor_looks_at_a_bucket() {
         assert!(found(&report, "ok", text), "{text}: {ran:?}");
     }
     assert!(found(&report, "note", "cleans up after crashes"), "{ran:?}");
-    server.wait_until_empty(&url);
+    server.wait_until_empty();
 
-    server.faults.add(hyper::Method::DELETE, "", Fault::Denied, 1);
+    server.keep();
     let (report, ran) = doctor(&[&url], SECRET);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(
