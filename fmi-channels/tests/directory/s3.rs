@@ -77,15 +77,9 @@ suite!(
 );
 
 #[tokio::test]
-async fn wrong_buckets_and_urls_are_told_at_once() {
-    let bucket = bucket().unwrap();
-    for (url, text) in [
-        (bucket.url.replace("fmi-test", "another-bucket"), "there is no bucket"),
-        ("s3://bucket?regoin=x".to_owned(), "is unknown"),
-    ] {
-        let directory = Shared::s3(url, Token::new("secret"), Duration::from_secs(4));
-        let wrong = join(&directory, registration("job", 1, Ranks::Any(1)), Duration::ZERO).await;
-        let wrong = wrong.unwrap_err().to_string();
-        assert!(wrong.contains(text), "{wrong}");
-    }
+async fn a_wrong_url_is_told_at_once() {
+    let directory = Shared::s3("s3://bucket?regoin=x", Token::new("s"), Duration::from_secs(4));
+    let wrong = join(&directory, registration("job", 1, Ranks::Any(1)), Duration::ZERO).await;
+    let wrong = wrong.unwrap_err().to_string();
+    assert!(wrong.contains("is unknown"), "{wrong}");
 }

@@ -7,6 +7,9 @@ use std::{fs, process::Command, time::Duration};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A user who may do all.
+const ALL: [&str; 7] = ["--user", "me", "on", ">hunter2", "~*", "&*", "+@all"];
+
 fn worked(ran: &Ran, ranks: usize, way: &str) {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(ran.stdout.matches(&format!("worked over {way}\n")).count(), ranks, "{ran:?}");
@@ -72,7 +75,7 @@ fn failures_are_told() {
 
 #[test]
 fn a_password_is_on_no_command_line_and_in_no_log() {
-    let Some(server) = Server::start(&["--user", "me on >hunter2 ~* &* +@all"]) else { return };
+    let Some(server) = Server::start(&ALL) else { return };
     let url = server.url().replace("redis://", "redis://me:hunter2@");
     let with = |mut command: Command| {
         command.env("FMI_CHANNELS", &url).env("FMI_LOG", "trace");
@@ -101,7 +104,7 @@ fn a_password_is_on_no_command_line_and_in_no_log() {
 
 #[test]
 fn what_is_wrong_is_told_at_once() {
-    let Some(server) = Server::start(&["--user", "me on >hunter2 ~* &* +@all"]) else { return };
+    let Some(server) = Server::start(&ALL) else { return };
     for (channel, text) in [
         ("redis", "the channel redis needs an address: write redis://HOST:PORT"),
         ("redis://", "names no host"),
@@ -194,8 +197,9 @@ fn the_doctor_looks_at_a_server() {
 
 #[test]
 fn the_doctor_says_what_a_user_lacks() {
-    let user = "me on >hunter2 ~fmi:* &fmi:* +@all -eval -xadd -config -info";
-    let Some(server) = Server::start(&["--user", user]) else { return };
+    let rights = "~fmi:* &fmi:* +@all -eval -xadd -config -info".split(' ');
+    let user: Vec<_> = ["--user", "me", "on", ">hunter2"].into_iter().chain(rights).collect();
+    let Some(server) = Server::start(&user) else { return };
     let (report, ran) = doctor(&[&server.url().replace("redis://", "redis://me:hunter2@")]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(found(&report, "problem", "may not use xadd, eval"), "{ran:?}");

@@ -46,7 +46,10 @@ fn a_file_of_fmi_with_s3_works_unchanged() {
         "s3_region": "eu-central-1", "timeout": "20", "max_timeout": "30000"}}}"#;
     fs::write(directory.path().join("fmi.json"), text).unwrap();
     let mut command = with(fmi_run(&["-n", "2"], "work"), SECRET);
-    command.current_dir(directory.path()).env("AWS_ENDPOINT_URL", server.endpoint()).env("FMI_HINT", "fast");
+    command
+        .current_dir(directory.path())
+        .env("AWS_ENDPOINT_URL", server.endpoint())
+        .env("FMI_HINT", "fast");
     worked(&finish(command, LIMIT), 2, "s3");
     server.wait_until_empty();
 }
@@ -63,16 +66,10 @@ fn what_is_wrong_is_told() {
         assert!(ran.stderr.contains(text), "{ran:?}");
     }
     let url = server.url("a");
-    let nowhere = url.replace("fmi-test", "nobodys-bucket");
-    for (url, secret, text) in [
-        (&nowhere, SECRET, "there is no bucket \\\"nobodys-bucket\\\""),
-        (&url, "another", "the secret key is wrong"),
-    ] {
-        let command = fmi_run(&["-n", "2", "--channel", url], "hello");
-        let ran = finish(with(command, secret), LIMIT);
-        assert_eq!(ran.code, Some(1), "{ran:?}");
-        assert!(ran.stderr.contains(&text.replace('\\', "")), "{ran:?}");
-    }
+    let command = fmi_run(&["-n", "2", "--channel", &url], "hello");
+    let ran = finish(with(command, "another"), LIMIT);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("the secret key is wrong"), "{ran:?}");
 }
 
 fn doctor(arguments: &[&str], secret: &str) -> (Value, Ran) {
