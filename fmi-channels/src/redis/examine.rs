@@ -184,7 +184,9 @@ async fn denied(
     for (name, words) in tried {
         match connection.ask(command(words)).await {
             Ok(_) => {}
-            Err(trouble) if trouble.kind == TroubleKind::Lasting => denied.push(name),
+            Err(trouble) if is_denial(&trouble) => denied.push(name),
+            // In consequence of another: there is no stream to ask about, say.
+            Err(trouble) if trouble.kind == TroubleKind::Lasting => {}
             Err(trouble) => return Err(trouble),
         }
     }
@@ -194,12 +196,17 @@ async fn denied(
     subscribe.arg(&bell);
     match pushes.ask(subscribe).await {
         Ok(_) => {}
-        Err(trouble) if trouble.kind == TroubleKind::Lasting => denied.push("subscribe"),
+        Err(trouble) if is_denial(&trouble) => denied.push("subscribe"),
         Err(trouble) => return Err(trouble),
     }
     pushes.cut();
     denied.dedup();
     Ok(denied)
+}
+
+/// Whether this user, or this server, does not have the command.
+fn is_denial(trouble: &Trouble) -> bool {
+    ["NOPERM", "unknown command", "unknown subcommand"].iter().any(|it| trouble.reason.contains(it))
 }
 
 /// Bytes a second, there and back.
