@@ -94,6 +94,8 @@ pub(crate) fn world(node: &Arc<Node>, rank: u32, job: &str, table: Option<&Table
 /// Registers, learns who else is there, and begins to accept links. Runs on the service thread.
 pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joined> {
     config.validate()?;
+    // Before anybody is kept waiting.
+    config.money.tariff()?;
     for unavailable in config.unavailable() {
         tracing::warn!("{unavailable}");
     }
@@ -103,14 +105,16 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
         Some(_) if config.ranks.is_none() || own < size => meet(config, homes, None).await?,
         _ => alone(config, size, homes),
     };
-    begin(&joined.node);
+    begin(config, &joined.node)?;
     Ok(joined)
 }
 
-/// Begins to accept links.
-pub(crate) fn begin(node: &Arc<Node>) {
+/// Says what the process pays, and begins to accept links.
+pub(crate) fn begin(config: &Config, node: &Arc<Node>) -> Result<()> {
+    config.money.charge(node.meter(), (node.process(), node.epoch()))?;
     LocalLink::attach(node);
     node.start();
+    Ok(())
 }
 
 /// All ranks live here.

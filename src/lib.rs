@@ -20,10 +20,26 @@
 //! With nothing set this runs `min(cores, 4)` ranks as actors in one process. `fmi run -n 4 --
 //! PROGRAM` starts it as four processes that find each other and talk TCP. See the repository's
 //! README for both, and [`config`] for the environment.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `tcp` (default) | TCP links, hole punching, the relay, the rendezvous server and folders |
+//! | `quic` | QUIC links |
+//! | `redis` | mailboxes in a Redis server, which can be the rendezvous, too |
+//! | `s3` | mailboxes in an S3 bucket, which can be the rendezvous, too |
+//! | `full` | all of these |
 
 pub mod config;
 mod join;
 mod logging;
+pub mod meter {
+    //! What a process sends, asks of stores and waits for, and what that costs:
+    //! [`Context::meter`](crate::Context::meter) shows it. `docs/model.md` says what is counted.
+
+    pub use fmi_actors::meter::{
+        Bill, Bytes, Counts, Dollars, Line, Machine, Prices, Request, Seconds, Tariff,
+    };
+}
 #[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
 mod meet;
 mod run;

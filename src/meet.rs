@@ -70,6 +70,7 @@ pub(crate) async fn meet(
         reason: "it lists all processes but this one".to_owned(),
     })?;
     let node = Node::new(place, channels.all(), homes, settings(config));
+    client.charge(node.meter());
     if let Some(post) = client.post() {
         node.set_post(post);
     }
@@ -91,7 +92,7 @@ fn meet_again(
         if joined.ranks.len() != ranks.len() {
             return Err(Error::Rejoin { job: config.job, reason: NoRejoin::Late });
         }
-        begin(&joined.node);
+        begin(&config, &joined.node)?;
         // Only now: until the next epoch has begun, this place is what an attempt is made from.
         Service::get().spawn(async move { old.leave().await });
         let ranks = ranks.into_iter().zip(joined.ranks).collect();

@@ -1,6 +1,8 @@
 //! The wires of `fmi`, one folder a channel, and the rendezvous by which processes find each
 //! other.
 
+#[cfg(any(feature = "redis", feature = "s3"))]
+mod account;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "tcp")]

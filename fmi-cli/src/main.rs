@@ -6,6 +6,7 @@ mod doctor;
 mod embedded;
 mod explain;
 mod failure;
+mod model;
 mod rendezvous;
 mod run;
 mod units;
@@ -28,6 +29,7 @@ enum Command {
     Rendezvous(rendezvous::Args),
     Bench(bench::Args),
     Explain(explain::Args),
+    Model(model::Args),
     Doctor(doctor::Args),
     #[command(hide = true)]
     BenchRank(bench::RankArgs),
@@ -39,6 +41,7 @@ Examples:
   fmi rendezvous --listen 0.0.0.0:10000              where processes of other machines meet
   fmi bench --op allreduce --channel tcp --ranks 4   how fast it is here
   fmi explain allreduce -n 4 --svg ring.svg          which algorithm runs, and a picture of it
+  fmi model polling                                  what waiting for a store costs
   fmi doctor                                         what is wrong with this environment
 
 Each command has a --help of its own. FMI_LOG=debug shows what the library does.";
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     log(match cli.command {
         // It says itself what went wrong.
-        Command::Doctor(_) | Command::Explain(_) => "off",
+        Command::Doctor(_) | Command::Explain(_) | Command::Model(_) => "off",
         // The ranks say what happened to them; the rendezvous inside would say it again.
         Command::Run(_) | Command::Bench(_) => "error",
         Command::Rendezvous(_) | Command::BenchRank(_) => "warn",
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Rendezvous(args) => ("fmi rendezvous", rendezvous::run(&args)),
         Command::Bench(args) => ("fmi bench", bench::run(&args)),
         Command::Explain(args) => ("fmi explain", explain::run(&args)),
+        Command::Model(args) => ("fmi model", model::run(&args)),
         Command::Doctor(args) => ("fmi doctor", doctor::run(&args)),
         Command::BenchRank(args) => ("fmi bench", bench::run_rank(&args)),
     };

@@ -1,5 +1,6 @@
 //! `fmi run`: starts a job's processes on this machine.
 
+mod bills;
 mod children;
 mod contract;
 mod launch;
@@ -7,7 +8,11 @@ mod launch;
 pub(crate) use launch::{Job, launch};
 
 use crate::failure::Failure;
-use fmi::config::{ChannelSpec, Rendezvous};
+use bills::Bills;
+use fmi::{
+    config::{ChannelSpec, Rendezvous},
+    meter::Bill,
+};
 use serde::Serialize;
 use std::{ffi::OsString, process::ExitCode, time::Instant};
 
@@ -23,7 +28,9 @@ pub(crate) struct Args {
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     ranks: u32,
 
-    /// The channel: local (all ranks in one process), tcp. [default: what the library chooses]
+    /// The channel: local (all ranks in one process), tcp, quic, redis://HOST:PORT or
+    /// s3://BUCKET/PREFIX. A URL with a password rather goes to FMI_CHANNELS: a command line can
+    /// be read by others. [default: what the library chooses]
     #[arg(short, long)]
     channel: Option<ChannelSpec>,
 
@@ -35,10 +42,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 
-    /// Where the processes meet instead of in this program: a folder, file:///PATH, or a server,
-    /// tcp://HOST:PORT, whose token FMI_TOKEN has.
+    /// Where the processes meet instead of in this program: a folder, file:///PATH, a store,
+    /// redis://… or s3://…, or a server, tcp://HOST:PORT, whose token FMI_TOKEN has. [default: in
+    /// this program; if the only channel is a store, there]
     #[arg(long, value_name = "URL", conflicts_with = "listen")]
     rendezvous: Option<Rendezvous>,
+
+    /// Print at the end what the job has cost. Jobs that ask a store (redis, s3) always do.
+    #[arg(long)]
+    bill: bool,
 
     /// Print one line of JSON at the end.
     #[arg(long)]
@@ -56,6 +68,9 @@ Examples:
   fmi run -n 8 --channel local -- ./prog             eight ranks in one process
   fmi run -n 32 --packs 2 -- ./prog                  two processes of sixteen ranks
   fmi run -n 4 --rendezvous file:///tmp -- ./prog    they meet in a folder
+  fmi run -n 4 --channel redis://127.0.0.1:6379 -- ./prog
+                                                     they meet and talk through a store alone
+  fmi run -n 4 --bill -- ./prog                      what it has sent, waited for and cost
   fmi run -n 4 --json -- ./prog | tail -1
       {\"ranks\":4,\"processes\":4,\"exit_code\":0,\"seconds\":1.25}";
 
@@ -66,20 +81,39 @@ struct Summary {
     processes: usize,
     exit_code: u8,
     seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bill: Option<Bill>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let job = job(args)?;
+    let mut job = job(args)?;
+    let bills = Bills::new()?;
+    job.bills = Some(bills.folder());
     let start = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit_code = runtime.block_on(launch(&job, None))?;
+    let (ranks, processes) = (job.ranks, job.processes());
+    let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    let bill = bills.sum().filter(|bill| args.bill || bill.has_requests());
+    if let Some(bill) = &bill {
+        eprintln!("{}", bills::report(bill, ranks, processes, seconds));
+    }
     if args.json {
-        let (ranks, processes) = (job.ranks, job.processes());
-        let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        let summary = Summary { ranks, processes, exit_code, seconds };
+        let summary = Summary { ranks, processes, exit_code, seconds, bill };
         println!("{}", serde_json::to_string(&summary).map_err(|e| Failure::new(e.to_string()))?);
     }
     Ok(ExitCode::from(exit_code))
+}
+
+/// What this build cannot use, and what to do.
+pub(crate) fn lacking(setting: &str, what: impl std::fmt::Display, why: &str) -> String {
+    match why.split('"').nth(1).filter(|_| why.contains("feature")) {
+        Some(feature) => format!(
+            "{setting} {what}: {why}: build it with `cargo build --release -p fmi-cli --features \
+             {feature}`, or use local or tcp"
+        ),
+        None => format!("{setting} {what}: {why}: use local or tcp"),
+    }
 }
 
 fn job(args: &Args) -> Result<Job, Failure> {
@@ -87,7 +121,12 @@ fn job(args: &Args) -> Result<Job, Failure> {
     if let Some(channel) = &args.channel
         && let Some(why) = channel.unavailable()
     {
-        return Err(Failure::usage(format!("--channel {channel}: {why}: use local or tcp")));
+        return Err(Failure::usage(lacking("--channel", channel, why)));
+    }
+    if let Some(url) = &args.rendezvous
+        && let Some(why) = url.unavailable()
+    {
+        return Err(Failure::usage(lacking("--rendezvous", url, why)));
     }
     let local = args.channel == Some(ChannelSpec::Local);
     let packs = match args.packs {
@@ -115,5 +154,6 @@ fn job(args: &Args) -> Result<Job, Failure> {
         channel: args.channel.clone(),
         listen: args.listen.clone(),
         rendezvous: args.rendezvous.clone(),
+        bills: None,
     })
 }

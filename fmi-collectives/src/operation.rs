@@ -182,6 +182,8 @@ impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
         if let Some(error) = base.refused.take() {
             return Poll::Ready(Err(base.give_up(error)));
         }
+        // Whoever looks for it in a store wants to know for what.
+        base.begin_to_wait();
         let outcome = match this.inner.poll(context) {
             Poll::Ready(Ok(value)) => {
                 if let Some(collective) = base.collective.take() {
@@ -217,10 +219,7 @@ impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
                 }
                 resume_unwind(panic)
             }
-            Poll::Pending => {
-                base.begin_to_wait();
-                return base.poll_deadline(context).map(Err);
-            }
+            Poll::Pending => return base.poll_deadline(context).map(Err),
         };
         base.end_waiting();
         outcome

@@ -144,6 +144,12 @@ impl Prices {
         all.try_into().map_err(bad)
     }
 
+    /// As a text that [`from_toml`](Self::from_toml) reads.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("names, texts and numbers can be written")
+    }
+
     /// What a request costs by itself.
     #[must_use]
     pub fn request(&self, kind: Request) -> Dollars {
@@ -239,7 +245,7 @@ mod tests {
 
     #[test]
     fn prices_survive_serde() {
-        let text = toml::to_string(&Prices::aws()).unwrap();
-        assert_eq!(Prices::from_toml(&text).unwrap(), Prices::aws());
+        let ours = Prices::from_toml("store.get = 3e-7\nhourly.own = 0.5").unwrap();
+        assert_eq!(Prices::from_toml(&ours.to_toml()).unwrap(), ours);
     }
 }

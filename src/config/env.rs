@@ -4,7 +4,9 @@ use std::ffi::{OsStr, OsString};
 
 use fmi_actors::Result;
 
-use super::{Config, Rendezvous, Token, address, algorithms, channel, ladder, ranks, told, units};
+use super::{
+    Config, Rendezvous, Token, address, algorithms, channel, ladder, money, ranks, told, units,
+};
 
 /// Looks a variable up. A closure, so that tests need not change the process's environment.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -49,6 +51,18 @@ pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
     }
     if let Some(hint) = read(lookup, "FMI_HINT", units::hint)? {
         config.hint = hint;
+    }
+    if let Some(path) = raw(lookup, "FMI_PRICES") {
+        config.money.prices = Some(path.into());
+    }
+    if let Some(memory) = read(lookup, "FMI_MEMORY", money::memory)? {
+        config.money.memory = Some(memory);
+    }
+    if let Some(machines) = read(lookup, "FMI_MACHINES", money::machines)? {
+        config.money.machines = machines;
+    }
+    if let Some(folder) = raw(lookup, "FMI_BILL") {
+        config.money.bill = Some(folder.into());
     }
     if let Some(algorithms) = read(lookup, "FMI_ALGORITHMS", algorithms::list)? {
         config.algorithms = algorithms;
@@ -106,6 +120,10 @@ mod tests {
             ("FMI_ENCRYPT", "on"),
             ("FMI_CHECKSUM", "1"),
             ("FMI_HINT", "fast"),
+            ("FMI_PRICES", "/etc/prices.toml"),
+            ("FMI_MEMORY", "512 MiB"),
+            ("FMI_MACHINES", "cache.t3.micro, t3.nano"),
+            ("FMI_BILL", "/tmp/bills"),
             ("FMI_LISTEN", "0.0.0.0:7000"),
             ("FMI_ADVERTISE", "203.0.113.9:7000"),
             ("FMI_ALGORITHMS", "allreduce/ring, bcast/chain"),
@@ -120,6 +138,10 @@ mod tests {
         assert_eq!(config.ladder, [Rung::Direct, Rung::Relay]);
         assert!(config.encrypt && config.checksum);
         assert_eq!(config.hint, crate::config::Hint::Fast);
+        assert_eq!(config.money.prices, Some("/etc/prices.toml".into()));
+        assert_eq!(config.money.memory, Some(512 << 20));
+        assert_eq!(config.money.machines, ["cache.t3.micro", "t3.nano"]);
+        assert_eq!(config.money.bill, Some("/tmp/bills".into()));
         assert_eq!(config.channels, [ChannelSpec::Local, ChannelSpec::Tcp]);
         assert_eq!(config.listen.as_deref(), Some("0.0.0.0:7000"));
         assert_eq!(config.advertise.as_deref(), Some("203.0.113.9:7000"));
@@ -151,6 +173,11 @@ mod tests {
                 "FMI_ENCRYPT: \"please\" is neither true nor false: write one of them",
             ),
             ("FMI_HINT", "quick", "FMI_HINT: \"quick\" is no hint: write \"fast\" or \"cheap\""),
+            (
+                "FMI_MACHINES",
+                "a,,b",
+                "FMI_MACHINES: \"a,,b\" has an empty name: write names with commas between them",
+            ),
             ("FMI_LISTEN", "h", "FMI_LISTEN: \"h\" has no port: add one, or :0 for any free port"),
             (
                 "FMI_ADVERTISE",

@@ -14,6 +14,7 @@ mod json_tree;
 mod ladder;
 mod limits;
 mod load;
+mod money;
 mod ranks;
 mod suggest;
 mod token;
@@ -25,6 +26,7 @@ pub use address::{Rendezvous, Scheme};
 pub use channel::{ChannelSpec, Unavailable};
 pub use fmi_model::polling::Hint;
 pub use limits::{Deadlines, Limits};
+pub use money::Money;
 pub use token::Token;
 
 use std::path::PathBuf;
@@ -103,6 +105,8 @@ pub struct Config {
     /// What the program wants where time and money can be had for each other: to know soon, or to
     /// pay little. `cheap` if not set.
     pub hint: Hint,
+    /// What this process pays.
+    pub money: Money,
     /// The `model` of an `fmi.json`, as it was read. Not used yet.
     pub model: Option<serde_json::Value>,
 }
@@ -129,6 +133,7 @@ impl Default for Config {
             threads: None,
             algorithms: Vec::new(),
             hint: Hint::default(),
+            money: Money::default(),
             model: None,
         }
     }
@@ -266,6 +271,18 @@ impl Config {
     /// Sets what the program wants where time and money can be had for each other.
     pub fn hint(mut self, hint: Hint) -> Self {
         self.hint = hint;
+        self
+    }
+
+    /// Sets the file with the prices that this process pays.
+    pub fn prices(mut self, path: impl Into<PathBuf>) -> Self {
+        self.money.prices = Some(path.into());
+        self
+    }
+
+    /// Sets how much memory this function has, in bytes: it is paid by that.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.money.memory = Some(bytes);
         self
     }
 

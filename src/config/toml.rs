@@ -6,11 +6,11 @@ use fmi_actors::Result;
 
 use super::check::check_threads;
 use super::tree::{Document, Entry, Node, Tree};
-use super::{Config, Rendezvous, address, algorithms, channel, ladder, ranks, units};
+use super::{Config, Rendezvous, address, algorithms, channel, ladder, money, ranks, units};
 
-const SECTIONS: [&str; 5] = ["deadlines", "limits", "tcp", "run", algorithms::SECTION];
+const SECTIONS: [&str; 6] = ["deadlines", "limits", "tcp", "run", "money", algorithms::SECTION];
 
-const KEYS: [&str; 37] = [
+const KEYS: [&str; 41] = [
     "job",
     "size",
     "min_size",
@@ -36,6 +36,10 @@ const KEYS: [&str; 37] = [
     "run",
     "run.threads",
     "run.keep_awake",
+    "money",
+    "money.prices",
+    "money.memory",
+    "money.machines",
     "algorithms",
     "algorithms.barrier",
     "algorithms.bcast",
@@ -119,6 +123,9 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
             check_threads(threads)
         }),
         "run.keep_awake" => value.flag().map(|on| config.keep_awake = on),
+        "money.prices" => value.text().map(|path| config.money.prices = Some(path.into())),
+        "money.memory" => bytes(value).map(|memory| config.money.memory = Some(memory as u64)),
+        "money.machines" => machines(value).map(|names| config.money.machines = names),
         section if SECTIONS.contains(&section) => Ok(()),
         _ => return None,
     };
@@ -146,6 +153,14 @@ fn channels(value: &Tree) -> Result<Vec<channel::ChannelSpec>, String> {
     let channels = channels.collect::<Result<Vec<_>, String>>()?;
     channel::check(&channels)?;
     Ok(channels)
+}
+
+/// `["cache.t3.micro"]` or `"cache.t3.micro,t3.nano"`.
+fn machines(value: &Tree) -> Result<Vec<String>, String> {
+    if let Node::Text(text) = &value.node {
+        return money::machines(text);
+    }
+    value.list()?.iter().map(|item| item.text().map(str::to_owned)).collect()
 }
 
 /// `["direct", "relay"]` or `"direct,relay"`.

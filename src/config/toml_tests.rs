@@ -39,6 +39,11 @@ fn reads_every_key() {
         [run]
         threads = 2
         keep_awake = false
+
+        [money]
+        prices = "/etc/prices.toml"
+        memory = "2 GiB"
+        machines = ["cache.t3.micro"]
     "#;
     let mut expected = Config::default()
         .job("scoring-42")
@@ -55,6 +60,8 @@ fn reads_every_key() {
         .checksum(true)
         .ladder("direct,relay")
         .unwrap();
+    expected = expected.prices("/etc/prices.toml").memory(2 << 30);
+    expected.money.machines = vec!["cache.t3.micro".to_owned()];
     expected.rendezvous = Some("tls://10.0.0.1:10000".parse().unwrap());
     expected.channels = channel::list("local,tcp,redis://cache:6379/0").unwrap();
     expected.listen = Some("0.0.0.0:7000".to_owned());

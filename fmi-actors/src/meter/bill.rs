@@ -43,8 +43,10 @@ pub struct Line {
 pub struct Counts {
     /// Messages between ranks.
     pub messages: u64,
-    /// Their bytes, and those of what was put into a store and read from it.
+    /// Their bytes.
     pub bytes: Bytes,
+    /// Bytes that were written to the channel's store and read from it, these among them.
+    pub moved: Bytes,
     /// Requests that write.
     pub put: u64,
     /// Requests that read.
@@ -122,7 +124,7 @@ impl Counts {
             Request::Command => &mut self.command,
         };
         *field += count;
-        self.bytes += Bytes::new(bytes);
+        self.moved += Bytes::new(bytes);
     }
 
     pub(super) fn message(&mut self, messages: u64, bytes: u64) {
@@ -131,16 +133,9 @@ impl Counts {
     }
 
     pub(super) fn price(&self, prices: &Prices) -> Dollars {
-        let requests =
-            Request::ALL.iter().map(|kind| prices.request(*kind) * self.requests(*kind)).sum();
-        // Where moving costs nothing this is nothing; messages of links do not come here.
-        let asked = self.put + self.get > 0;
-        let moved = if asked {
-            prices.store.gib_moved * self.bytes.per(Bytes::gib(1))
-        } else {
-            Dollars::ZERO
-        };
-        moved + requests
+        let price = |kind: &Request| prices.request(*kind) * self.requests(*kind);
+        let requests: Dollars = Request::ALL.iter().map(price).sum();
+        requests + prices.store.gib_moved * self.moved.per(Bytes::gib(1))
     }
 }
 
@@ -148,6 +143,7 @@ impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.messages += other.messages;
         self.bytes += other.bytes;
+        self.moved += other.moved;
         self.put += other.put;
         self.get += other.get;
         self.list += other.list;
@@ -187,20 +183,35 @@ impl<'a> Sum<&'a Self> for Bill {
 }
 
 impl fmt::Display for Bill {
+    /// A table with the columns that have something in them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = "operation       channel    messages       bytes      put      get     list   delete  command     waited  money";
-        writeln!(f, "{head}")?;
-        for line in &self.lines {
-            let waited =
-                if line.waiting > Seconds::ZERO { line.waiting.to_string() } else { String::new() };
-            row(f, &line.operation, &line.channel, &line.counts, &waited, line.money)?;
+        let head = Row(HEAD.map(str::to_owned));
+        let mut rows = vec![head];
+        rows.extend(self.lines.iter().map(|line| {
+            Row::new([&line.operation, &line.channel], &line.counts, line.waiting, line.money)
+        }));
+        rows.extend(self.machines.iter().map(|machine| {
+            let nothing = Counts::default();
+            Row::new(["machine", &machine.name], &nothing, machine.time, machine.money)
+        }));
+        let waited = self.lines.iter().map(|line| line.waiting).sum();
+        rows.push(Row::new(["all", ""], &self.counts(), waited, self.money()));
+        let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
+            let cell = |row: &Row| row.0[column].chars().count();
+            let filled = rows[1..].iter().any(|row| cell(row) > 0);
+            if filled { rows.iter().map(cell).max().unwrap_or(0) } else { 0 }
+        });
+        for row in &rows {
+            let mut text = String::new();
+            for (column, (cell, width)) in row.0.iter().zip(widths).enumerate() {
+                match (column, width) {
+                    (_, 0) => {}
+                    (0 | 1, _) => text += &format!("{cell:<width$}  "),
+                    _ => text += &format!("{cell:>width$}  "),
+                }
+            }
+            writeln!(f, "{}", text.trim_end())?;
         }
-        for machine in &self.machines {
-            let time = machine.time.to_string();
-            row(f, "machine", &machine.name, &Counts::default(), &time, machine.money)?;
-        }
-        let waited = self.lines.iter().map(|line| line.waiting).sum::<Seconds>().to_string();
-        row(f, "all", "", &self.counts(), &waited, self.money())?;
         let (processes, lifetime, function) = (self.processes, self.lifetime, self.function);
         let what = if processes == 1 { "process" } else { "processes" };
         write!(
@@ -210,24 +221,39 @@ impl fmt::Display for Bill {
     }
 }
 
-fn row(
-    f: &mut fmt::Formatter<'_>,
-    operation: &str,
-    channel: &str,
-    counts: &Counts,
-    waited: &str,
-    money: Dollars,
-) -> fmt::Result {
-    write!(
-        f,
-        "{operation:<15} {channel:<10} {:>8} {:>11}",
-        number(counts.messages),
-        bytes(counts.bytes)
-    )?;
-    for kind in Request::ALL {
-        write!(f, " {:>8}", number(counts.requests(kind)))?;
+const COLUMNS: usize = 12;
+const HEAD: [&str; COLUMNS] = [
+    "operation",
+    "channel",
+    "messages",
+    "bytes",
+    "moved",
+    "put",
+    "get",
+    "list",
+    "delete",
+    "command",
+    "waited",
+    "money",
+];
+
+/// Cells of the table.
+struct Row([String; COLUMNS]);
+
+impl Row {
+    fn new(names: [&str; 2], counts: &Counts, waited: Seconds, money: Dollars) -> Self {
+        let [put, get, list, delete, command] =
+            Request::ALL.map(|kind| number(counts.requests(kind)));
+        let waited = if waited > Seconds::ZERO { waited.to_string() } else { String::new() };
+        let [operation, channel] = names.map(str::to_owned);
+        let messages = number(counts.messages);
+        let (own, moved) = (bytes(counts.bytes), bytes(counts.moved));
+        let money = if money > Dollars::ZERO { money.to_string() } else { String::new() };
+        Self([
+            operation, channel, messages, own, moved, put, get, list, delete, command, waited,
+            money,
+        ])
     }
-    writeln!(f, " {waited:>10}  {money}")
 }
 
 /// Nothing is easier to overlook than a zero.
@@ -261,5 +287,19 @@ mod tests {
         assert_eq!(sum.money().to_string(), "$0.000015");
         assert!(sum.has_requests());
         assert!(!of(&[line("barrier", 0, 0.0)]).has_requests());
+    }
+
+    #[test]
+    fn a_table_has_the_columns_that_say_something() {
+        let mut bill = Bill { processes: 1, ..Bill::default() };
+        bill.lines = vec![line("barrier", 0, 0.0), line("bcast", 1, 5e-6)];
+        bill.lines[0].waiting = Seconds::new(1.5);
+        let table = "\
+operation  channel  messages    bytes  put  waited      money
+barrier    s3              1    1 KiB        1.5 s
+bcast      s3              1    1 KiB    1          $0.000005
+all                        2    2 KiB    1   1.5 s  $0.000005
+1 process, 0 s together; as functions, waiting or not: $0";
+        assert_eq!(bill.to_string(), table);
     }
 }

@@ -1,6 +1,6 @@
 //! What a [`Meter`](super::Meter) has counted by operation and channel.
 
-use super::{Bill, Counts, Line, Machine, Seconds, Tariff};
+use super::{Bill, Counts, Line, Machine, Purpose, Seconds, Tariff};
 use crate::{clock::Time, frame::Space};
 use rustc_hash::FxHashMap;
 use std::{
@@ -17,7 +17,7 @@ impl Operation {
     pub const MESSAGES: Self = Self("point to point");
     /// Collectives that are not told apart.
     pub const COLLECTIVES: Self = Self("collectives");
-    /// What keeps a channel going: looking for receipts, registering, cleaning up.
+    /// What keeps a job going: registering, signs of life, cleaning up.
     pub const UPKEEP: Self = Self("upkeep");
 
     /// One of that name.
@@ -48,6 +48,8 @@ pub(super) struct Books {
     named: VecDeque<Space>,
     counts: BTreeMap<(Operation, &'static str), Counts>,
     waits: BTreeMap<Operation, Seconds>,
+    /// Those that wait now, the latest last.
+    waiting: Vec<Operation>,
     clock: Shared,
 }
 
@@ -80,11 +82,14 @@ impl Books {
         }
     }
 
-    pub(super) fn operation(&self, space: Option<Space>) -> Operation {
-        match space {
-            None => Operation::UPKEEP,
-            Some(space) if !space.is_collective() => Operation::MESSAGES,
-            Some(space) => self.names.get(&space).copied().unwrap_or(Operation::COLLECTIVES),
+    pub(super) fn operation(&self, purpose: Purpose) -> Operation {
+        match purpose {
+            Purpose::Upkeep => Operation::UPKEEP,
+            Purpose::Awaited => self.awaited().unwrap_or(Operation::UPKEEP),
+            Purpose::Space(space) if !space.is_collective() => Operation::MESSAGES,
+            Purpose::Space(space) => {
+                self.names.get(&space).copied().unwrap_or(Operation::COLLECTIVES)
+            }
         }
     }
 
@@ -92,18 +97,27 @@ impl Books {
         self.counts.entry((operation, channel)).or_default()
     }
 
-    pub(super) fn begin_wait(&mut self, now: Time) -> Seconds {
+    /// What the process waits for: the latest of several.
+    pub(super) fn awaited(&self) -> Option<Operation> {
+        self.waiting.last().copied()
+    }
+
+    pub(super) fn begin_wait(&mut self, operation: Operation, now: Time) -> Seconds {
+        self.waiting.push(operation);
         self.clock.advance(now);
         self.clock.waiting += 1;
         self.clock.passed
     }
 
     pub(super) fn end_wait(&mut self, operation: Operation, begin: Seconds, now: Time) {
-        self.give_up_wait(now);
+        self.give_up_wait(operation, now);
         *self.waits.entry(operation).or_default() += self.clock.passed - begin;
     }
 
-    pub(super) fn give_up_wait(&mut self, now: Time) {
+    pub(super) fn give_up_wait(&mut self, operation: Operation, now: Time) {
+        if let Some(place) = self.waiting.iter().rposition(|waiting| *waiting == operation) {
+            self.waiting.remove(place);
+        }
         self.clock.advance(now);
         self.clock.waiting = self.clock.waiting.saturating_sub(1);
     }

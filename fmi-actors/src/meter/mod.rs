@@ -49,6 +49,17 @@ impl Default for Tariff {
     }
 }
 
+/// What a request to a store is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The operation that a space belongs to.
+    Space(Space),
+    /// Whatever the process [waits](Meter::awaited) for; its upkeep, if it waits for nothing.
+    Awaited,
+    /// That the job goes on.
+    Upkeep,
+}
+
 /// What a process counts. One a [`Node`](crate::Node).
 pub struct Meter {
     detailed: AtomicBool,
@@ -59,6 +70,13 @@ pub struct Meter {
 }
 
 type Settle = Box<dyn FnOnce(Bill) + Send>;
+
+impl Default for Meter {
+    /// One that tells no operations apart, until it is asked to.
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
 
 impl Meter {
     pub(crate) fn new(detailed: bool) -> Self {
@@ -108,26 +126,31 @@ impl Meter {
     /// learnt of its waits.
     #[must_use]
     pub fn operation(&self, space: Space) -> Operation {
-        self.books.lock().operation(Some(space))
+        self.books.lock().operation(Purpose::Space(space))
     }
 
-    /// A channel has made a request to its store: for that space if it knows one, with so many bytes
-    /// of content.
-    pub fn request(&self, channel: &'static str, space: Option<Space>, kind: Request, bytes: u64) {
-        self.requests(channel, space, kind, 1, bytes);
+    /// What this process waits for, the latest of several things.
+    #[must_use]
+    pub fn awaited(&self) -> Option<Operation> {
+        self.books.lock().awaited()
+    }
+
+    /// A channel has made a request to its store, that moved so many bytes of content.
+    pub fn request(&self, channel: &'static str, purpose: Purpose, kind: Request, bytes: u64) {
+        self.requests(channel, purpose, kind, 1, bytes);
     }
 
     /// As [`request`](Self::request), for several at once.
     pub fn requests(
         &self,
         channel: &'static str,
-        space: Option<Space>,
+        purpose: Purpose,
         kind: Request,
         count: u64,
         bytes: u64,
     ) {
         let mut books = self.books.lock();
-        let operation = books.operation(space);
+        let operation = books.operation(purpose);
         books.counts(operation, channel).request(kind, count, bytes);
     }
 
@@ -136,7 +159,7 @@ impl Meter {
     #[must_use]
     pub fn wait(self: &Arc<Self>, operation: Operation, now: Time) -> Option<Waiting> {
         self.is_detailed().then(|| {
-            let begin = self.books.lock().begin_wait(now);
+            let begin = self.books.lock().begin_wait(operation, now);
             Waiting { meter: Arc::clone(self), operation, begin, over: false }
         })
     }
@@ -144,7 +167,7 @@ impl Meter {
     /// A message has left on a link that others use too.
     pub(crate) fn message(&self, channel: &'static str, frame: &Frame) {
         let mut books = self.books.lock();
-        let operation = books.operation(Some(frame.header.space));
+        let operation = books.operation(Purpose::Space(frame.header.space));
         let (messages, bytes) = weigh(frame);
         books.counts(operation, channel).message(messages, bytes);
     }
@@ -203,7 +226,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.over {
-            self.meter.books.lock().give_up_wait(Time::default());
+            self.meter.books.lock().give_up_wait(self.operation, Time::default());
         }
     }
 }

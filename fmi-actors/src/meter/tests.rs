@@ -24,12 +24,12 @@ fn money(bill: &Bill, operation: &str, channel: &str) -> f64 {
 fn requests_cost_what_the_list_says() {
     let meter = meter();
     meter.name(space(3), "bcast");
-    meter.request("s3", Some(space(3)), Request::Put, 100);
-    meter.requests("s3", Some(space(3)), Request::Get, 10, 1000);
-    meter.request("s3", Some(space(4)), Request::Get, 0);
-    meter.request("s3", Some(space(0)), Request::Delete, 0);
-    meter.request("s3", None, Request::List, 0);
-    meter.request("redis", None, Request::Command, 0);
+    meter.request("s3", Purpose::Space(space(3)), Request::Put, 100);
+    meter.requests("s3", Purpose::Space(space(3)), Request::Get, 10, 1000);
+    meter.request("s3", Purpose::Space(space(4)), Request::Get, 0);
+    meter.request("s3", Purpose::Space(space(0)), Request::Delete, 0);
+    meter.request("s3", Purpose::Upkeep, Request::List, 0);
+    meter.request("redis", Purpose::Upkeep, Request::Command, 0);
     let bill = meter.bill(Time(0), Seconds::new(3600.0), &[]);
     let near = |is: f64, should: f64| assert!((is - should).abs() < 1e-12, "{is} {should}");
     near(money(&bill, "bcast", "s3"), 5e-6 + 10.0 * 4e-7);
@@ -43,7 +43,7 @@ fn requests_cost_what_the_list_says() {
         (counts.put, counts.get, counts.list, counts.delete, counts.command),
         (1, 11, 1, 1, 1)
     );
-    assert_eq!(counts.bytes, Bytes::new(1100));
+    assert_eq!((counts.moved, counts.bytes), (Bytes::new(1100), Bytes::ZERO));
     near(bill.money().get(), 0.0052 + 5e-6 + 11.0 * 4e-7 + 5e-6);
 }
 
@@ -67,6 +67,43 @@ fn those_who_wait_at_once_share_the_time() {
     assert!((waited("bcast") - 0.3).abs() < 1e-9, "{}", waited("bcast"));
     let second = Prices::aws().function_second(Bytes::gib(1));
     assert!((bill.money() - second * Seconds::new(0.6)).get().abs() < 1e-12);
+}
+
+#[test]
+fn looks_are_for_what_the_process_waits_for() {
+    let meter = meter();
+    let look = || meter.request("s3", Purpose::Awaited, Request::Get, 0);
+    look();
+    let first = meter.wait(Operation::named("gather"), Time(0)).unwrap();
+    let second = meter.wait(Operation::named("bcast"), Time(0)).unwrap();
+    look();
+    // Whatever is known counts.
+    meter.request("s3", Purpose::Space(space(0)), Request::Get, 0);
+    second.end(Time(MS));
+    assert_eq!(meter.awaited(), Some(Operation::named("gather")));
+    look();
+    look();
+    meter.request("s3", Purpose::Upkeep, Request::Get, 0);
+    drop(first);
+    assert_eq!(meter.awaited(), None);
+    look();
+    let bill = meter.bill(Time(MS), Seconds::ZERO, &[]);
+    let mut gets: Vec<_> =
+        bill.lines.iter().map(|l| (l.operation.as_str(), l.counts.get)).collect();
+    gets.retain(|(_, gets)| *gets > 0);
+    assert_eq!(gets, [("bcast", 1), ("gather", 2), ("point to point", 1), ("upkeep", 3)]);
+}
+
+#[test]
+fn moving_bytes_costs_where_it_is_not_free() {
+    let meter = meter();
+    let prices = Prices::from_toml("store.gib_moved = 0.5").unwrap();
+    meter.set_tariff(Tariff { prices, ..Tariff::default() });
+    meter.requests("s3", Purpose::Awaited, Request::Get, 0, 1 << 29);
+    let frame = crate::frame::Header { kind: Kind::Message, length: u32::MAX, ..blank() };
+    meter.message("tcp", &Frame { header: frame, signature: None, payload: Payload::empty() });
+    let bill = meter.bill(Time(0), Seconds::ZERO, &[]);
+    assert_eq!(bill.money(), Dollars::new(0.25));
 }
 
 #[test]

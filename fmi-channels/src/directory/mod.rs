@@ -27,7 +27,7 @@ pub use shared::Shared;
 #[cfg(feature = "tcp")]
 use crate::outside::Outside;
 use crate::rendezvous::{Event, Member, Registration};
-use fmi_actors::{Reason, Result, channel::Post};
+use fmi_actors::{Reason, Result, channel::Post, meter::Meter};
 use futures::future::BoxFuture;
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
@@ -63,6 +63,9 @@ pub trait Membership: fmt::Debug + Send + Sync {
     fn post(&self) -> Option<Arc<dyn Post>> {
         None
     }
+
+    /// From now on this meter counts what the directory asks of a store, and what it has asked.
+    fn charge(&self, _meter: &Arc<Meter>) {}
 
     /// What can be learnt here of the way out, if there is somebody to ask.
     #[cfg(feature = "tcp")]

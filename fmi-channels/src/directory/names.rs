@@ -2,9 +2,11 @@
 //!
 //! [`shared`](super::shared) is all that a directory does; a place has a file of its own.
 
+use fmi_actors::meter::Meter;
 use futures::future::BoxFuture;
 use std::{
     fmt, io,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -49,6 +51,9 @@ pub(crate) trait Names: fmt::Debug + Send + Sync {
     fn changed(&self) -> BoxFuture<'_, ()> {
         Box::pin(futures::future::pending())
     }
+
+    /// This meter counts what is asked of the place, if that costs anything.
+    fn charge(&self, _meter: &Arc<Meter>) {}
 
     /// How often to look.
     fn pace(&self) -> Pace;

@@ -7,8 +7,8 @@ use super::{
     watch::Watch,
     wire::{Wire, WireIo},
 };
-use crate::engine::Engine;
-use fmi_actors::service::Service;
+use crate::{account::Account, engine::Engine};
+use fmi_actors::{meter::Request, service::Service};
 use futures::future::BoxFuture;
 use redis::{
     AsyncConnectionConfig, Cmd, ProtocolVersion, PushInfo, RedisConnectionInfo, Value,
@@ -42,10 +42,18 @@ pub(super) struct Connection {
 }
 
 /// What a process has asked of its servers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Traffic {
     pub(super) commands: AtomicUsize,
     pub(super) bytes: AtomicUsize,
+    pub(super) account: Account,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        let account = Account::new(super::NAME);
+        Self { commands: AtomicUsize::new(0), bytes: AtomicUsize::new(0), account }
+    }
 }
 
 /// How to open connections.
@@ -198,6 +206,7 @@ impl Connection {
             .sum();
         self.traffic.commands.fetch_add(1, Ordering::Relaxed);
         self.traffic.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.traffic.account.count(Request::Command, 1, bytes as u64);
     }
 }
 

@@ -11,10 +11,11 @@ use super::{
     script,
     trouble::Trouble,
 };
+use crate::account::SPACE;
 use fmi_actors::{
     Reason,
     channel::{Link, Room, Rung, Seat},
-    frame::Frame,
+    frame::{self, Frame},
     pair::Path,
 };
 use futures::{future::BoxFuture, task::AtomicWaker};
@@ -201,6 +202,22 @@ impl RedisLink {
         Some((draft.seal(Kind::Frames, self.office.process, self.office.epoch), bytes))
     }
 
+    fn write(&self, frame: &Frame) {
+        if frame.header.length as usize > INLINE {
+            return self.send_value(frame);
+        }
+        let letter = {
+            let mut out = self.out.lock();
+            let before = out.draft.len();
+            out.draft.push(frame);
+            out.bytes += out.draft.len() - before;
+            self.take(&mut out, BATCH)
+        };
+        if let Some((letter, bytes)) = letter {
+            self.ship(&letter, bytes, None);
+        }
+    }
+
     fn send_value(&self, frame: &Frame) {
         let Some(payload) = frame.payload.bytes() else { return };
         let number = self.office.next_value();
@@ -259,18 +276,9 @@ impl Link for RedisLink {
         if self.is_dead() {
             return;
         }
-        if frame.header.length as usize > INLINE {
-            return self.send_value(&frame);
-        }
-        let letter = {
-            let mut out = self.out.lock();
-            let before = out.draft.len();
-            out.draft.push(&frame);
-            out.bytes += out.draft.len() - before;
-            self.take(&mut out, BATCH)
-        };
-        if let Some((letter, bytes)) = letter {
-            self.ship(&letter, bytes, None);
+        match frame.header.kind {
+            frame::Kind::Ack => self.write(&frame),
+            _ => SPACE.sync_scope(Some(frame.header.space), || self.write(&frame)),
         }
     }
 

@@ -1,19 +1,10 @@
 //! What has been asked of S3: it is billed by the request.
 
-use fmi_actors::{
-    frame::Space,
-    meter::{self, Meter},
-};
-use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+pub(super) use crate::account::SPACE;
 
-tokio::task_local! {
-    /// What requests of a task are made for.
-    pub(super) static SPACE: Option<Space>;
-}
+use crate::account::Account;
+use fmi_actors::meter;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A kind of request, as they are priced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,14 +28,14 @@ impl Request {
     }
 }
 
-/// Counts since the beginning.
-#[derive(Debug, Default)]
+/// Counts since the beginning, and for the bill.
+#[derive(Debug)]
 pub(super) struct Counts {
+    pub(super) account: Account,
     requests: [AtomicU64; 5],
     failed: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
-    meter: Mutex<Option<Arc<Meter>>>,
 }
 
 /// What a process has asked of S3 so far.
@@ -68,15 +59,22 @@ pub struct Requests {
     pub received: u64,
 }
 
-impl Counts {
-    /// Tells a meter, too, from now on.
-    pub(super) fn tell(&self, meter: &Arc<Meter>) {
-        *self.meter.lock() = Some(Arc::clone(meter));
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            account: Account::new(super::NAME),
+            requests: Default::default(),
+            failed: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+        }
     }
+}
 
+impl Counts {
     pub(super) fn asked(&self, request: Request) {
+        self.account.count(request.kind(), 1, 0);
         self.requests[request as usize].fetch_add(1, Ordering::Relaxed);
-        self.meter(request.kind(), 1, 0);
     }
 
     pub(super) fn failed(&self) {
@@ -84,20 +82,13 @@ impl Counts {
     }
 
     pub(super) fn sent(&self, bytes: usize) {
+        self.account.count(meter::Request::Put, 0, bytes as u64);
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.meter(meter::Request::Put, 0, bytes);
     }
 
     pub(super) fn received(&self, bytes: usize) {
+        self.account.count(meter::Request::Get, 0, bytes as u64);
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.meter(meter::Request::Get, 0, bytes);
-    }
-
-    fn meter(&self, kind: meter::Request, count: u64, bytes: usize) {
-        if let Some(meter) = &*self.meter.lock() {
-            let space = SPACE.try_with(|space| *space).ok().flatten();
-            meter.requests(super::NAME, space, kind, count, bytes as u64);
-        }
     }
 
     pub(super) fn so_far(&self) -> Requests {

@@ -19,6 +19,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, DateTime},
 };
 use bytes::Bytes;
+use fmi_actors::meter::{Meter, Purpose};
 use futures::future::BoxFuture;
 use std::{
     future::Future,
@@ -228,6 +229,10 @@ impl names::Names for Names {
             names.bucket.delete(&key).await.map_err(trouble)?;
             now?.ok_or_else(|| Trouble::lasting("it does not say when objects were written"))
         }))
+    }
+
+    fn charge(&self, meter: &Arc<Meter>) {
+        self.bucket.counts.account.charge(meter, Purpose::Upkeep);
     }
 
     /// Looking costs money: as much as a process writes signs of life.

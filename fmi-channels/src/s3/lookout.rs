@@ -60,7 +60,7 @@ impl Watch {
         let node = office.node.upgrade();
         let operation =
             node.as_ref().map_or("item", |node| node.meter().operation(item.space).name());
-        let looks = || Looks::new(&office.looks, operation);
+        let looks = || Looks::new(&office.looks, Some(operation));
         let group = {
             let mut groups = office.lookout.0.lock();
             let group = groups.entry(item.space).or_insert_with(|| {

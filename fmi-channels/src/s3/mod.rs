@@ -13,6 +13,7 @@ mod counts;
 pub(crate) mod directory;
 mod download;
 mod error;
+mod examine;
 mod farewell;
 mod keys;
 mod ledger;
@@ -36,6 +37,7 @@ mod url;
 
 pub use aws_sdk_s3::config::Credentials;
 pub use counts::Requests;
+pub use examine::{Examination, examine, lifecycle, policy};
 pub use options::Options;
 pub use url::Location;
 
@@ -43,17 +45,19 @@ use bucket::Bucket;
 use fmi_actors::{
     Member, Node, Result,
     channel::{Channel, DialError, Link, Rung, Way},
+    meter::Purpose,
     store::Store,
 };
 use fmi_model::{
-    Bytes, Rate,
+    Rate,
     polling::{Hint, Poller},
-    prices::{Prices, Request},
+    prices::Request,
 };
 use futures::future::BoxFuture;
 use keys::Keys;
 use office::Office;
 use parking_lot::Mutex;
+use schedule::Planner;
 use shelf::Shelf;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -65,7 +69,6 @@ pub struct S3 {
     bucket: Arc<Bucket>,
     job: String,
     hint: Hint,
-    looks: Poller,
     office: Arc<Mutex<Option<Arc<Office>>>>,
     shelf: Arc<Shelf>,
 }
@@ -92,12 +95,10 @@ impl S3 {
             // Missing, it says: with less than what is needed S3 calls it forbidden.
             let nothing = Keys::nothing(&location.prefix, &job);
             bucket.get(&nothing, None, 1).await.map_err(failed)?;
-            let prices = bucket.options.prices.unwrap_or_else(prices);
-            let looks = Poller::new(prices, hint, Rate::new(bucket.options.looks));
             let bucket = Arc::new(bucket);
             let office = Arc::default();
             let shelf = Arc::new(Shelf(Arc::clone(&office)));
-            Ok(Arc::new(Self { bucket, job, hint, looks, office, shelf }))
+            Ok(Arc::new(Self { bucket, job, hint, office, shelf }))
         })
         .await
     }
@@ -115,13 +116,6 @@ impl S3 {
     }
 }
 
-/// What a function of this one's size pays for a look, and for a second in which it waits.
-fn prices() -> fmi_model::polling::LookPrices {
-    let memory = std::env::var("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").ok();
-    let memory = memory.and_then(|mib| mib.parse().ok()).map_or(Bytes::gib(1), Bytes::mib);
-    Prices::aws().look(Request::Get, memory)
-}
-
 impl Channel for S3 {
     fn name(&self) -> &'static str {
         NAME
@@ -132,10 +126,16 @@ impl Channel for S3 {
     }
 
     fn start(&self, node: &Arc<Node>) {
+        self.bucket.counts.account.charge(node.meter(), Purpose::Awaited);
         let keys = Keys::new(&self.bucket.location.prefix, &self.job, node.epoch());
         let bucket = Arc::clone(&self.bucket);
-        bucket.counts.tell(node.meter());
-        let office = Office::open(bucket, keys, self.hint, self.looks.clone(), node);
+        let meter = Arc::clone(node.meter());
+        let tariff = meter.tariff();
+        let prices = || tariff.prices.look(Request::Get, tariff.memory);
+        let prices = self.bucket.options.prices.unwrap_or_else(prices);
+        let poller = Poller::new(prices, self.hint, Rate::new(self.bucket.options.looks));
+        let looks = Planner { poller, meter };
+        let office = Office::open(bucket, keys, self.hint, looks, node);
         if let Some(before) = self.office.lock().replace(office) {
             before.stop();
         }

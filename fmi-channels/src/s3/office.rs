@@ -10,13 +10,11 @@ use super::{
     outgoing::Outgoing,
     reader::{Reader, Request},
     receipts, runtime,
+    schedule::Planner,
     tasks::Tasks,
 };
 use fmi_actors::{Node, channel::DialError};
-use fmi_model::{
-    polling::{Hint, Poller},
-    prices::Prices,
-};
+use fmi_model::{polling::Hint, prices::Prices};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -40,7 +38,7 @@ pub(super) struct Office {
     pub(super) bucket: Arc<Bucket>,
     pub(super) keys: Arc<Keys>,
     pub(super) hint: Hint,
-    pub(super) looks: Poller,
+    pub(super) looks: Planner,
     pub(super) prices: Prices,
     pub(super) own: u32,
     /// All processes of the job, and their ranks.
@@ -80,7 +78,7 @@ impl Office {
         bucket: Arc<Bucket>,
         keys: Keys,
         hint: Hint,
-        looks: Poller,
+        looks: Planner,
         node: &Arc<Node>,
     ) -> Arc<Self> {
         let members = node.roster().members().iter();

@@ -11,7 +11,7 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// Looks a second and process, at most.
     pub looks: f64,
-    /// What looking and waiting cost, if not what AWS takes from a function of this size.
+    /// What looking and waiting cost, if not what the process pays (`Meter::tariff`).
     pub prices: Option<LookPrices>,
     /// Those for whom nobody waits are looked for this often: failure notices, credit.
     pub seldom: Duration,

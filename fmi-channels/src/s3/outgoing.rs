@@ -33,7 +33,7 @@ pub(super) struct Outgoing {
 pub(super) struct Object {
     number: u64,
     bytes: Bytes,
-    /// What the first of its frames is for.
+    /// What its first message belongs to.
     space: Option<Space>,
 }
 
@@ -98,7 +98,8 @@ impl Outgoing {
         };
         let reports = self.ledger.take_owed(self.to, REPORTS);
         let bytes = mail::encode(&self.key(number), &again, &reports, frames);
-        Object { number, bytes, space: frames.first().map(|frame| frame.header.space) }
+        let first = frames.iter().find(|frame| frame.header.kind != Kind::Ack);
+        Object { number, bytes, space: first.map(|frame| frame.header.space) }
     }
 
     /// What a link before could not write.

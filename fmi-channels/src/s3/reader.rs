@@ -74,7 +74,7 @@ impl Reader {
         Self {
             sources: BTreeMap::new(),
             awaited: Awaited::default(),
-            lists: Looks::new(&office.looks, "mailbox"),
+            lists: Looks::new(&office.looks, None),
             listing: false,
             believed: 0,
             seldom: (Instant::now() + pause, pause),

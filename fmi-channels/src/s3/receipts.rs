@@ -14,7 +14,7 @@ pub(super) async fn look_for(link: Arc<S3Link>) {
             () = link.died() => return,
         }
         let Some(looks) = link.office.upgrade().map(|office| office.looks.clone()) else { return };
-        let mut looks = Looks::new(&looks, "receipt");
+        let mut looks = Looks::new(&looks, Some("receipt"));
         while !link.is_dead()
             && (!link.is_empty()
                 || link.outgoing.is_waiting(link.id)

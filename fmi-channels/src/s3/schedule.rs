@@ -1,17 +1,34 @@
 //! When to look: what the model says, in time.
 
+use fmi_actors::meter::{Meter, Operation};
 use fmi_model::{
     Seconds,
     polling::{Poller, Wait},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
+
+/// Plans looks: for each operation of the process by what was learnt of its waits.
+#[derive(Debug, Clone)]
+pub(super) struct Planner {
+    pub(super) poller: Poller,
+    /// Knows which operation it is that waits.
+    pub(super) meter: Arc<Meter>,
+}
+
+impl Planner {
+    fn begin(&self, of: Option<&'static str>) -> Wait {
+        let operation = || self.meter.awaited().unwrap_or(Operation::MESSAGES).name();
+        self.poller.begin(of.unwrap_or_else(operation))
+    }
+}
 
 /// The looks of one who waits for one thing after the other.
 #[derive(Debug)]
 pub(super) struct Looks {
-    poller: Poller,
-    operation: &'static str,
+    planner: Planner,
+    /// What it always looks for; else for whatever the process waits for.
+    of: Option<&'static str>,
     wait: Option<(Wait, Instant)>,
     /// When the next look is due.
     due: Instant,
@@ -23,15 +40,15 @@ pub(super) struct Looks {
 const ROUND_TRIP: Duration = Duration::from_millis(10);
 
 impl Looks {
-    pub(super) fn new(poller: &Poller, operation: &'static str) -> Self {
+    pub(super) fn new(planner: &Planner, of: Option<&'static str>) -> Self {
         let due = Instant::now();
-        Self { poller: poller.clone(), operation, wait: None, due, round_trip: ROUND_TRIP }
+        Self { planner: planner.clone(), of, wait: None, due, round_trip: ROUND_TRIP }
     }
 
     /// Begins to wait, or goes on after a look that found nothing: when the next one is due.
     pub(super) fn again(&mut self) -> Instant {
         let now = Instant::now();
-        let begin = || (self.poller.begin(self.operation), now);
+        let begin = || (self.planner.begin(self.of), now);
         let (wait, since) = self.wait.get_or_insert_with(begin);
         let elapsed = Seconds::new(now.duration_since(*since).as_secs_f64());
         let pause = wait.next_look(elapsed, Seconds::new(self.round_trip.as_secs_f64()));
@@ -69,7 +86,7 @@ impl Looks {
     /// The next look is due at once.
     pub(super) fn now(&mut self) {
         self.due = Instant::now();
-        self.wait.get_or_insert_with(|| (self.poller.begin(self.operation), self.due));
+        self.wait.get_or_insert_with(|| (self.planner.begin(self.of), self.due));
     }
 
     /// No look before so long from now.

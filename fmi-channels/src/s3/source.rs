@@ -1,8 +1,7 @@
 //! Another process as the reader of a mailbox sees it: what it has written, and when to look for
 //! more.
 
-use super::schedule::Looks;
-use fmi_model::polling::Poller;
+use super::schedule::{Looks, Planner};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
 
@@ -26,13 +25,13 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(looks: &Poller) -> Self {
+    pub(super) fn new(looks: &Planner) -> Self {
         Self {
             next: 1,
             taken: BTreeSet::new(),
             asked: BTreeSet::new(),
             ahead: 1,
-            looks: Looks::new(looks, "message"),
+            looks: Looks::new(looks, None),
             leaving: false,
             ended: false,
         }
@@ -135,13 +134,15 @@ mod tests {
     use super::*;
     use fmi_model::{
         Bytes,
-        polling::{CAP, Hint},
+        polling::{CAP, Hint, Poller},
         prices::{Prices, Request},
     };
+    use std::sync::Arc;
 
     fn source() -> Source {
         let prices = Prices::aws().look(Request::Get, Bytes::gib(1));
-        Source::new(&Poller::new(prices, Hint::Fast, CAP))
+        let poller = Poller::new(prices, Hint::Fast, CAP);
+        Source::new(&Planner { poller, meter: Arc::default() })
     }
 
     #[tokio::test]

@@ -37,8 +37,7 @@ pub(super) fn table(table: &Table, json: bool) -> Result<String, Failure> {
     }
     let mut text = String::new();
     for (index, row) in table.to_string().lines().enumerate() {
-        let shared = if table.rules()[index].algorithm.shared { ", in one process" } else { "" };
-        let _ = writeln!(text, "{:>3}  {row}{shared}", index + 1);
+        let _ = writeln!(text, "{:>3}  {row}", index + 1);
     }
     text += "\nThe first rule that applies decides. Where values cannot be cut, or not all ranks \
              know\nhow long they are, rules about bytes do not apply. Others come first by \
@@ -59,7 +58,7 @@ pub(super) fn list(only: Option<Collective>, size: usize, json: bool) -> Result<
     let _ = writeln!(text, "{:<34}{:<13}{:>8}{:>9}{:>9}", head.0, head.1, head.2, head.3, head.4);
     for row in &rows {
         let AlgorithmRow { algorithm, demand, pieces, shared, rounds, sent_values } = row;
-        let shared = if *shared { "  in one process" } else { "" };
+        let shared = if *shared { "  in one process, or over a store" } else { "" };
         let _ = writeln!(
             text,
             "{algorithm:<34}{demand:<13}{pieces:>8}{rounds:>9}{sent_values:>9.1}{shared}"

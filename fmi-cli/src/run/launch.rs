@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use fmi::config::{ChannelSpec, Rendezvous};
 use futures::{StreamExt, stream::FuturesUnordered};
 use std::{
-    ffi::OsString, future::pending, ops::Range, os::unix::process::ExitStatusExt,
+    ffi::OsString, future::pending, ops::Range, os::unix::process::ExitStatusExt, path::PathBuf,
     process::ExitStatus, time::Duration,
 };
 use tokio::{
@@ -37,6 +37,8 @@ pub(crate) struct Job {
     pub(crate) listen: Option<String>,
     /// Where the processes meet, if not in this program.
     pub(crate) rendezvous: Option<Rendezvous>,
+    /// The folder where the processes leave their bills.
+    pub(crate) bills: Option<PathBuf>,
 }
 
 impl Job {

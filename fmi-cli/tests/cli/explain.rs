@@ -57,8 +57,9 @@ fn assert_well_formed(svg: &str) {
 fn a_small_plan_in_words() {
     let expected = "\
 reduce of 1.0 KiB on 3 ranks, root 1: reduce/contiguous_tree
-  why     rule 21: any ranks, any bytes, associative operations
-          not rule 7, shared: it needs ranks that share memory
+  why     rule 31: any ranks, any bytes, associative operations
+          not rule 7, shared: it needs ranks that share memory or a store
+          not rule 17, shared: it needs ranks that share memory or a store
   costs   2 rounds, 2 messages, the busiest rank sends 1.0 KiB
   blocks  1 of 1.0 KiB on each rank
 

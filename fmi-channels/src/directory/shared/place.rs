@@ -15,7 +15,7 @@ use crate::{
     },
     rendezvous::{Event, Ranks},
 };
-use fmi_actors::{Error, Reason, Result};
+use fmi_actors::{Error, Reason, Result, meter::Meter};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::{
@@ -359,6 +359,10 @@ impl Joining {
 }
 
 impl Membership for Place {
+    fn charge(&self, meter: &Arc<Meter>) {
+        self.entry.names.charge(meter);
+    }
+
     fn complete(&self) -> BoxFuture<'_, Result<Formed>> {
         Box::pin(async move {
             let formed = self.form().await;

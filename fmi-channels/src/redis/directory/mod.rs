@@ -15,7 +15,10 @@ mod scripts;
 use super::{hub::Hub, keys, trouble, url::Target};
 use crate::directory::names::{self, Found, Pace, Result, Trouble};
 use bell::Bell;
-use fmi_actors::service::Service;
+use fmi_actors::{
+    meter::{Meter, Purpose},
+    service::Service,
+};
 use futures::future::BoxFuture;
 use redis::{Cmd, FromRedisValue, Value, cmd};
 use std::{
@@ -87,6 +90,10 @@ impl Names {
 }
 
 impl names::Names for Names {
+    fn charge(&self, meter: &Arc<Meter>) {
+        self.hub.traffic().account.charge(meter, Purpose::Upkeep);
+    }
+
     fn list(&self) -> BoxFuture<'_, Result<Vec<Found>>> {
         Box::pin(async move {
             self.bell.heard();

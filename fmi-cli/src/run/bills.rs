@@ -1,0 +1,65 @@
+//! What a job has cost: each process leaves its bill in a folder when it leaves the job.
+
+use crate::failure::Failure;
+use fmi::meter::Bill;
+use std::{fs, path::PathBuf};
+use tempfile::TempDir;
+
+/// The folder, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Bills(TempDir);
+
+impl Bills {
+    pub(super) fn new() -> Result<Self, Failure> {
+        Ok(Self(tempfile::Builder::new().prefix("fmi-run-").tempdir()?))
+    }
+
+    pub(super) fn folder(&self) -> PathBuf {
+        self.0.path().to_owned()
+    }
+
+    /// All of them together; `None` if no process has left one: it was killed, or is no program of
+    /// ours.
+    pub(super) fn sum(&self) -> Option<Bill> {
+        let files = fs::read_dir(self.0.path()).ok()?.flatten().map(|entry| entry.path());
+        let whole = files.filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+        let bills: Vec<Bill> =
+            whole.filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).collect();
+        (!bills.is_empty()).then(|| bills.iter().sum())
+    }
+}
+
+/// For people.
+pub(super) fn report(bill: &Bill, ranks: usize, processes: usize, seconds: f64) -> String {
+    let ranks = if ranks == 1 { "1 rank".to_owned() } else { format!("{ranks} ranks") };
+    let missing = match processes.saturating_sub(bill.processes) {
+        0 => String::new(),
+        missing => format!(" (without {missing} of {processes} processes, which left no bill)"),
+    };
+    format!("fmi run: {ranks}, {seconds} s, {}{missing}\n{bill}", bill.money())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bills_are_summed_up_whoever_wrote_what() {
+        let bills = Bills::new().unwrap();
+        assert_eq!(bills.sum(), None);
+        let bill = Bill { processes: 1, ..Bill::default() };
+        let text = serde_json::to_string(&bill).unwrap();
+        for name in ["1.json", "2.json", ".half"] {
+            fs::write(bills.folder().join(name), &text).unwrap();
+        }
+        fs::write(bills.folder().join("3.json"), "{").unwrap();
+        let sum = bills.sum().unwrap();
+        assert_eq!(sum.processes, 2);
+        let report = report(&sum, 3, 3, 1.5);
+        let first = report.lines().next().unwrap();
+        assert_eq!(
+            first,
+            "fmi run: 3 ranks, 1.5 s, $0 (without 1 of 3 processes, which left no bill)"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! What a job has cost.
+
+use crate::support::{finish, fmi, fmi_run};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[test]
+fn plain_jobs_say_nothing_of_money() {
+    let ran = finish(fmi_run(&["-n", "2"], "hello"), LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!ran.stderr.contains("fmi run:"), "{ran:?}");
+}
+
+#[test]
+fn a_bill_is_of_all_processes() {
+    let options = ["-n", "4", "--packs", "2", "--channel", "tcp", "--bill"];
+    let ran = finish(fmi_run(&options, "hello"), LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let table = ran.stderr.split("fmi run: ").nth(1).expect("a bill");
+    assert!(table.starts_with("4 ranks, ") && table.contains(" s, $0\n"), "{ran:?}");
+    assert!(table.lines().any(|line| line.starts_with("collectives  tcp ")), "{ran:?}");
+    assert!(table.contains("\n2 processes, "), "{ran:?}");
+    assert!(!table.contains("without"), "{ran:?}");
+}
+
+#[test]
+fn functions_cost_what_the_file_of_prices_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let prices = folder.path().join("prices.toml");
+    // An invocation is all that costs anything.
+    std::fs::write(&prices, "[function]\ngib_second = 0\nrequest = 0.25\n").unwrap();
+    let mut command = fmi_run(&["-n", "3", "--channel", "tcp", "--bill", "--json"], "hello");
+    command.env("FMI_PRICES", &prices);
+    let ran = finish(command, LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("as functions, waiting or not: $0.75"), "{ran:?}");
+    let json = ran.stdout.lines().rfind(|line| line.starts_with('{')).expect("a line of JSON");
+    let summary: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(summary["bill"]["processes"], 3, "{json}");
+    assert_eq!(summary["bill"]["function"], 0.75, "{json}");
+    let messages = summary["bill"]["lines"].as_array().unwrap().iter();
+    assert!(messages.filter_map(|line| line["messages"].as_u64()).sum::<u64>() >= 4, "{json}");
+}
+
+#[test]
+fn who_was_killed_leaves_no_bill() {
+    let ran = finish(fmi_run(&["-n", "3", "--channel", "tcp", "--bill"], "killed"), LIMIT);
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("without 1 of 3 processes, which left no bill"), "{ran:?}");
+}
+
+#[test]
+fn bad_prices_are_an_error_before_anybody_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let prices = folder.path().join("prices.toml");
+    for (text, says) in [
+        ("store.get = -1", "the price store.get is negative or not a number"),
+        ("store.got = 1", "not a list of prices"),
+    ] {
+        std::fs::write(&prices, text).unwrap();
+        let mut command = fmi_run(&["-n", "2"], "hello");
+        command.env("FMI_PRICES", &prices);
+        let ran = finish(command, LIMIT);
+        assert_ne!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.stderr.contains(says) && ran.stderr.contains("prices.toml"), "{ran:?}");
+    }
+    let mut command = fmi_run(&["-n", "2"], "hello");
+    command.env("FMI_MACHINES", "cray");
+    let ran = finish(command, LIMIT);
+    assert!(ran.stderr.contains("no price is known for \"cray\""), "{ran:?}");
+}
+
+#[test]
+fn the_model_shows_its_prices_and_what_polling_costs() {
+    let ran = finish(fmi(&["model", "prices"]), LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for line in ["provider = \"AWS\"", "date = ", "source = ", "get = 4e-7"] {
+        assert!(ran.stdout.contains(line), "{line}: {ran:?}");
+    }
+    let ran = finish(fmi(&["model", "polling", "--waits", "30", "--json"]), LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let rows: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 8, "{ran:?}");
+    for row in rows {
+        let money = |key: &str| row[key].as_f64().unwrap();
+        assert!(money("oracle") <= money("fixed") && money("oracle") <= money("cheap"), "{row}");
+    }
+    let ran = finish(fmi(&["model", "polling", "--round-trip", "soon"]), LIMIT);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("is no round trip"), "{ran:?}");
+}
