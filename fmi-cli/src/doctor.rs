@@ -5,6 +5,7 @@ mod links;
 mod machine;
 mod outside;
 mod settings;
+mod stores;
 
 use crate::failure::Failure;
 use fmi::{Config, config::ChannelSpec};
@@ -30,6 +31,8 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Topic {
     Links(links::Args),
+    Redis(stores::RedisArgs),
+    S3(stores::S3Args),
 }
 
 const EXAMPLES: &str = "\
@@ -37,6 +40,8 @@ Examples:
   fmi doctor
   FMI_RENDEZVOUS=tcp://10.0.0.1:10000 FMI_TOKEN=… FMI_SIZE=2 fmi doctor
   fmi run -n 4 -- fmi doctor links                   how the processes of a job reach each other
+  fmi doctor redis redis://127.0.0.1:6379            a Redis server: speed, rights, configuration
+  fmi doctor s3 s3://bucket/jobs                     a bucket: speed, rights, who cleans up
   fmi doctor --json
       {\"ok\":true,\"checks\":[{\"check\":\"config\",\"status\":\"ok\",\"detail\":\"…\"}]}
 
@@ -84,8 +89,12 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    if let Some(Topic::Links(args)) = &args.topic {
-        return links::run(args);
+    let exit = |ok| if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    match &args.topic {
+        Some(Topic::Links(args)) => return links::run(args),
+        Some(Topic::Redis(args)) => return stores::run_redis(args).map(exit),
+        Some(Topic::S3(args)) => return stores::run_s3(args).map(exit),
+        None => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut desk = Desk { json: args.json, findings: Vec::new() };
@@ -104,14 +113,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if wanted(ChannelSpec::Tcp) {
         desk.check("tcp", || runtime.block_on(channels::tcp(&config)));
     }
-    desk.check("keep-awake", || vec![machine::keep_awake(&config)]);
-
-    let ok = desk.findings.iter().all(|finding| finding.status != Status::Problem);
-    if args.json {
-        let report = Report { ok, checks: desk.findings };
-        println!("{}", serde_json::to_string(&report).map_err(|e| Failure::new(e.to_string()))?);
+    for store in stores::configured(&config) {
+        desk.check(store.name(), || runtime.block_on(stores::store(&store)));
     }
-    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    desk.check("keep-awake", || vec![machine::keep_awake(&config)]);
+    desk.report().map(exit)
 }
 
 /// Collects findings, and shows each when it is there.
@@ -121,6 +127,17 @@ struct Desk {
 }
 
 impl Desk {
+    /// Whether all is well. Prints all findings at once, if that is wanted.
+    fn report(self) -> Result<bool, Failure> {
+        let ok = self.findings.iter().all(|finding| finding.status != Status::Problem);
+        if self.json {
+            let report = Report { ok, checks: self.findings };
+            let line = serde_json::to_string(&report).map_err(|e| Failure::new(e.to_string()))?;
+            println!("{line}");
+        }
+        Ok(ok)
+    }
+
     fn check(&mut self, name: &'static str, look: impl FnOnce() -> Vec<Finding>) {
         let spinner = if self.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         spinner.set_message(name);

@@ -28,7 +28,9 @@ pub(crate) struct Args {
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     ranks: u32,
 
-    /// The channel: local (all ranks in one process), tcp. [default: what the library chooses]
+    /// The channel: local (all ranks in one process), tcp, quic, redis://HOST:PORT or
+    /// s3://BUCKET/PREFIX. A URL with a password rather goes to FMI_CHANNELS: a command line can
+    /// be read by others. [default: what the library chooses]
     #[arg(short, long)]
     channel: Option<ChannelSpec>,
 
@@ -40,8 +42,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 
-    /// Where the processes meet instead of in this program: a folder, file:///PATH, or a server,
-    /// tcp://HOST:PORT, whose token FMI_TOKEN has.
+    /// Where the processes meet instead of in this program: a folder, file:///PATH, a store,
+    /// redis://… or s3://…, or a server, tcp://HOST:PORT, whose token FMI_TOKEN has. [default: in
+    /// this program; if the only channel is a store, there]
     #[arg(long, value_name = "URL", conflicts_with = "listen")]
     rendezvous: Option<Rendezvous>,
 
@@ -65,6 +68,8 @@ Examples:
   fmi run -n 8 --channel local -- ./prog             eight ranks in one process
   fmi run -n 32 --packs 2 -- ./prog                  two processes of sixteen ranks
   fmi run -n 4 --rendezvous file:///tmp -- ./prog    they meet in a folder
+  fmi run -n 4 --channel redis://127.0.0.1:6379 -- ./prog
+                                                     they meet and talk through a store alone
   fmi run -n 4 --bill -- ./prog                      what it has sent, waited for and cost
   fmi run -n 4 --json -- ./prog | tail -1
       {\"ranks\":4,\"processes\":4,\"exit_code\":0,\"seconds\":1.25}";
@@ -100,12 +105,28 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(exit_code))
 }
 
+/// What this build cannot use, and what to do.
+pub(crate) fn lacking(setting: &str, what: impl std::fmt::Display, why: &str) -> String {
+    match why.split('"').nth(1).filter(|_| why.contains("feature")) {
+        Some(feature) => format!(
+            "{setting} {what}: {why}: build it with `cargo build --release -p fmi-cli --features \
+             {feature}`, or use local or tcp"
+        ),
+        None => format!("{setting} {what}: {why}: use local or tcp"),
+    }
+}
+
 fn job(args: &Args) -> Result<Job, Failure> {
     let ranks = args.ranks as usize;
     if let Some(channel) = &args.channel
         && let Some(why) = channel.unavailable()
     {
-        return Err(Failure::usage(format!("--channel {channel}: {why}: use local or tcp")));
+        return Err(Failure::usage(lacking("--channel", channel, why)));
+    }
+    if let Some(url) = &args.rendezvous
+        && let Some(why) = url.unavailable()
+    {
+        return Err(Failure::usage(lacking("--rendezvous", url, why)));
     }
     let local = args.channel == Some(ChannelSpec::Local);
     let packs = match args.packs {

@@ -101,7 +101,7 @@ impl Rendezvous {
             "tcp" => Scheme::Tcp,
             "tls" => Scheme::Tls,
             "file" => return folder(rest),
-            "redis" | "rediss" => return store(Scheme::Redis, url),
+            "redis" | "rediss" | "valkey" | "valkeys" => return store(Scheme::Redis, url),
             "s3" => return store(Scheme::S3, url),
             _ => return Err(unknown(scheme)),
         };

@@ -8,7 +8,7 @@ use fmi_actors::Error;
 use super::{Config, suggest};
 
 const NAMES: [&str; 4] = ["local", "shm", "tcp", "quic"];
-const SCHEMES: [&str; 3] = ["redis", "rediss", "s3"];
+const SCHEMES: [&str; 5] = ["redis", "rediss", "valkey", "valkeys", "s3"];
 
 /// One channel, as a name or a URL: `local`, `shm`, `tcp`, `quic`, `redis://HOST:PORT/DB`,
 /// `s3://BUCKET/PREFIX?region=…`.
@@ -25,7 +25,7 @@ pub enum ChannelSpec {
     Tcp,
     /// QUIC links.
     Quic,
-    /// A Redis server, with its `redis://` or `rediss://` URL.
+    /// A Redis server, with its `redis://` or `rediss://` URL (or `valkey://`, `valkeys://`).
     Redis(String),
     /// An S3 bucket, with its `s3://` URL.
     S3(String),
@@ -85,20 +85,32 @@ impl ChannelSpec {
                 "shm" => Ok(Self::Shm),
                 "tcp" => Ok(Self::Tcp),
                 "quic" => Ok(Self::Quic),
+                "redis" | "rediss" | "valkey" | "valkeys" => {
+                    Err(format!("the channel {text} needs an address: write {text}://HOST:PORT"))
+                }
+                "s3" => Err("the channel s3 needs a bucket: write s3://BUCKET/PREFIX".to_owned()),
                 _ => Err(unknown(text)),
             };
         };
         let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let host = rest[..host_end].rsplit('@').next().unwrap_or("");
         match scheme {
-            "redis" | "rediss" if host.is_empty() || host.starts_with(':') => {
+            "redis" | "rediss" | "valkey" | "valkeys"
+                if host.is_empty() || host.starts_with(':') =>
+            {
                 Err(format!("{:?} names no host: write {scheme}://HOST:PORT", hidden(text)))
             }
-            "redis" | "rediss" => Ok(Self::Redis(text.to_owned())),
+            "redis" | "rediss" | "valkey" | "valkeys" => {
+                check_redis(text)?;
+                Ok(Self::Redis(text.to_owned()))
+            }
             "s3" if host.is_empty() => {
                 Err(format!("{:?} names no bucket: write s3://BUCKET", hidden(text)))
             }
-            "s3" => Ok(Self::S3(text.to_owned())),
+            "s3" => {
+                check_s3(text)?;
+                Ok(Self::S3(text.to_owned()))
+            }
             _ if NAMES.contains(&scheme) => Err(format!(
                 "the channel {scheme} takes no address: write \"{scheme}\" (where to meet goes \
                  to FMI_RENDEZVOUS, where to listen to FMI_LISTEN)"
@@ -165,12 +177,55 @@ impl Config {
     }
 }
 
+/// What the channel itself says of its URL, if this build has it.
+fn check_redis(url: &str) -> Result<(), String> {
+    #[cfg(feature = "redis")]
+    return read_by(url, fmi_channels::redis::check_url(url));
+    #[cfg(not(feature = "redis"))]
+    read_by(url, Ok(()))
+}
+
+fn check_s3(url: &str) -> Result<(), String> {
+    #[cfg(feature = "s3")]
+    return read_by(url, fmi_channels::s3::Location::parse(url).map(drop));
+    #[cfg(not(feature = "s3"))]
+    read_by(url, Ok(()))
+}
+
+fn read_by(url: &str, read: Result<(), Error>) -> Result<(), String> {
+    read.map_err(|wrong| match wrong {
+        Error::Config { message, .. } => format!("{:?}: {message}", hidden(url)),
+        other => other.to_string(),
+    })
+}
+
 /// Reads a comma list of channels.
 pub(super) fn list(text: &str) -> Result<Vec<ChannelSpec>, String> {
-    let channels = text.split(',').map(|item| ChannelSpec::read(item.trim()));
+    let channels = items(text).into_iter().map(|item| ChannelSpec::read(item.trim()));
     let channels = channels.collect::<Result<Vec<_>, _>>()?;
     check(&channels)?;
     Ok(channels)
+}
+
+/// The items of a comma list. A URL of several servers has commas itself, and says at its end
+/// what they are: `redis://a,b,c?cluster=true`.
+fn items(text: &str) -> Vec<String> {
+    let mut items = Vec::new();
+    let mut rest = text.split(',').peekable();
+    while let Some(item) = rest.next() {
+        let mut item = item.to_owned();
+        let of_one = |piece: &&str| !piece.contains("://");
+        let several = item.contains("://") && !item.contains('?') && {
+            let mut following = rest.clone().take_while(of_one);
+            following.any(|piece| piece.contains("cluster=") || piece.contains("sentinel="))
+        };
+        while several && !item.contains('?') {
+            let Some(more) = rest.next() else { break };
+            item = format!("{item},{more}");
+        }
+        items.push(item);
+    }
+    items
 }
 
 /// Refuses a channel named twice.
@@ -232,12 +287,40 @@ mod tests {
     }
 
     #[test]
+    fn a_url_of_several_servers_is_one_channel() {
+        let text = "redis://:pw@a,b:1,c?cluster=true,tcp, s3://bucket";
+        let channels = list(text).unwrap();
+        assert_eq!(channels[0].url(), Some("redis://:pw@a,b:1,c?cluster=true"));
+        assert_eq!(channels[1..], [ChannelSpec::Tcp, ChannelSpec::S3("s3://bucket".to_owned())]);
+        let channels = list("redis://a?ttl=5,tcp,redis://b,c?sentinel=main").unwrap();
+        assert_eq!(channels[0].url(), Some("redis://a?ttl=5"));
+        assert_eq!(channels[2].url(), Some("redis://b,c?sentinel=main"));
+        assert_eq!(list("redis://a,tpc,tcp").unwrap_err(), unknown("tpc"));
+    }
+
+    #[cfg(all(feature = "redis", feature = "s3"))]
+    #[test]
+    fn urls_are_read_when_they_are_given() {
+        for (url, part) in [
+            ("redis://:hunter2@h/first", "database is no number"),
+            ("redis://:hunter2@h?tttl=3", "\"tttl\" is none of"),
+            ("s3://bucket?regoin=x", "\"regoin\" is unknown"),
+            ("s3://AKIA:hunter2@bucket", "credentials do not belong into it"),
+        ] {
+            let wrong = ChannelSpec::read(url).unwrap_err();
+            assert!(wrong.contains(part) && !wrong.contains("hunter2"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn refuses_what_is_no_channel() {
         for (text, wrong) in [
             ("tpc", "\"tpc\" is no channel: did you mean \"tcp\"?"),
             ("reddis://h", "\"reddis\" is no channel: did you mean \"redis\"?"),
             ("local,,tcp", "a channel with no name in the list: take the extra comma away"),
             ("tcp,local,tcp", "the channel tcp is named twice: name it once"),
+            ("redis", "the channel redis needs an address: write redis://HOST:PORT"),
+            ("tcp,s3", "the channel s3 needs a bucket: write s3://BUCKET/PREFIX"),
             ("s3:///prefix", "\"s3:///prefix\" names no bucket: write s3://BUCKET"),
             ("redis://:pw@:1", "\"redis://***@:1\" names no host: write redis://HOST:PORT"),
             (

@@ -1,8 +1,8 @@
 //! Whether the settings fit together.
 
-use fmi_actors::{Error, Result};
+use fmi_actors::{Error, Result, channel::Rung};
 
-use super::{Config, Scheme, address, channel, ladder, ranks, told, units};
+use super::{ChannelSpec, Config, Scheme, address, channel, ladder, ranks, told, units};
 
 /// The longest name of a job, in bytes: it travels in the first frame to the rendezvous.
 const LONGEST_NAME: usize = 255;
@@ -142,6 +142,14 @@ impl Config {
                 "local alone reaches no other process: add tcp to FMI_CHANNELS",
             ));
         }
+        let mut between = self.available().filter(|channel| channel.leaves_the_process());
+        if others && !self.ladder.contains(&Rung::Store) && between.all(ChannelSpec::is_store) {
+            return Err(told(
+                "ladder",
+                "the channels reach other processes through a store alone, and the ladder lacks \
+                 that rung: add store to FMI_LADDER",
+            ));
+        }
         Ok(())
     }
 }
@@ -233,6 +241,19 @@ mod tests {
             base().channels("local").unwrap(),
             "channels",
             "local alone reaches no other process: add tcp to FMI_CHANNELS",
+        );
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn a_ladder_on_which_nothing_stands() {
+        let store = || base().channels("local,redis://h:1").unwrap();
+        assert_eq!(store().validate(), Ok(()));
+        refused(
+            store().ladder("direct,relay").unwrap(),
+            "ladder",
+            "the channels reach other processes through a store alone, and the ladder lacks that \
+             rung: add store to FMI_LADDER",
         );
     }
 

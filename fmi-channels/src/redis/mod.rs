@@ -13,11 +13,13 @@
 //! | `directory` | where its processes find each other |
 //! | `keys`, `coding`, `script` | names, bytes, and what the server does in one go |
 //! | `trouble` | what the server's errors mean |
+//! | `examine` | what `fmi doctor redis` finds out |
 
 mod cluster;
 mod coding;
 mod connection;
 pub(crate) mod directory;
+mod examine;
 mod hub;
 mod keys;
 mod link;
@@ -32,6 +34,8 @@ mod trouble;
 mod url;
 mod watch;
 mod wire;
+
+pub use examine::{Examination, Memory, examine};
 
 use fmi_actors::{
     Member, Node, Result,
@@ -72,6 +76,14 @@ pub struct Redis {
     job: String,
     shelf: Arc<Shelf>,
     office: Arc<Mutex<Option<Arc<Office>>>>,
+}
+
+/// Whether a URL says where a server is, without asking it.
+///
+/// # Errors
+/// [`Error::Config`](fmi_actors::Error::Config) that says what would be right.
+pub fn check_url(url: &str) -> Result<()> {
+    Target::parse(url).map(drop)
 }
 
 /// What a process has asked of its servers so far.

@@ -75,7 +75,8 @@ impl Bucket {
             let most = self.options.largest;
             return Err(Trouble::foreign(format!("it has {total} bytes, {most} at most are ours")));
         }
-        let bytes = usize::try_from(end - start).map_err(|error| Trouble::fatal(error.to_string()))?;
+        let bytes =
+            usize::try_from(end - start).map_err(|error| Trouble::fatal(error.to_string()))?;
         let buf = AlignedBuf::with_capacity(bytes, align);
         let mut buf = buf.map_err(|error| Trouble::fatal(error.to_string()))?;
         let readers = opened.readers;
@@ -91,9 +92,9 @@ impl Bucket {
         };
         add(&opened.content);
         let last = end.div_ceil(STRIPE);
-        let rest = (head.end..last).step_by(abreast as usize).map(|first| async move {
-            self.stripes(key, first..last.min(first + abreast)).await
-        });
+        let rest = (head.end..last)
+            .step_by(abreast as usize)
+            .map(|first| async move { self.stripes(key, first..last.min(first + abreast)).await });
         let mut rest = pin!(stream::iter(rest).buffered(self.options.parallel));
         while let Some(part) = rest.try_next().await? {
             // Deleted in between: whoever wrote it has given it up.
@@ -115,7 +116,8 @@ impl Bucket {
         let range = stripes::range(&stripes);
         let mut attempts = 0;
         loop {
-            let got = self.get(key, Some((range.start, range.end)), range.end - range.start).await?;
+            let got =
+                self.get(key, Some((range.start, range.end)), range.end - range.start).await?;
             let Some(got) = got else { return Ok(None) };
             attempts += 1;
             match stripes::open(key, stripes.clone(), got.total, got.pieces) {

@@ -60,7 +60,9 @@ impl Office {
     /// Deletes everything.
     async fn sweep(&self) -> Result<(), Trouble> {
         for look in 0..LOOKS {
-            let keys = self.bucket.list_all(self.keys.all()).await?;
+            let mut keys = self.bucket.list_all(self.keys.all()).await?;
+            // What others have put there is not for us to delete.
+            keys.retain(|key| self.keys.is_ours(key));
             if keys.is_empty() && look > 0 {
                 break;
             }

@@ -73,6 +73,24 @@ impl Keys {
         &self.root
     }
 
+    /// Whether a name is one that is made here.
+    pub(super) fn is_ours(&self, key: &str) -> bool {
+        let Some(key) = key.strip_prefix(&self.root) else { return false };
+        let parts: Vec<_> = key.split('/').collect();
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let hex = |part: &str| part.len() == 16 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        match parts[..] {
+            ["mail", to, from, number] => digits(to) && digits(from) && digits(number),
+            ["item", scope, number, from, part] => {
+                let known = ["signal", "block-", "message-"];
+                let known = known.iter().any(|known| part.starts_with(known));
+                hex(scope) && digits(number) && digits(from) && known
+            }
+            ["left", process] => digits(process),
+            _ => false,
+        }
+    }
+
     /// An object that is not there, to ask for.
     pub(super) fn nothing(prefix: &str, job: &str) -> String {
         let Self { root } = Self::new(prefix, job, 0);
@@ -124,6 +142,11 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 8);
-        assert!(all.iter().all(|key| key.starts_with(&keys.items(space))));
+        assert!(all.iter().all(|key| key.starts_with(&keys.items(space)) && keys.is_ours(key)));
+        assert!(keys.is_ours(&keys.mail(1, 2, 3)) && keys.is_ours(&keys.has_left(4)));
+        for foreign in ["notes", "mail/1/readme", "mail/1/0/+1", "item/x", "left/", "left/1/2"] {
+            assert!(!keys.is_ours(&format!("{}{foreign}", keys.all())), "{foreign}");
+        }
+        assert!(!keys.is_ours("job/2/left/1"));
     }
 }

@@ -130,8 +130,7 @@ impl Ledger {
             }
             state.forgotten.push_back(space);
         }
-        let items: Vec<_> =
-            state.own.keys().filter(|item| item.space == space).copied().collect();
+        let items: Vec<_> = state.own.keys().filter(|item| item.space == space).copied().collect();
         items.iter().for_each(|item| state.remove(*item));
         items
     }

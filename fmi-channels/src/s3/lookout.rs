@@ -1,11 +1,7 @@
 //! Waiting for items that are not there yet: a look each, or one LIST for all items of a collective
 //! that ranks of this process wait for, where that is cheaper.
 
-use super::{
-    error::Trouble,
-    office::Office,
-    schedule::Looks,
-};
+use super::{error::Trouble, office::Office, schedule::Looks};
 use fmi_actors::{
     frame::Space,
     store::{Agreed, Item},

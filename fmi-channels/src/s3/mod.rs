@@ -13,6 +13,7 @@ mod counts;
 pub(crate) mod directory;
 mod download;
 mod error;
+mod examine;
 mod farewell;
 mod keys;
 mod ledger;
@@ -36,6 +37,7 @@ mod url;
 
 pub use aws_sdk_s3::config::Credentials;
 pub use counts::Requests;
+pub use examine::{Examination, examine, lifecycle, policy};
 pub use options::Options;
 pub use url::Location;
 

@@ -2,12 +2,7 @@
 //! reads it, all else by its writer, once its readers have [told](super::ledger) that they did.
 
 use super::{
-    counts::SPACE,
-    error::Trouble,
-    ledger::Report,
-    lookout::Watch,
-    office::Office,
-    runtime,
+    counts::SPACE, error::Trouble, ledger::Report, lookout::Watch, office::Office, runtime,
 };
 use bytes::Bytes;
 use fmi_actors::{

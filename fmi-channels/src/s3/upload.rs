@@ -1,7 +1,7 @@
 //! Writing a content of any size: one PUT, or parts side by side.
 
 use super::{
-    bucket::Bucket,
+    bucket::{Bucket, Done},
     counts::Request,
     error::{Kind, Operation, Trouble},
     stripes::Layout,
@@ -18,7 +18,12 @@ const PARTS: u64 = 10_000;
 
 impl Bucket {
     /// Writes an item.
-    pub(super) async fn put_item(&self, key: &str, readers: u32, content: &Bytes) -> Result<(), Trouble> {
+    pub(super) async fn put_item(
+        &self,
+        key: &str,
+        readers: u32,
+        content: &Bytes,
+    ) -> Result<(), Trouble> {
         let layout = Layout::new(key, readers, content);
         let total = layout.len();
         if total > self.options.largest {
@@ -30,24 +35,28 @@ impl Bucket {
         if total <= self.options.part as u64 {
             return self.put(key, &layout.bytes(0..total)).await.map(drop);
         }
-        let upload = self.begin(key).await?;
-        let done = self.fill(&layout, key, &upload).await;
+        let begun = self.begin(key).await?;
+        let done = self.fill(&layout, key, &begun.value).await;
         if done.is_err() {
-            self.give_up(key, &upload).await;
+            self.give_up(key, &begun.value).await;
+        }
+        if begun.doubtful {
+            self.give_up_others(key, &begun.value).await;
         }
         done
     }
 
-    async fn begin(&self, key: &str) -> Result<String, Trouble> {
+    async fn begin(&self, key: &str) -> Result<Done<String>, Trouble> {
         let begun = self.retried(Operation::Multipart, Request::Put, 0, || async move {
             let request = self.client().create_multipart_upload();
             let begun = request.bucket(&self.location.bucket).key(key).send().await;
             begun.map_err(|error| Trouble::of(Operation::Multipart, &self.location, &error))
         });
-        let id = begun.await?.value.upload_id;
-        id.ok_or_else(|| {
+        let Done { value, doubtful } = begun.await?;
+        let id = value.upload_id.ok_or_else(|| {
             Trouble::fatal("the server began an upload in parts without a name for it")
-        })
+        })?;
+        Ok(Done { value: id, doubtful })
     }
 
     async fn fill(&self, layout: &Layout<'_>, key: &str, upload: &str) -> Result<(), Trouble> {
@@ -61,20 +70,24 @@ impl Bucket {
             stream::iter(parts).buffered(self.options.parallel).try_collect().await?;
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let parts = &parts;
-        let complete = self.retried(Operation::Multipart, Request::Put, 0, || async move {
-            let request = self.client().complete_multipart_upload();
-            let request = request.bucket(&self.location.bucket).key(key).upload_id(upload);
-            let done = request.multipart_upload(parts.clone()).send().await;
-            match done.map_err(|error| Trouble::of(Operation::Multipart, &self.location, &error)) {
-                Ok(_) => Ok(()),
-                // The answer to an earlier attempt got lost, perhaps.
-                Err(trouble) if trouble.kind != Kind::Busy => match self.has(key).await {
-                    Ok(true) => Ok(()),
-                    _ => Err(trouble),
-                },
-                Err(trouble) => Err(trouble),
-            }
-        });
+        // Large ones take servers a while.
+        let complete =
+            self.retried(Operation::Multipart, Request::Put, total as usize, || async move {
+                let request = self.client().complete_multipart_upload();
+                let request = request.bucket(&self.location.bucket).key(key).upload_id(upload);
+                let done = request.multipart_upload(parts.clone()).send().await;
+                match done
+                    .map_err(|error| Trouble::of(Operation::Multipart, &self.location, &error))
+                {
+                    Ok(_) => Ok(()),
+                    // The answer to an earlier attempt got lost, perhaps.
+                    Err(trouble) if trouble.kind != Kind::Busy => match self.has(key).await {
+                        Ok(true) => Ok(()),
+                        _ => Err(trouble),
+                    },
+                    Err(trouble) => Err(trouble),
+                }
+            });
         complete.await.map(drop)
     }
 
@@ -110,6 +123,26 @@ impl Bucket {
         });
         if let Err(trouble) = given_up.await {
             tracing::warn!(key, reason = %trouble.reason, "parts of an upload stay behind");
+        }
+    }
+
+    /// It was begun more than once, perhaps: the answer to an attempt got lost, and its name with it.
+    async fn give_up_others(&self, key: &str, own: &str) {
+        let listed = self.retried(Operation::List, Request::List, 0, || async move {
+            let request = self.client().list_multipart_uploads().bucket(&self.location.bucket);
+            let listed = request.prefix(key).send().await;
+            listed.map_err(|error| Trouble::of(Operation::List, &self.location, &error))
+        });
+        match listed.await {
+            Ok(listed) => {
+                let others = listed.value.uploads.unwrap_or_default().into_iter();
+                let others = others.filter(|upload| upload.key() == Some(key));
+                for id in others.filter_map(|upload| upload.upload_id).filter(|id| id != own) {
+                    self.give_up(key, &id).await;
+                }
+            }
+            // It has no parts, which cost nothing; the bucket's rule takes it.
+            Err(trouble) => tracing::debug!(key, reason = %trouble.reason, "an upload stays open"),
         }
     }
 }

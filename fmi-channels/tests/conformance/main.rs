@@ -31,6 +31,10 @@ mod local {
 #[path = "../s3/faults.rs"]
 #[allow(dead_code, reason = "the tests of the channel itself use more of it")]
 mod faults;
+#[cfg(feature = "s3")]
+#[path = "../s3/job.rs"]
+#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
+mod job;
 #[cfg(feature = "tcp")]
 mod met;
 #[cfg(feature = "tcp")]

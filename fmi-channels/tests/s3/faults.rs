@@ -48,6 +48,9 @@ pub(crate) struct Rule {
     pub(crate) fault: Fault,
     /// So many times.
     pub(crate) times: usize,
+    /// One of so many such requests.
+    pub(crate) every: u64,
+    seen: u64,
 }
 
 /// All faults of a server.
@@ -70,7 +73,12 @@ impl Faults {
     }
 
     pub(crate) fn add(&self, method: Method, part: &'static str, fault: Fault, times: usize) {
-        self.rules.lock().push(Rule { method, part, fault, times });
+        self.rules.lock().push(Rule { method, part, fault, times, every: 1, seen: 0 });
+    }
+
+    /// Harms one of so many such requests, from now on.
+    pub(crate) fn often(&self, method: Method, part: &'static str, fault: Fault, every: u64) {
+        self.rules.lock().push(Rule { method, part, fault, times: usize::MAX, every, seen: 0 });
     }
 
     pub(crate) fn clear(&self) {
@@ -83,6 +91,10 @@ impl Faults {
         self.hit.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn asked(&self) -> u64 {
+        self.requests.lock().values().sum()
+    }
+
     pub(crate) fn requests(&self, method: &Method) -> u64 {
         self.requests.lock().get(method).copied().unwrap_or_default()
     }
@@ -92,9 +104,11 @@ impl Faults {
         let uri = uri.to_string();
         let ruled = {
             let mut rules = self.rules.lock();
-            let rule = rules
-                .iter_mut()
-                .find(|rule| rule.times > 0 && rule.method == method && uri.contains(rule.part));
+            let rule = rules.iter_mut().find(|rule| {
+                let meant = rule.times > 0 && rule.method == method && uri.contains(rule.part);
+                rule.seen += u64::from(meant);
+                meant && rule.seen.is_multiple_of(rule.every)
+            });
             rule.map(|rule| {
                 rule.times -= 1;
                 rule.fault

@@ -18,7 +18,7 @@ use s3s::{
 };
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -58,6 +58,13 @@ impl Server {
         }
     }
 
+    /// One of our own of whose requests so many of a thousand fail.
+    pub(crate) fn failing(per_mille: u32) -> Self {
+        let own = Own::start();
+        own.faults.share(per_mille);
+        Self::Own(own)
+    }
+
     /// A prefix that nobody else has.
     pub(crate) fn url(&self) -> String {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -68,6 +75,37 @@ impl Server {
             Self::Real { endpoint, bucket } => {
                 format!("s3://{bucket}/{prefix}?endpoint={endpoint}")
             }
+        }
+    }
+
+    /// What goes wrong, if it is one of our own.
+    pub(crate) fn faults(&self, change: impl FnOnce(&Faults)) {
+        if let Self::Own(own) = self {
+            change(&own.faults);
+        }
+    }
+
+    /// The keys of all objects under the prefix of a URL.
+    pub(crate) fn keys(&self, url: &str) -> Vec<String> {
+        match self {
+            Self::Own(own) => own.keys(url),
+            Self::Real { bucket, .. } => real::keys(bucket, url),
+        }
+    }
+
+    /// Waits until nothing is left there: the ends of processes take a moment.
+    pub(crate) fn wait_until_empty(&self, url: &str) {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let mut left = self.keys(url);
+            if let Self::Own(own) = self {
+                left.extend(own.parts());
+            }
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "left behind: {left:#?}");
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -118,43 +156,68 @@ impl Own {
         format!("s3://{BUCKET}/{prefix}?endpoint=http://{}", self.address)
     }
 
-    /// Objects under a prefix, as they lie there.
-    pub(crate) fn objects(&self, prefix: &str) -> Vec<String> {
+    fn keys(&self, url: &str) -> Vec<String> {
         let mut found = Vec::new();
-        walk(&self.root.path().join(BUCKET).join(prefix), &mut found);
-        found
+        let bucket = self.root.path().join(BUCKET);
+        walk(&bucket.join(prefix(url)), &mut found);
+        let key = |path: PathBuf| Some(path.strip_prefix(&bucket).ok()?.display().to_string());
+        found.into_iter().filter_map(key).collect()
     }
 
-    /// Waits until nothing is left under a prefix: the ends of processes take a moment.
-    pub(crate) fn wait_until_empty(&self, url: &str) {
-        let prefix = url.strip_prefix(&format!("s3://{BUCKET}/")).unwrap();
-        let prefix = prefix.split('?').next().unwrap();
-        let end = Instant::now() + Duration::from_secs(20);
-        loop {
-            let left = self.objects(prefix);
-            if left.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < end, "left behind: {left:#?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    /// Parts of uploads that are neither complete nor given up.
+    fn parts(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.root.path()).unwrap().flatten();
+        let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with(".upload_id-")).collect()
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        self.root.path()
+    /// The file of an object.
+    pub(crate) fn file(&self, key: &str) -> PathBuf {
+        self.root.path().join(BUCKET).join(key)
     }
 }
 
-fn walk(folder: &Path, found: &mut Vec<String>) {
+/// The prefix that a URL names.
+fn prefix(url: &str) -> &str {
+    let (_, prefix) = url["s3://".len()..].split_once('/').unwrap();
+    prefix.split('?').next().unwrap()
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => walk(&entry.path(), found),
-            Ok(_) => found.push(entry.path().display().to_string()),
+            Ok(_) => found.push(entry.path()),
             Err(_) => {}
         }
     }
 }
 
+/// Looking into a real server.
+mod real {
+    use aws_sdk_s3::{Client, config::Builder};
+
+    pub(super) fn keys(bucket: &str, url: &str) -> Vec<String> {
+        let (bucket, prefix) = (bucket.to_owned(), super::prefix(url).to_owned());
+        let endpoint = url.split_once("endpoint=").unwrap().1.to_owned();
+        let list = async move {
+            let http = aws_smithy_http_client::Builder::new().build_http();
+            let config = aws_config::defaults(aws_config::BehaviorVersion::latest());
+            let config = config.http_client(http).endpoint_url(endpoint).load().await;
+            let region = config.region().cloned().unwrap_or(aws_config::Region::new("us-east-1"));
+            let config = Builder::from(&config).region(region).force_path_style(true).build();
+            let list = Client::from_conf(config).list_objects_v2().bucket(bucket).prefix(prefix);
+            let listed = list.send().await.expect("the test's own look at the server");
+            listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect()
+        };
+        // Whoever asks may be on a runtime.
+        let thread = std::thread::spawn(|| {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().unwrap().block_on(list)
+        });
+        thread.join().unwrap()
+    }
+}
 async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };

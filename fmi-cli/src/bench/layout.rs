@@ -53,7 +53,7 @@ fn nodes(plan: &Plan, report: impl FnMut(Row)) -> Result<(), Failure> {
             .threads(1)
             .token(rendezvous.token())
             .rendezvous(&rendezvous.url())?
-            .channels(&plan.channel)?
+            .channels(plan.spec())?
             .listen("127.0.0.1:0")
     };
     let configs = (0..plan.ranks).map(config).collect::<fmi::Result<_>>()?;
@@ -68,7 +68,7 @@ fn processes(plan: &Plan, mut report: impl FnMut(Row)) -> Result<(), Failure> {
         arguments: vec!["bench-rank".into(), text.into()],
         ranks: plan.ranks,
         packs: plan.ranks,
-        channel: Some(plan.channel.parse()?),
+        channel: Some(plan.spec().parse()?),
         listen: None,
         rendezvous: None,
         bills: None,

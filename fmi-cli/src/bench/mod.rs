@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     algorithm: Vec<String>,
 
-    /// The channel: local, tcp.
+    /// The channel: local, tcp, quic, redis://HOST:PORT, s3://BUCKET/PREFIX.
     #[arg(short, long, default_value = "local")]
     channel: ChannelSpec,
 
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     bytes: Vec<arguments::ByteList>,
 
     /// Where the ranks live: threads of one process, or a process each. [default: threads for
-    /// local, processes for tcp]
+    /// local, processes for others]
     #[arg(long, value_enum)]
     layout: Option<Layout>,
 
@@ -72,6 +72,7 @@ Examples:
   fmi bench --op allreduce --channel local --layout threads --ranks 1000 --bytes 4
   fmi bench --op allreduce --algorithm ring,rabenseifner --channel tcp --ranks 4 --bytes 1MiB
   fmi bench --op all --channel tcp --ranks 4 --json > results.jsonl
+  fmi bench --op allreduce --channel redis://127.0.0.1:6379 --ranks 8 --bytes 4
 
 A line of --json:
   {\"op\":\"allreduce\",\"channel\":\"tcp\",\"layout\":\"processes\",\"ranks\":2,\"threads\":1,\
@@ -116,16 +117,26 @@ struct Case {
 }
 
 /// All that the ranks must know. Travels to processes as JSON.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Plan {
     cases: Vec<Case>,
     channel: String,
+    /// The channel's, if it has one. Not on the command line of processes: a password may be in it.
+    #[serde(skip)]
+    url: Option<String>,
     layout: Layout,
     ranks: usize,
     /// That run ranks, of each process.
     threads: usize,
     iters: Option<usize>,
     warmup: Option<usize>,
+}
+
+impl Plan {
+    /// The channel, as a configuration has it.
+    fn spec(&self) -> &str {
+        self.url.as_deref().unwrap_or(&self.channel)
+    }
 }
 
 /// A result.
@@ -163,7 +174,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     let ranks = args.ranks as usize;
     let channel = &args.channel;
     if let Some(why) = channel.unavailable() {
-        return Err(Failure::usage(format!("--channel {channel}: {why}: use local or tcp")));
+        return Err(Failure::usage(crate::run::lacking("--channel", channel, why)));
     }
     let local = *channel == ChannelSpec::Local;
     let layout = args.layout.unwrap_or(if local { Layout::Threads } else { Layout::Processes });
@@ -184,6 +195,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     Ok(Plan {
         cases,
         channel: channel.name().to_owned(),
+        url: channel.url().map(str::to_owned),
         layout,
         ranks,
         threads,

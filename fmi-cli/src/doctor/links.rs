@@ -56,7 +56,7 @@ fn configure(args: &Args) -> Result<Config, Failure> {
     if let Some(ranks) = args.ranks {
         config.size = Some(ranks as usize);
     }
-    if config.rendezvous.is_none() && config.size.is_none_or(|size| size > 1) {
+    if config.meeting().is_none() && config.size.is_none_or(|size| size > 1) {
         return Err(Failure::new(
             "no rendezvous is set, so this process has nobody to link to: set FMI_RENDEZVOUS and \
              FMI_TOKEN as the program has them, or start it as `fmi run -n 4 -- fmi doctor links`",

@@ -7,7 +7,7 @@ use fmi::{
 };
 use fmi_channels::{
     dial,
-    directory::{Directory, Folder, Register},
+    directory::{Directory, Register, Shared},
     handshake::Token,
     rendezvous::{Client, Ranks, Reach, Registration, Terms},
 };
@@ -52,7 +52,7 @@ pub(super) fn check(config: &fmi::Result<Config>) -> Vec<Finding> {
 /// Also how we look from there.
 pub(super) async fn rendezvous(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "rendezvous";
-    let Some(url) = &config.rendezvous else {
+    let Some(url) = &config.meeting() else {
         let none = "none set: all ranks are in one process, or `fmi run` sets it";
         return vec![Finding::ok(CHECK, none)];
     };
@@ -64,8 +64,10 @@ pub(super) async fn rendezvous(config: &Config) -> Vec<Finding> {
         )];
     };
     let token = Token::new(token.expose());
-    if url.scheme() == Scheme::File {
-        return vec![folder(url, token).await];
+    match url.scheme() {
+        Scheme::File => return vec![folder(url, token).await],
+        Scheme::Redis | Scheme::S3 => return vec![super::stores::meeting(url)],
+        _ => {}
     }
     let ca = config.rendezvous_ca.as_deref();
     let finding = match visit(&url.to_string(), &token, ca).await {
@@ -96,7 +98,7 @@ pub(super) async fn rendezvous(config: &Config) -> Vec<Finding> {
 /// Whether a job can meet in a folder: one of ours does.
 async fn folder(url: &Rendezvous, token: Token) -> Finding {
     const CHECK: &str = "rendezvous";
-    let directory = Folder { path: url.address().into(), token, silent: PATIENCE };
+    let directory = Shared::folder(url.address(), token, PATIENCE);
     let start = Instant::now();
     let visited = async {
         let registration = alone()?;

@@ -67,6 +67,7 @@ impl Case {
             bytes: known.then_some(length),
             cuttable: !args.opaque && collective != Collective::Barrier,
             together: args.together,
+            store: args.store.into(),
         };
         let (question, algorithm, why) = match &args.algorithm {
             Some(name) => (question, asked(name, &question)?, Why::Asked),

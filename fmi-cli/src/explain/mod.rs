@@ -11,7 +11,7 @@ use case::Case;
 use clap::{ValueEnum, builder::PossibleValue};
 use fmi::{
     Config,
-    plan::{Collective, Demand},
+    plan::{Collective, Demand, Shelf},
 };
 use std::{fs, io::Write, path::PathBuf, process::ExitCode};
 
@@ -55,6 +55,10 @@ pub(crate) struct Args {
     #[arg(long)]
     together: bool,
 
+    /// What a store (Redis, S3) is to the processes: none, beside links, or alone, without any.
+    #[arg(long, value_enum, default_value = "none", conflicts_with = "together")]
+    store: StoreIs,
+
     /// Draw the plan into this file, as a message diagram.
     #[arg(long, value_name = "FILE", requires = "op")]
     svg: Option<PathBuf>,
@@ -78,6 +82,7 @@ Examples:
   fmi explain allreduce -n 8 --bytes 4MiB                  what runs there, and why
   fmi explain allreduce -n 4 --algorithm ring --svg ring.svg
   fmi explain reduce -n 5 --root 2 --op-kind ordered --opaque
+  fmi explain bcast -n 16 --store alone                    where only Redis or S3 joins them
   fmi explain --list -n 1000                               all algorithms on 1000 ranks
   fmi explain bcast -n 8 --json
       {\"op\":\"bcast\",\"algorithm\":\"bcast/binomial\",\"ranks\":8,…,\"rounds\":3,…}
@@ -104,6 +109,24 @@ impl ValueEnum for Op {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.0.name()))
+    }
+}
+
+/// What a store is to the processes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StoreIs {
+    None,
+    Beside,
+    Alone,
+}
+
+impl From<StoreIs> for Shelf {
+    fn from(store: StoreIs) -> Self {
+        match store {
+            StoreIs::None => Self::None,
+            StoreIs::Beside => Self::Beside,
+            StoreIs::Alone => Self::Alone,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::Job;
 use crate::{embedded::Embedded, failure::Failure};
 use fmi::{
     Config,
-    config::{ChannelSpec, Scheme},
+    config::{ChannelSpec, Rendezvous, Scheme},
 };
 use fmi_channels::handshake::Token;
 use std::ops::Range;
@@ -28,18 +28,24 @@ pub(super) enum Meeting {
     Nowhere,
     /// In this program.
     Here(Embedded),
-    /// Elsewhere, under a token that is ours or the environment's.
-    There { url: String, token: String },
+    /// Elsewhere, under a token that is ours or the environment's. Others may meet there, too, so
+    /// that the job needs a name of its own.
+    There { url: String, token: String, job: String },
 }
 
 const LOOPBACK: &str = "127.0.0.1:0";
 
 impl Meeting {
     pub(super) async fn arrange(job: &Job) -> Result<Self, Failure> {
-        if let Some(rendezvous) = &job.rendezvous {
+        let elsewhere = match &job.rendezvous {
+            Some(rendezvous) => Some(rendezvous.clone()),
+            None if meets_others(job) && job.listen.is_none() => only_store(job)?,
+            None => None,
+        };
+        if let Some(rendezvous) = elsewhere {
             let token = match Config::from_env()?.token {
                 Some(token) => token.expose().to_owned(),
-                None if rendezvous.scheme() == Scheme::File => Token::random()?.reveal().to_owned(),
+                None if !is_server(&rendezvous) => Token::random()?.reveal().to_owned(),
                 None => {
                     return Err(Failure::usage(format!(
                         "--rendezvous {rendezvous} wants a token: set FMI_TOKEN to that which it \
@@ -47,7 +53,10 @@ impl Meeting {
                     )));
                 }
             };
-            return Ok(Self::There { url: rendezvous.to_string(), token });
+            let random = Token::random()?;
+            let name = random.reveal().get(..8).unwrap_or_default();
+            let job = format!("run-{}-{name}", std::process::id());
+            return Ok(Self::There { url: rendezvous.url(), token, job });
         }
         if meets_others(job) || job.listen.is_some() {
             let listen = job.listen.as_deref().unwrap_or(LOOPBACK);
@@ -69,6 +78,14 @@ impl Meeting {
             Self::Nowhere => None,
             Self::Here(embedded) => Some(embedded.token().to_owned()),
             Self::There { token, .. } => Some(token.clone()),
+        }
+    }
+
+    /// `FMI_JOB`, where the environment has none.
+    fn job(&self) -> String {
+        match self {
+            Self::There { job, .. } => job.clone(),
+            _ => format!("run-{}", std::process::id()),
         }
     }
 }
@@ -94,7 +111,7 @@ pub(super) fn environment(
         variables.push(("FMI_CHANNELS", Some(text)));
     }
     if std::env::var_os("FMI_JOB").is_none() {
-        variables.push(("FMI_JOB", Some(format!("run-{}", std::process::id()))));
+        variables.push(("FMI_JOB", Some(meeting.job())));
     }
     // All processes are on this machine: nobody else need reach them.
     if job.listen.is_none() && std::env::var_os("FMI_LISTEN").is_none() {
@@ -106,6 +123,30 @@ pub(super) fn environment(
 /// Whether the processes need a rendezvous: one that has all ranks meets nobody.
 fn meets_others(job: &Job) -> bool {
     job.packs > 1 && job.channel != Some(ChannelSpec::Local)
+}
+
+/// The store that is the only channel between the processes, if that is one: they meet there, as
+/// they would where there is nothing else.
+fn only_store(job: &Job) -> Result<Option<Rendezvous>, Failure> {
+    // What is wrong with the configuration, the processes will say.
+    let channels = match &job.channel {
+        Some(channel) => vec![channel.clone()],
+        None => {
+            Config::from_env().map_or(Vec::new(), |config| config.available().cloned().collect())
+        }
+    };
+    let mut between = channels.iter().filter(|channel| **channel != ChannelSpec::Local);
+    match (between.next(), between.next()) {
+        (Some(store), None) if store.is_store() => {
+            Ok(store.url().map(str::parse::<Rendezvous>).transpose()?)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether it is a server of ours, which has the token already.
+fn is_server(rendezvous: &Rendezvous) -> bool {
+    matches!(rendezvous.scheme(), Scheme::Tcp | Scheme::Tls)
 }
 
 #[cfg(test)]

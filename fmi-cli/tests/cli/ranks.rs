@@ -35,6 +35,10 @@ async fn rank(mode: &str, context: &Context) -> Result<()> {
             let (process, job) = (process::id(), context.job());
             say(&format!("rank {rank} of {size} met {met} in process {process} of {job}"));
         }
+        "work" => {
+            work(context).await?;
+            say(&format!("rank {rank} of {size} worked over {}", ways(context)));
+        }
         "panic" if rank == 1 => panic!("rank one gives up"),
         "exit" | "exit, others compute" if rank == 1 => {
             // The others have their links to it.
@@ -55,6 +59,39 @@ async fn rank(mode: &str, context: &Context) -> Result<()> {
         _ => panic!("unknown mode {mode:?}"),
     }
     Ok(())
+}
+
+/// Messages and collectives, small and large, whose results are known.
+async fn work(context: &Context) -> Result<()> {
+    let (rank, size) = (context.rank(), context.size());
+    let (next, before) = ((rank + 1) % size, (rank + size - 1) % size);
+    for round in 0..3_u32 {
+        let mine = vec![rank as u8; 300_000];
+        let got: Vec<u8> = context.sendrecv(mine, next, round, before, round).await?;
+        assert_eq!(got, vec![before as u8; 300_000]);
+        let sums = context.allreduce(vec![rank as u64; 5_000], op::sum()).await?;
+        assert_eq!(sums, vec![(size * (size - 1) / 2) as u64; 5_000]);
+        let text = "x".repeat(1 << 20);
+        let told = context.bcast((rank == 1).then(|| text.clone()), 1).await?;
+        assert_eq!(told, text);
+        let letters = (0..size).map(|to| format!("{rank} to {to}")).collect();
+        let got: Vec<String> = context.alltoall(letters).await?;
+        assert!(got.iter().enumerate().all(|(from, text)| *text == format!("{from} to {rank}")));
+        let all = context.gather(rank as u32, 0).await?;
+        assert_eq!(all, (rank == 0).then(|| (0..size as u32).collect()));
+        context.barrier().await?;
+    }
+    Ok(())
+}
+
+/// The channels of the links to others.
+fn ways(context: &Context) -> String {
+    let others = (0..context.size()).filter(|other| *other != context.rank());
+    let peers = others.filter_map(|other| context.peer(other).ok());
+    let mut ways: Vec<_> = peers.filter_map(|peer| peer.channel).collect();
+    ways.sort_unstable();
+    ways.dedup();
+    ways.join(" and ")
 }
 
 /// In one piece, so that lines of different processes do not mix.

@@ -1,0 +1,91 @@
+//! Over a bucket.
+
+use crate::{
+    ground::{Ground, suite},
+    server::{KEY, Own, SECRET},
+    suite::{join, registration},
+};
+use fmi_channels::{directory::Shared, handshake::Token, rendezvous::Ranks};
+use std::{fs, path::Path, time::Duration};
+
+struct Bucket {
+    server: Own,
+    url: String,
+}
+
+/// A server for each test, with its credentials in the environment: nextest runs each test in a
+/// process of its own, and none here takes others.
+fn bucket() -> Option<Bucket> {
+    // SAFETY: all tests of this program set the same, before anything reads it.
+    unsafe {
+        std::env::set_var("AWS_ACCESS_KEY_ID", KEY);
+        std::env::set_var("AWS_SECRET_ACCESS_KEY", SECRET);
+    }
+    let server = Own::start();
+    let url = server.url("jobs");
+    Some(Bucket { server, url })
+}
+
+impl Ground for Bucket {
+    fn directory(&self, token: &str) -> Shared {
+        Shared::s3(&self.url, Token::new(token), self.silent())
+    }
+
+    /// Times there are of whole seconds.
+    fn silent(&self) -> Duration {
+        Duration::from_secs(4)
+    }
+
+    fn tick(&self) -> Duration {
+        Duration::from_millis(1100)
+    }
+
+    async fn left(&self) -> Vec<String> {
+        let all = self.server.objects("jobs").into_iter();
+        // Written for a moment to learn what time it is, or what the server can do.
+        let passing = |path: &String| {
+            let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("now-") || name.starts_with("try-")
+        };
+        all.filter(|path| !passing(path)).collect()
+    }
+
+    async fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(name).unwrap()
+    }
+
+    async fn write(&self, name: &str, content: &[u8]) {
+        fs::write(name, content).unwrap();
+    }
+
+    async fn empty(&self) {
+        let _ = fs::remove_dir_all(self.server.path().join("fmi-test").join("jobs"));
+    }
+}
+
+suite!(
+    bucket(),
+    all_find_each_other_and_leave_nothing,
+    runs_follow_each_other(3),
+    ranks_are_numbered_and_jobs_kept_apart,
+    deaths_departures_and_failures_are_told,
+    who_does_not_fit_is_told_so,
+    another_token_is_noticed,
+    a_rejoin_is_refused_clearly,
+    foreign_contents_are_nobodys,
+    a_place_that_is_emptied_is_told,
+);
+
+#[tokio::test]
+async fn wrong_buckets_and_urls_are_told_at_once() {
+    let bucket = bucket().unwrap();
+    for (url, text) in [
+        (bucket.url.replace("fmi-test", "another-bucket"), "there is no bucket"),
+        ("s3://bucket?regoin=x".to_owned(), "is unknown"),
+    ] {
+        let directory = Shared::s3(url, Token::new("secret"), Duration::from_secs(4));
+        let wrong = join(&directory, registration("job", 1, Ranks::Any(1)), Duration::ZERO).await;
+        let wrong = wrong.unwrap_err().to_string();
+        assert!(wrong.contains(text), "{wrong}");
+    }
+}
