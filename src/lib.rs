@@ -35,6 +35,21 @@ mod logging;
 pub mod meter {
     //! What a process sends, asks of stores and waits for, and what that costs:
     //! [`Context::meter`](crate::Context::meter) shows it. `docs/model.md` says what is counted.
+    //!
+    //! ```
+    //! use fmi::{Config, op};
+    //!
+    //! fmi::run_with(Config::default().size(4), |ctx| async move {
+    //!     let (rank, size) = (ctx.rank(), ctx.size());
+    //!     let token: u64 = ctx.sendrecv(1_u64, (rank + 1) % size, 0, (rank + size - 1) % size, 0).await?;
+    //!     assert_eq!(ctx.allreduce(token, op::sum()).await?, 4);
+    //!     let bill = ctx.meter().expect("this process is in the job");
+    //!     assert!(bill.counts().messages > 0);
+    //!     println!("{bill}");
+    //!     Ok::<_, fmi::Error>(())
+    //! })?;
+    //! # Ok::<(), fmi::Error>(())
+    //! ```
 
     pub use fmi_actors::meter::{
         Bill, Bytes, Counts, Dollars, Line, Machine, Prices, Request, Seconds, Tariff,

@@ -1,6 +1,6 @@
 //! The channels of a process that meets others, as its configuration wants them.
 
-#[cfg(feature = "tcp")]
+#[cfg(feature = "quic")]
 use crate::config::Scheme;
 use crate::config::{ChannelSpec, Config};
 use fmi_actors::{

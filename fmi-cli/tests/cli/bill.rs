@@ -91,3 +91,64 @@ fn the_model_shows_its_prices_and_what_polling_costs() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("is no round trip"), "{ran:?}");
 }
+
+/// The cells of the row of an operation on a channel, by the names of their columns. Empty cells are
+/// not there: only the first two names and what stands below the same end of a word counts.
+#[cfg(any(feature = "redis", feature = "s3"))]
+fn cell<'a>(table: &'a str, operation: &str, channel: &str, column: &str) -> &'a str {
+    let head = table.lines().find(|line| line.starts_with("operation")).expect("a head");
+    let end = head.find(column).unwrap_or_else(|| panic!("no {column}: {table}")) + column.len();
+    let is_it = |line: &&str| {
+        let mut words = line.split("  ").filter(|word| !word.trim().is_empty()).map(str::trim);
+        words.next() == Some(operation) && (channel.is_empty() || words.next() == Some(channel))
+    };
+    let row = table.lines().find(is_it).unwrap_or_else(|| panic!("no {operation}: {table}"));
+    let upto = &row[..end.min(row.len())];
+    upto.rsplit("  ").next().unwrap_or_default().trim()
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn jobs_over_redis_say_what_they_cost() {
+    use fmi_channels::conformance::redis::Server;
+    let Some(server) = Server::start(&[]) else { return };
+    let mut command = fmi_run(&["-n", "3", "--channel", &server.url()], "hello");
+    command.env("FMI_MACHINES", "cache.t3.micro");
+    let ran = finish(command, LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("fmi run: 3 ranks, "), "{ran:?}");
+    let cell = |operation, channel, column| cell(&ran.stderr, operation, channel, column);
+    assert!(cell("all", "", "command").parse::<u64>().unwrap() > 6, "{ran:?}");
+    assert!(cell("allreduce", "redis", "messages").parse::<u64>().unwrap() >= 1, "{ran:?}");
+    assert!(cell("machine", "cache.t3.micro", "money").starts_with('$'), "{ran:?}");
+    assert_ne!(cell("all", "", "money"), "", "{ran:?}");
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn jobs_over_s3_say_what_they_cost() {
+    use crate::{s3::with, server};
+    let server = server::Own::start();
+    let command = fmi_run(&["-n", "2", "--channel", &server.url("bill"), "--json"], "hello");
+    let ran = finish(with(command, server::SECRET), LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("fmi run: 2 ranks, "), "{ran:?}");
+    let json = ran.stdout.lines().rfind(|line| line.starts_with('{')).expect("a line of JSON");
+    let bill: serde_json::Value = serde_json::from_str(json).unwrap();
+    let lines = bill["bill"]["lines"].as_array().unwrap();
+    let all = |key: &str| lines.iter().filter_map(|line| line[key].as_u64()).sum::<u64>();
+    let (put, get, list) = (all("put"), all("get"), all("list"));
+    // All that was asked, by anybody, is on the bill.
+    assert_eq!(put, server.faults.requests(&hyper::Method::PUT), "{json}");
+    assert_eq!(all("delete"), server.faults.requests(&hyper::Method::DELETE), "{json}");
+    let asked = [hyper::Method::GET, hyper::Method::HEAD].map(|m| server.faults.requests(&m));
+    assert_eq!(get + list, asked.iter().sum::<u64>(), "{json}");
+    let requests = put as f64 * 5e-6 + get as f64 * 4e-7 + list as f64 * 5e-6;
+    let money: f64 = lines
+        .iter()
+        .filter(|line| line["channel"] == "s3")
+        .map(|line| line["money"].as_f64().unwrap())
+        .sum();
+    assert!((money - requests).abs() < 1e-12, "{money} {requests}: {json}");
+    assert!(lines.iter().any(|l| l["operation"] == "allreduce" && l["channel"] == "s3"), "{json}");
+}

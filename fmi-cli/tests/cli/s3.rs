@@ -10,7 +10,7 @@ use std::{fs, process::Command, time::Duration};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// With the credentials of the tests' server, and none of the machine's.
-fn with(mut command: Command, secret: &str) -> Command {
+pub(crate) fn with(mut command: Command, secret: &str) -> Command {
     command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", secret);
     command.env("AWS_EC2_METADATA_DISABLED", "true");
     command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
