@@ -25,6 +25,7 @@ mod options;
 mod outgoing;
 mod reader;
 mod receipts;
+mod rules;
 mod runtime;
 mod schedule;
 mod shelf;
@@ -37,6 +38,7 @@ mod url;
 pub use aws_sdk_s3::config::Credentials;
 pub use counts::Requests;
 pub use options::Options;
+pub use rules::{lifecycle, policy};
 pub use url::Location;
 
 use bucket::Bucket;

@@ -104,10 +104,12 @@ impl Faults {
         let uri = uri.to_string();
         let ruled = {
             let mut rules = self.rules.lock();
-            let rule = rules.iter_mut().find(|rule| {
-                let meant = rule.times > 0 && rule.method == method && uri.contains(rule.part);
-                rule.seen += u64::from(meant);
-                meant && rule.seen.is_multiple_of(rule.every)
+            let meant = |rule: &&mut Rule| {
+                rule.times > 0 && rule.method == method && uri.contains(rule.part)
+            };
+            let rule = rules.iter_mut().filter(meant).find_map(|rule| {
+                rule.seen += 1;
+                rule.seen.is_multiple_of(rule.every).then_some(rule)
             });
             rule.map(|rule| {
                 rule.times -= 1;

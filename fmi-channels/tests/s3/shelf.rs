@@ -91,7 +91,7 @@ async fn what_all_have_read_is_deleted_when_its_writer_is_told() {
     for reader in [1, 2] {
         shelves[reader].get(block(1), 1).await.unwrap();
         // It goes with what is written anyway.
-        bed.rank(reader).put(0, 0, b"word").await;
+        bed.rank(reader).put(0, 0, b"word".to_vec()).await;
         bed.rank(0).get(reader as u32, 0).await;
     }
     bed.until("the writer deletes it", || job.keys("/item/").is_empty()).await;
