@@ -238,6 +238,11 @@ impl Outbound {
 
     /// Whether receipts are to be looked for.
     pub(super) fn take_probe(&mut self) -> bool {
+        let waiting = self.lanes.iter().any(|lane| !lane.queue.is_empty());
+        if self.retained.is_empty() && waiting {
+            // Its payload is being put into the store: asked again when its envelope has left.
+            return false;
+        }
         let asks = std::mem::take(&mut self.probe);
         if asks {
             self.asked = Some(self.next_sequence);
