@@ -73,7 +73,8 @@ async fn ranges_of_it() {
             let part = bed.bounded("the range", part).await.unwrap();
             assert_eq!(part.as_slice(), &bytes[from..to], "{from}..{to} of {length}");
         }
-        bed.until("its only reader deletes it", || job.keys("/item/").is_empty()).await;
+        let name = format!("/block-{number:010}");
+        bed.until("its only reader deletes it", || job.keys(&name).is_empty()).await;
         shelves[0].put(block(number), bytes.clone(), 1).await.unwrap();
         let beyond = shelves[1].get_range(block(number), 0..length as u64 + 1, 8, true);
         let beyond = bed.bounded("too much", beyond).await.unwrap_err();
