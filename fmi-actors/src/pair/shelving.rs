@@ -31,13 +31,13 @@ enum Stage {
 }
 
 impl Shelving {
-    /// Whether the payload of this message is on its way into the store: it stays so whatever link
-    /// takes its envelope.
     /// Whether a payload is being put there, or its envelope has not left.
     pub(super) fn is_busy(&self) -> bool {
         !self.stages.is_empty()
     }
 
+    /// Whether the payload of this message is on its way into the store: it stays so whatever link
+    /// takes its envelope.
     pub(super) fn has(&self, message: u32) -> bool {
         !self.stages.is_empty() && self.stages.contains_key(&message)
     }
