@@ -238,7 +238,10 @@ impl Outbound {
 
     /// Whether receipts are to be looked for.
     pub(super) fn take_probe(&mut self) -> bool {
-        let asks = std::mem::take(&mut self.probe);
+        let asks = self.probe;
+        // A message whose payload is being put into the store is to be looked for when its envelope
+        // has left.
+        self.probe &= self.shelving.is_busy();
         if asks {
             self.asked = Some(self.next_sequence);
         }

@@ -171,15 +171,16 @@ impl Bucket {
     pub(super) async fn delete_all(&self, keys: Vec<String>) -> Result<(), Trouble> {
         let deleted = keys.into_iter().map(|key| async move { self.delete(&key).await });
         let mut deleted = stream::iter(deleted).buffer_unordered(DELETES);
+        let mut refused = Ok(());
         while let Some(result) = deleted.next().await {
             if let Err(trouble) = result {
                 tracing::warn!(reason = %trouble.reason, "an object stays behind");
                 if !trouble.may_pass() {
-                    return Err(trouble);
+                    refused = Err(trouble);
                 }
             }
         }
-        Ok(())
+        refused
     }
 
     /// The first thousand keys, at most, that begin so and come after `next` of the page before.

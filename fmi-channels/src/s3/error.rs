@@ -184,7 +184,7 @@ impl Said<'_> {
             ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => {
                 fatal("the credentials have expired: get new ones, or give the function a role")
             }
-            ("InvalidAccessKeyId", _) => {
+            ("InvalidAccessKeyId" | "NotSignedUp", _) => {
                 fatal("the access key is unknown here: correct AWS_ACCESS_KEY_ID, or the endpoint")
             }
             ("InvalidToken" | "UnrecognizedClientException", _) => {

@@ -8,8 +8,8 @@ use super::{error::Trouble, office::Office};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How long one that is gone without a word is waited for: it may be about to say it.
-const GONE: Duration = Duration::from_secs(3);
+/// How long one that is lost is waited for: it may live all the same, and be about to say it.
+const LOST: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(250);
 /// What was asked again, as its answer got lost, may come to life after it was deleted.
 const ECHO: Duration = Duration::from_millis(150);
@@ -32,7 +32,7 @@ impl Office {
         }
         let own = bytes::Bytes::from_static(b"fmi");
         self.bucket.put(&self.keys.has_left(self.own), &own).await?;
-        let end = Instant::now() + GONE;
+        let end = Instant::now() + LOST;
         loop {
             let listed = self.bucket.list_all(&self.keys.left()).await?;
             let mut here = Vec::new();
@@ -42,15 +42,15 @@ impl Office {
                     here.push((*process, key));
                 }
             }
-            let (gone, live): (Vec<_>, Vec<_>) =
-                here.into_iter().partition(|(process, _)| self.is_gone(*process));
+            let (lost, live): (Vec<_>, Vec<_>) =
+                here.into_iter().partition(|(process, _)| self.is_lost(*process));
             for (_, key) in live {
                 // The list may be old.
                 if !self.bucket.has(&key).await? {
                     return Ok(());
                 }
             }
-            if gone.is_empty() || Instant::now() >= end {
+            if lost.is_empty() || Instant::now() >= end {
                 return self.sweep().await;
             }
             sleep(PAUSE).await;

@@ -26,6 +26,7 @@ mod options;
 mod outgoing;
 mod reader;
 mod receipts;
+mod rules;
 mod runtime;
 mod schedule;
 mod shelf;
@@ -39,6 +40,7 @@ pub use aws_sdk_s3::config::Credentials;
 pub use counts::Requests;
 pub use examine::{Examination, examine, lifecycle, policy};
 pub use options::Options;
+pub use rules::{lifecycle, policy};
 pub use url::Location;
 
 use bucket::Bucket;

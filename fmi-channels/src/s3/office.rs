@@ -13,7 +13,10 @@ use super::{
     schedule::Planner,
     tasks::Tasks,
 };
-use fmi_actors::{Node, channel::DialError};
+use fmi_actors::{
+    Node, Reason,
+    channel::{DialError, Link},
+};
 use fmi_model::{polling::Hint, prices::Prices};
 use parking_lot::Mutex;
 use std::{
@@ -51,8 +54,8 @@ pub(super) struct Office {
     pub(super) wants_reports: AtomicUsize,
     /// Something was read.
     pub(super) room: Notify,
-    /// Ranks that have left or are lost.
-    gone: Mutex<BTreeSet<u32>>,
+    /// Ranks that are lost.
+    lost: Mutex<BTreeSet<u32>>,
     out: Mutex<HashMap<u32, Writing>>,
     /// What S3 refused for good.
     refused: Mutex<Option<Trouble>>,
@@ -97,7 +100,7 @@ impl Office {
             lookout: Lookout::default(),
             wants_reports: AtomicUsize::new(0),
             room: Notify::new(),
-            gone: Mutex::default(),
+            lost: Mutex::default(),
             out: Mutex::default(),
             refused: Mutex::default(),
             attention: Arc::default(),
@@ -172,11 +175,20 @@ impl Office {
         }
     }
 
-    /// S3 will not have it: no link lives on, and none comes up.
+    /// S3 will not have it: no link lives on, none comes up, and everybody learns at once, also who
+    /// has no link.
     pub(super) fn refuse(&self, trouble: &Trouble) {
         self.refused.lock().get_or_insert_with(|| trouble.clone());
         for link in self.links() {
             link.kill(&trouble.reason);
+        }
+        let Some(node) = self.node.upgrade().filter(|_| !self.is_stopped()) else { return };
+        for (process, ranks) in self.members.iter().filter(|(process, _)| **process != self.own) {
+            let other = node.peer(*process).and_then(|peer| peer.link());
+            // Who can be reached otherwise is not lost.
+            if other.is_none_or(|link| link.channel() == super::NAME) {
+                node.lose(ranks, &Reason::Unreachable(trouble.reason.clone()));
+            }
         }
     }
 
@@ -215,21 +227,23 @@ impl Office {
 
     /// Ranks have left, or are lost.
     pub(super) fn ranks_gone(&self, ranks: &[u32]) {
-        self.gone.lock().extend(ranks);
         let Some(node) = self.node.upgrade() else { return };
-        for process in ranks.iter().filter_map(|rank| node.roster().host(*rank)) {
-            if self.is_gone(process) {
-                self.ledger.gone(process);
+        for rank in ranks {
+            let Some(process) = node.roster().host(*rank) else { continue };
+            self.ledger.gone(process);
+            // Who leaves in good order writes that himself, sooner or later.
+            if !node.peer(process).is_some_and(|peer| peer.is_leaving()) {
+                self.lost.lock().insert(*rank);
             }
         }
         self.room.notify_waiters();
     }
 
-    /// Whether all ranks of a process have left or are lost.
-    pub(super) fn is_gone(&self, process: u32) -> bool {
+    /// Whether all ranks of a process are lost.
+    pub(super) fn is_lost(&self, process: u32) -> bool {
         self.members.get(&process).is_some_and(|ranks| {
-            let gone = self.gone.lock();
-            ranks.iter().all(|rank| gone.contains(rank))
+            let lost = self.lost.lock();
+            ranks.iter().all(|rank| lost.contains(rank))
         })
     }
 
@@ -265,7 +279,7 @@ impl Office {
         let orderly = self.node.upgrade().is_some();
         for link in self.links() {
             match orderly {
-                true => fmi_actors::channel::Link::close(&*link),
+                true => link.close(),
                 false => link.kill("the process ends"),
             }
         }

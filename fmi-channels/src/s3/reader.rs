@@ -233,19 +233,7 @@ impl Reader {
         if trouble.may_pass() {
             tracing::warn!(reason = %trouble.reason, "cannot read the mailbox now");
         } else {
-            self.refused(trouble);
-        }
-    }
-
-    /// Everybody learns at once, also who has no link.
-    fn refused(&self, trouble: &Trouble) {
-        self.office.refuse(trouble);
-        if let Some(node) = self.office.node.upgrade() {
-            let others =
-                node.roster().members().iter().filter(|other| other.process != self.office.own);
-            for member in others {
-                node.lose(&member.ranks, &Reason::Unreachable(trouble.reason.clone()));
-            }
+            self.office.refuse(trouble);
         }
     }
 

@@ -46,6 +46,8 @@ fn says(text: &str, words: &[&str]) {
 #[tokio::test]
 async fn a_bucket_that_is_not_there() {
     let server = server();
+    // The server in this process forgets to say so.
+    server.faults(|faults| faults.add(Method::GET, "nothing", Fault::NoBucket, 1));
     let url = server.url().replace("fmi-test", "no-such-bucket");
     says(&refused(&url, server.options()).await, &["no-such-bucket", "create it"]);
 }

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Denied,
     /// 400 ExpiredToken.
     Expired,
+    /// 404 NoSuchBucket.
+    NoBucket,
     /// An earlier answer to the same question.
     Stale,
 }
@@ -193,6 +195,7 @@ impl Fault {
             Self::Throttled => Some(said(429, "TooManyRequests")),
             Self::Denied => Some(said(403, "AccessDenied")),
             Self::Expired => Some(said(400, "ExpiredToken")),
+            Self::NoBucket => Some(said(404, "NoSuchBucket")),
             _ => None,
         }
     }

@@ -8,7 +8,12 @@ use fmi_channels::{
     s3::{Options, S3},
 };
 use fmi_model::polling::Hint;
-use std::sync::{Arc, mpsc};
+use parking_lot::Mutex;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+    mpsc,
+};
 
 /// A job with a prefix of its own; whoever drops it sees that nothing is left there.
 #[derive(Debug)]
@@ -17,8 +22,10 @@ pub(crate) struct Job {
     url: String,
     pub(crate) options: Options,
     pub(crate) hint: Hint,
-    /// The processes are told that others can be reached otherwise, too.
-    pub(crate) beside: bool,
+    /// Of all processes; they leave when the job is dropped, if not before.
+    channels: Mutex<Vec<Arc<S3>>>,
+    /// Of the next processes: what those before leave behind is theirs.
+    epoch: AtomicU32,
 }
 
 pub(crate) const JOB: &str = "a job";
@@ -28,7 +35,14 @@ impl Job {
     pub(crate) fn at(server: &Arc<Server>) -> Self {
         let (url, options) = (server.url(), server.options());
         let server = Arc::clone(server);
-        Self { server, url, options, hint: Hint::Fast, beside: false }
+        Self {
+            server,
+            url,
+            options,
+            hint: Hint::Fast,
+            channels: Mutex::default(),
+            epoch: AtomicU32::new(EPOCH),
+        }
     }
 
     /// The keys of its objects that contain a text.
@@ -63,10 +77,7 @@ impl Wire for Job {
                 let first = next;
                 next += *ranks as u32;
                 let address = channel.address([127, 0, 0, 1].into()).unwrap();
-                let mut addresses = vec![("s3".to_owned(), address)];
-                if self.beside {
-                    addresses.push(("tcp".to_owned(), "127.0.0.1:1".to_owned()));
-                }
+                let addresses = vec![("s3".to_owned(), address)];
                 Member {
                     process,
                     ranks: (first..next).collect(),
@@ -76,10 +87,12 @@ impl Wire for Job {
                 }
             })
             .collect();
+        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.channels.lock().extend(channels.iter().map(Arc::clone));
         (0..)
             .zip(channels)
             .map(|(process, channel)| {
-                let place = Place { process, epoch: EPOCH, members: members.clone() };
+                let place = Place { process, epoch, members: members.clone() };
                 let node = Node::new(place, vec![channel], &[], settings.clone());
                 LocalLink::attach(&node);
                 node.start();
@@ -101,6 +114,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.server.faults(|faults| faults.clear());
+            self.channels.lock().iter().for_each(|channel| channel.stop());
             self.server.wait_until_empty(&self.url);
         }
     }

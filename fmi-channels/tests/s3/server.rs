@@ -6,7 +6,11 @@
 
 use super::faults::{Faults, TestBody};
 use fmi_channels::s3::{Credentials, Options};
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper::{
+    Request, Response,
+    body::{Body as _, Incoming},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
@@ -17,8 +21,10 @@ use s3s::{
     service::{S3Service, S3ServiceBuilder},
 };
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     path::{Path, PathBuf},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -58,7 +64,7 @@ impl Server {
         }
     }
 
-    /// One of our own of whose requests so many of a thousand fail.
+    /// One of our own, of whose requests so many of a thousand fail.
     pub(crate) fn failing(per_mille: u32) -> Self {
         let own = Own::start();
         own.faults.share(per_mille);
@@ -242,6 +248,9 @@ async fn answer(
     let asked = (request.method().clone(), request.uri().clone());
     let fault = faults.draw(&asked.0, &asked.1);
     if let Some(refusal) = fault.as_ref().and_then(|fault| fault.refusal()) {
+        // An answer before the question has ended would be taken for a cut connection.
+        let mut body = request.into_body();
+        while poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.is_some() {}
         return Ok(refusal);
     }
     let response = service.call(request.map(Body::from)).await.map_err(std::io::Error::other)?;
