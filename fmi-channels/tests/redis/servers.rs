@@ -61,7 +61,7 @@ async fn a_server_with_the_least_limit_of_a_value() {
 /// What docs/redis.md says that a user needs.
 const ACL: &str = "fmi on >secret ~fmi:* &fmi:* +set +get +getdel +getrange +del +xadd +xrange \
     +xtrim +xinfo +pexpire +rename +exists +eval +evalsha +script|load +publish +subscribe +sadd \
-    +scard +ping +hello +client|setinfo +select";
+    +scard +ping +hello +select";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_with_just_what_is_needed() {
