@@ -238,6 +238,13 @@ impl Bed {
     }
 }
 
+impl Drop for Bed {
+    /// Closes the processes: one whose ranks talk to each other holds itself.
+    fn drop(&mut self) {
+        self.nodes.iter().for_each(|node| node.close());
+    }
+}
+
 /// A rank as the tests use it.
 #[derive(Debug, Clone)]
 pub struct Rank(Endpoint);

@@ -38,6 +38,8 @@ const PAGE: usize = 64;
 const SILENT: Duration = Duration::from_secs(10);
 /// How often a process that has no mailbox is asked to send again, a tick apart.
 const REPLAY_TRIES: u32 = 15;
+/// How often removing the mailbox is tried.
+const REMOVE_TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -163,7 +165,7 @@ impl Mailbox {
         soon(bell.ask(shelf)).await?;
         let begun = self.reading.lock().begun;
         if begun {
-            self.check_last(bell).await?;
+            self.check_last(office, bell).await?;
         } else {
             let mut delete = cmd("DEL");
             delete.arg(&self.keys.stream);
@@ -211,12 +213,13 @@ impl Mailbox {
         if lost {
             tracing::warn!("the store has forgotten the mailbox: all is sent again");
             self.replay_all(office);
+            office.shelf.replenish();
         }
         Ok(())
     }
 
     /// The server may have been replaced by one that knows less.
-    async fn check_last(&self, bell: &Connection) -> Result<(), Trouble> {
+    async fn check_last(&self, office: &Arc<Office>, bell: &Connection) -> Result<(), Trouble> {
         let mut info = cmd("XINFO");
         info.arg("STREAM").arg(&self.keys.stream);
         let last = match soon(bell.ask(info)).await {
@@ -232,8 +235,17 @@ impl Mailbox {
             Err(_) => None,
         };
         if let Some(last) = last {
-            let mut reading = self.reading.lock();
-            reading.last = reading.last.min(last);
+            let knows_less = {
+                let mut reading = self.reading.lock();
+                let less = last < reading.last;
+                reading.last = reading.last.min(last);
+                less
+            };
+            if knows_less {
+                tracing::warn!("the store has forgotten the latest: it is sent again");
+                self.replay_all(office);
+                office.shelf.replenish();
+            }
         }
         Ok(())
     }
@@ -241,7 +253,10 @@ impl Mailbox {
     /// Reads the stream until the bell is live.
     async fn catch_up(&self, office: &Arc<Office>, bell: &Connection) -> Result<(), Trouble> {
         loop {
-            let last = self.reading.lock().last;
+            let (last, asked) = {
+                let reading = self.reading.lock();
+                (reading.last, reading.missed)
+            };
             let entries = self.page(bell, last).await?;
             let full = entries.len() >= PAGE;
             for (stamp, letter) in entries {
@@ -255,7 +270,9 @@ impl Mailbox {
             }
             self.trim(bell);
             let mut reading = self.reading.lock();
-            if !full && reading.missed <= reading.last {
+            // What the bell told of before the question is in the answer, or gone for good: it was in
+            // a mailbox that this one has replaced.
+            if !full && reading.missed <= reading.last.max(asked) {
                 reading.live = true;
                 return Ok(());
             }
@@ -460,15 +477,25 @@ impl Mailbox {
             reading.session += 1;
             reading.last
         };
-        let connection = office.hub.connection(self.keys.slot).await?;
         // Who writes now finds no mailbox, and deletes its values itself.
         let away = format!("{}:left", self.keys.stream);
         let mut rename = cmd("RENAME");
         rename.arg(&self.keys.stream).arg(&away);
-        if connection.ask(rename).await.is_err() {
-            // It is gone already.
-            return Ok(());
-        }
+        let mut tries = 0;
+        let connection = loop {
+            let connection = office.hub.connection(self.keys.slot).await?;
+            match connection.ask(rename.clone()).await {
+                Ok(_) => break connection,
+                Err(trouble) if trouble.reason.contains("no such key") => return Ok(()),
+                Err(trouble) => {
+                    office.hub.failed(&connection, &trouble);
+                    tries += 1;
+                    if tries == REMOVE_TRIES || trouble.is_lasting() {
+                        return Err(trouble);
+                    }
+                }
+            }
+        };
         let mut delete = cmd("DEL");
         delete.arg(&away);
         let mut range = cmd("XRANGE");

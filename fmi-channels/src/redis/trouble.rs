@@ -74,6 +74,12 @@ impl From<RedisError> for Trouble {
             (ErrorKind::Server(ServerErrorKind::NoPerm), _) => lasting(
                 "allow the ACL user what docs/redis.md lists: ACL SETUSER NAME ~fmi:* &fmi:* +@all",
             ),
+            // What a script must not do.
+            (ErrorKind::Server(_), _) if detail.contains("The user executing the script") => {
+                lasting(
+                    "allow the ACL user what docs/redis.md lists: ACL SETUSER NAME ~fmi:* &fmi:* +@all",
+                )
+            }
             (ErrorKind::RESP3NotSupported, _) | (_, "NOPROTO") => {
                 lasting("it has to be Redis 6.2 or later, or Valkey")
             }

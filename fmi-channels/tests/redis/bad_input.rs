@@ -1,6 +1,6 @@
 //! What is wrong with a server, or with what is in it, is said at once and with what to do.
 
-use super::Job;
+use super::{Job, until};
 use fmi_actors::{Error, Reason, mailbox::Failure};
 use fmi_channels::{
     conformance::{
@@ -45,7 +45,8 @@ async fn a_wrong_password() {
 
 #[tokio::test]
 async fn a_user_who_may_not() {
-    let user = ["--user", "reader on >secret ~fmi:* &fmi:* +@read +@connection"];
+    let user = "--user reader on >secret ~fmi:* &fmi:* +@read +@connection";
+    let user: Vec<_> = user.split_whitespace().collect();
     let Some(server) = Server::start(&user) else { return };
     let url = server.url().replace("redis://", "redis://reader:secret@");
     says(&refused(&url).await, &["NOPERM", "ACL SETUSER"]);
@@ -103,6 +104,10 @@ async fn no_url() {
 /// Writes into the store what does not belong there, and returns why the receiver then gives up the
 /// sender.
 async fn spoiled(spoil: impl Fn(&Server, &str)) -> String {
+    spoiled_by(async |_, server, mailbox| spoil(server, mailbox)).await
+}
+
+async fn spoiled_by(spoil: impl AsyncFn(&Bed, &Server, &str)) -> String {
     let Some(server) = Server::start(&[]) else { return "skipped".to_owned() };
     let job = Job::at(&server.url());
     let bed = Bed::new(&job, &[1, 1]);
@@ -110,7 +115,7 @@ async fn spoiled(spoil: impl Fn(&Server, &str)) -> String {
     bed.rank(1).get(0, 0).await;
     bed.rank(0).flushed().await;
     let waits = bed.rank(1).take(Some(0), None);
-    spoil(&server, &format!("{}5.1}}", job.prefix()));
+    spoil(&bed, &server, &format!("{}5.1}}", job.prefix())).await;
     let lost = bed.bounded("the receiver", waits).await.unwrap_err();
     let Failure::Lost { rank: 0, reason: Reason::Error(reason) } = lost else { panic!("{lost:?}") };
     reason
@@ -159,4 +164,48 @@ async fn a_foreign_key_in_the_place_of_a_mailbox() {
     let flushed = bed.bounded("the sender", bed.rank(0).flush()).await;
     let text = format!("{flushed:?}");
     assert!(flushed.is_err() && text.contains("WRONGTYPE"), "{text}");
+}
+
+/// A value that is altered between the one who writes it and the one who reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_somebody_alters() {
+    let reason = spoiled_by(async |bed, server, mailbox| {
+        // Who writes has to wait, in the order in which it came.
+        server.ask(&["CLIENT", "PAUSE", "20000", "WRITE"]);
+        bed.rank(0).put(1, 0, vec![1; 40_000]).await;
+        let waits = |command: &str| {
+            until(command, || {
+                let clients = server.ask(&["CLIENT", "LIST"]).concat();
+                let word = format!("cmd={command} ");
+                clients.lines().any(|client| client.contains(&word) && client.contains("flags=b"))
+            });
+        };
+        waits("set");
+        let (port, value) = (server.port(), format!("{mailbox}:v:0:1"));
+        let altering = std::thread::spawn(move || {
+            Server::tell(port, &["SETRANGE", &value, "100", "something"]);
+        });
+        waits("setrange");
+        server.ask(&["CLIENT", "UNPAUSE"]);
+        altering.join().unwrap();
+    })
+    .await;
+    assert!(reason == "skipped" || reason.contains("is altered"), "{reason}");
+}
+
+/// What a user must not do any more fails at once, and says what is to be allowed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_permission_that_is_taken_away() {
+    let Some(server) = Server::start(&[]) else { return };
+    server.ask(&["ACL", "SETUSER", "fmi", "on", ">secret", "~fmi:*", "&fmi:*", "+@all"]);
+    let job = Job::at(&server.url().replace("redis://", "redis://fmi:secret@"));
+    let bed = Bed::new(&job, &[1, 1]);
+    bed.rank(0).put(1, 0, vec![1; 10]).await;
+    bed.rank(1).get(0, 0).await;
+    bed.rank(0).flushed().await;
+    server.ask(&["ACL", "SETUSER", "fmi", "-xadd"]);
+    let _ = bed.rank(0).post(1, 0, vec![2; 10]).await;
+    let text = format!("{:?}", bed.bounded("the sender", bed.rank(0).flush()).await);
+    says(&text, &["Err", "ACL SETUSER"]);
+    assert!(!text.contains("secret"), "{text}");
 }

@@ -2,13 +2,20 @@
 #![cfg(feature = "redis")]
 
 mod bad_input;
+mod crash;
+mod idle;
+mod outages;
 mod servers;
+mod several;
 mod shelf;
 mod survival;
 
 use fmi_actors::{Member, Node, Place, Settings};
 use fmi_channels::{conformance::Wire, local::LocalLink, redis::Redis};
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Processes of a job that have nothing in common but a server.
 #[derive(Debug)]
@@ -61,5 +68,15 @@ impl Wire for Job {
 
     fn cut(&self, _: &Arc<Node>, _: &Arc<Node>) -> bool {
         false
+    }
+}
+
+/// Waits, and holds the thread, until something is so that nobody tells of.
+#[track_caller]
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !so() {
+        assert!(Instant::now() < end, "not in 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

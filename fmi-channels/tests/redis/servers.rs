@@ -1,6 +1,9 @@
 //! Servers of several kinds: users, TLS, databases, a cluster, sentinels.
 
-use super::Job;
+use super::{
+    Job,
+    several::{Sentinel, cluster},
+};
 use bytes::Bytes;
 use fmi_actors::{
     frame::Space,
@@ -42,14 +45,28 @@ async fn work(url: &str) -> Job {
     job
 }
 
+/// Nothing that is sent in one go is larger than what the strictest server takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_with_the_least_limit_of_a_value() {
+    let Some(server) = Server::start(&["--proto-max-bulk-len", "1mb"]) else { return };
+    let job = work(&server.url()).await;
+    let bed = Bed::new(&job, &[1, 1]);
+    bed.rank(0).put(1, 0, vec![7; 5_000_000]).await;
+    let got = bed.bounded("a large message", bed.rank(1).get(0, 0)).await;
+    assert_eq!(got.payload.bytes().unwrap(), vec![7; 5_000_000]);
+    drop(bed);
+    server.wait_until_empty(&job.prefix());
+}
+
 /// What docs/redis.md says that a user needs.
 const ACL: &str = "fmi on >secret ~fmi:* &fmi:* +set +get +getdel +getrange +del +xadd +xrange \
     +xtrim +xinfo +pexpire +rename +exists +eval +evalsha +script|load +publish +subscribe +sadd \
-    +scard +ping +hello +client|setinfo +select";
+    +scard +ping +hello +select";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_with_just_what_is_needed() {
-    let Some(server) = Server::start(&["--user", ACL]) else { return };
+    let user: Vec<_> = ["--user"].into_iter().chain(ACL.split_whitespace()).collect();
+    let Some(server) = Server::start(&user) else { return };
     let job = work(&server.url().replace("redis://", "redis://fmi:secret@")).await;
     server.wait_until_empty(&job.prefix());
 }
@@ -105,28 +122,7 @@ async fn encrypted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_of_three() {
-    let servers: Option<Vec<_>> =
-        (0..3).map(|_| Server::start(&["--cluster-enabled", "yes"])).collect();
-    let Some(servers) = servers else { return };
-    for (index, server) in servers.iter().enumerate() {
-        let (first, last) = (index * 5461, if index == 2 { 16383 } else { index * 5461 + 5460 });
-        let range = [first.to_string(), last.to_string()];
-        server.ask(&["CLUSTER", "ADDSLOTSRANGE", &range[0], &range[1]]);
-        // So that no two think of the same time.
-        server.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
-    }
-    for server in &servers[1..] {
-        server.ask(&["CLUSTER", "MEET", "127.0.0.1", &servers[0].port().to_string()]);
-    }
-    let ready = |server: &Server| {
-        let info = server.ask(&["CLUSTER", "INFO"]).concat();
-        info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-    };
-    let end = Instant::now() + Duration::from_secs(30);
-    while !servers.iter().all(ready) {
-        assert!(Instant::now() < end, "the cluster does not come about");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let Some(servers) = cluster() else { return };
     let job = work(&format!("{}?cluster=true", servers[0].url())).await;
     servers.iter().for_each(|server| server.wait_until_empty(&job.prefix()));
     // Each mailbox has its place, and not all the same one.
@@ -137,41 +133,11 @@ async fn a_cluster_of_three() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_know_the_master() {
     let Some(server) = Server::start(&[]) else { return };
-    // A server can play the sentinel's part as far as we ask it: it is one, with no vote.
-    let files = tempfile::tempdir().unwrap();
-    let port = fmi_channels::conformance::redis::free_port();
-    let config = files.path().join("sentinel.conf");
-    let text = format!(
-        "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {} 1\n",
-        files.path().display(),
-        server.port()
-    );
-    std::fs::write(&config, text).unwrap();
-    let sentinel = std::process::Command::new("redis-server")
-        .arg(&config)
-        .arg("--sentinel")
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let _ended = Ended(sentinel);
-    let end = Instant::now() + Duration::from_secs(20);
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < end, "the sentinel does not start");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let sentinel = Sentinel::of(&server);
+    let port = sentinel.port;
     let job = work(&format!("redis://127.0.0.1:{port}?sentinel=main")).await;
     server.wait_until_empty(&job.prefix());
     let wrong = format!("redis://127.0.0.1:{port}?sentinel=other");
     let error = fmi_channels::redis::Redis::connect(&wrong, "job").await.unwrap_err().to_string();
     assert!(error.contains("no sentinel knows a master \"other\""), "{error}");
-}
-
-/// A process that ends with the test.
-struct Ended(std::process::Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -97,6 +97,8 @@ async fn a_payload_that_the_store_has_lost_is_named() {
     let Some(server) = Server::any() else { return };
     let bed = Bed::new(&Job::at(&server.url()), &[1, 1]);
     let item = Item { space: SPACE, from: 0, part: Part::Message(1, 9) };
+    // Nobody will put it there any more.
+    shelf(bed.node(1)).gone(&[0]);
     let lost = shelf(bed.node(1)).get(item, 1).await.unwrap_err();
     assert!(matches!(&lost, Error::Lost { what, .. } if what.contains("rank 0")), "{lost:?}");
 }
@@ -140,4 +142,25 @@ async fn whoever_waits_is_told_after_connections_were_killed() {
         let got = bed.bounded("the item", waits).await.unwrap().unwrap();
         assert_eq!(got.as_slice(), &content(1000)[..]);
     }
+}
+
+/// While he who has put it there lives, what the store forgets is put there once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_store_forgets_is_put_there_once_more() {
+    let Some(server) = Server::start(&[]) else { return };
+    let job = Job::at(&server.url());
+    let bed = Bed::new(&job, &[1, 1]);
+    let shelves = shelves(&bed);
+    let message = Item { space: SPACE, from: 0, part: Part::Message(1, 9) };
+    for (round, length) in [100, 2_000_000].into_iter().enumerate() {
+        shelves[0].put(block(0, round), content(length), 1).await.unwrap();
+        shelves[0].put(message, content(length), 1).await.unwrap();
+        server.ask(&["FLUSHALL"]);
+        for item in [message, block(0, round)] {
+            let got = bed.bounded("the item", shelves[1].get(item, 1)).await.unwrap();
+            assert_eq!(got.as_slice(), &content(length)[..]);
+        }
+    }
+    drop((shelves, bed));
+    server.wait_until_empty(&job.prefix());
 }

@@ -1,7 +1,8 @@
 //! Connections are killed, servers die and forget: everything arrives once, in order.
 
-use super::Job;
+use super::{Job, until};
 use fmi_channels::conformance::{Bed, Rank, redis::Server};
+use std::time::{Duration, Instant};
 
 /// Bytes of a message; some are values of their own.
 fn length(number: u32) -> usize {
@@ -33,22 +34,30 @@ async fn receive(rank: &Rank, messages: u32, every: u32, mut disturb: impl FnMut
 }
 
 /// Sends 0 → 1 while `disturb` is at work, and sees that nothing stays in the store.
-async fn disturbed(
+pub(super) async fn disturbed(
     server: &mut Server,
     messages: u32,
     every: u32,
     mut disturb: impl FnMut(&mut Server, u32),
 ) {
     let job = Job::at(&server.url());
-    let bed = Bed::new(&job, &[1, 1]);
+    disturbed_job(&job, messages, every, |turn| disturb(server, turn)).await;
+    server.wait_until_empty(&job.prefix());
+    assert_eq!(server.ask(&["DBSIZE"]), ["0"], "as at the beginning");
+}
+
+/// Sends 0 → 1 while `disturb` is at work.
+pub(super) async fn disturbed_job(job: &Job, messages: u32, every: u32, disturb: impl FnMut(u32)) {
+    let bed = Bed::new(job, &[1, 1]);
     let sender = bed.rank(0).clone();
     let sending = tokio::spawn(async move { stream(&sender, messages).await });
     let receiver = bed.rank(1).clone();
-    bed.bounded("the stream", receive(&receiver, messages, every, |turn| disturb(server, turn)))
-        .await;
-    bed.bounded("the sender", sending).await.unwrap();
-    drop((bed, receiver));
-    server.wait_until_empty(&job.prefix());
+    let all = async {
+        receive(&receiver, messages, every, disturb).await;
+        sending.await.unwrap();
+    };
+    // Longer than the suite's patience: connections come and go on a machine that may be busy.
+    tokio::time::timeout(Duration::from_secs(150), all).await.expect("the stream hangs");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,13 +65,17 @@ async fn two_hundred_kills_in_ten_thousand_messages() {
     let Some(mut server) = Server::start(&[]) else { return };
     let mut killed = 0;
     disturbed(&mut server, 10_000, 50, |server, turn| {
-        // Alternately those for commands and those for pushes, of both processes.
+        // Alternately those for commands and those for pushes, of both processes; at least one each
+        // time, so that it is two hundred in the end.
         let kind = if turn % 2 == 0 { "normal" } else { "pubsub" };
-        let count = server.ask(&["CLIENT", "KILL", "TYPE", kind]);
-        killed += count[0].parse::<u32>().unwrap();
+        until("somebody is connected again", || {
+            let count = server.ask(&["CLIENT", "KILL", "TYPE", kind])[0].parse::<u32>().unwrap();
+            killed += count;
+            count > 0
+        });
     })
     .await;
-    assert!(killed >= 100, "only {killed} connections were there to be killed");
+    assert!(killed >= 200, "only {killed} connections were there to be killed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,44 +110,24 @@ async fn a_server_that_is_full_for_a_while() {
         let bytes = if turn % 2 == 0 { "1mb" } else { "0" };
         server.ask(&["CONFIG", "SET", "maxmemory", bytes]);
         if turn % 2 == 0 {
-            let port = server.port();
             // Room again after at least one refusal.
-            std::thread::spawn(move || {
-                let refused = || redis_refusals(port) > 0;
-                let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
-                while !refused() && std::time::Instant::now() < end {
-                    std::thread::sleep(std::time::Duration::from_millis(5));
-                }
-                Server::tell(port, &["CONFIG", "SET", "maxmemory", "0"]);
-            });
+            let port = server.port();
+            after(port, "errorstats", "errorstat_OOM", &["CONFIG", "SET", "maxmemory", "0"]);
         }
     })
     .await;
 }
 
-/// How often it has said that it is full.
-fn redis_refusals(port: u16) -> usize {
-    Server::tell(port, &["INFO", "errorstats"]).concat().matches("errorstat_OOM").count()
-}
-
-/// Whatever a crash leaves behind goes by itself: nothing is there for ever.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_in_the_store_has_an_end() {
-    let Some(server) = Server::start(&[]) else { return };
-    let job = Job::at(&format!("{}?ttl=30", server.url()));
-    let bed = Bed::new(&job, &[1, 1]);
-    let (sender, receiver) = (bed.rank(0).clone(), bed.rank(1).clone());
-    let sending = tokio::spawn(async move { stream(&sender, 200).await });
-    let mut seen = 0;
-    let look = |_| {
-        for key in server.keys(&job.prefix()) {
-            let left: i64 = server.ask(&["PTTL", &key])[0].parse().unwrap();
-            // -2: it was read in between.
-            assert!(left == -2 || (1..=30_000).contains(&left), "{key} lives {left} ms");
-            seen += 1;
+/// Once a section of a server's `INFO` has a word, tells it something.
+pub(super) fn after(port: u16, section: &'static str, word: &'static str, then: &[&'static str]) {
+    let then = then.to_vec();
+    std::thread::spawn(move || {
+        let end = Instant::now() + Duration::from_secs(5);
+        while !Server::tell(port, &["INFO", section]).concat().contains(word)
+            && Instant::now() < end
+        {
+            std::thread::sleep(Duration::from_millis(5));
         }
-    };
-    bed.bounded("the stream", receive(&receiver, 200, 10, look)).await;
-    sending.await.unwrap();
-    assert!(seen > 0);
+        Server::tell(port, &then);
+    });
 }

@@ -1,0 +1,96 @@
+//! Servers that belong together.
+
+use super::until;
+use fmi_channels::conformance::redis::{Server, free_port};
+use std::process::{Child, Command, Stdio};
+
+/// Three servers that share the keys.
+pub(super) fn cluster() -> Option<Vec<Server>> {
+    let servers: Option<Vec<_>> =
+        (0..3).map(|_| Server::start(&["--cluster-enabled", "yes"])).collect();
+    let servers = servers?;
+    for (index, server) in servers.iter().enumerate() {
+        let (first, last) = (index * 5461, if index == 2 { 16383 } else { index * 5461 + 5460 });
+        let range = [first.to_string(), last.to_string()];
+        server.ask(&["CLUSTER", "ADDSLOTSRANGE", &range[0], &range[1]]);
+        // So that no two think of the same time.
+        server.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
+    }
+    for server in &servers[1..] {
+        server.ask(&["CLUSTER", "MEET", "127.0.0.1", &servers[0].port().to_string()]);
+    }
+    until("the cluster comes about", || {
+        servers.iter().all(|server| {
+            let info = server.ask(&["CLUSTER", "INFO"]).concat();
+            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+        })
+    });
+    Some(servers)
+}
+
+/// Moves the part of the key space that a key is in to another server of a cluster, as an operator
+/// would.
+pub(super) fn migrate(servers: &[Server], key: &str) {
+    let slot = servers[0].ask(&["CLUSTER", "KEYSLOT", key]).remove(0);
+    let has_it = |server: &&Server| server.try_ask(&["EXISTS", key]).is_ok();
+    let from = servers.iter().position(|server| has_it(&server)).expect("a server of the slot");
+    let (source, target) = (&servers[from], &servers[(from + 1) % servers.len()]);
+    let id = |server: &Server| server.ask(&["CLUSTER", "MYID"]).remove(0);
+    let (from, to) = (id(source), id(target));
+    target.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]);
+    source.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]);
+    loop {
+        let keys = source.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+        if keys.is_empty() {
+            break;
+        }
+        let port = target.port().to_string();
+        let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        migrate.extend(keys.iter().map(String::as_str));
+        source.ask(&migrate);
+    }
+    for server in [target, source].into_iter().chain(servers) {
+        server.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &to]);
+    }
+}
+
+/// A sentinel that watches over one master, called `main`, and may decide alone.
+#[derive(Debug)]
+pub(super) struct Sentinel {
+    pub(super) port: u16,
+    process: Child,
+    _files: tempfile::TempDir,
+}
+
+impl Sentinel {
+    pub(super) fn of(master: &Server) -> Self {
+        let files = tempfile::tempdir().expect("a directory for the sentinel");
+        let (port, config) = (free_port(), files.path().join("sentinel.conf"));
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
+            files.path().display(),
+            master.port()
+        );
+        std::fs::write(&config, text).expect("the sentinel's file");
+        let process = Command::new("redis-server")
+            .arg(&config)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a sentinel");
+        until("the sentinel starts", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Self { port, process, _files: files }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}?sentinel=main", self.port)
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
