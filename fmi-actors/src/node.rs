@@ -34,6 +34,9 @@ use std::{
     time::Duration,
 };
 
+/// How often a process that leaves looks whether it can acknowledge what it still owes.
+const SETTLING: Duration = Duration::from_millis(2);
+
 /// Bounds and patience of a process.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -369,9 +372,7 @@ impl Node {
     /// order.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        for rank in self.ranks.values() {
-            rank.settle();
-        }
+        self.settle();
         for channel in &self.channels {
             channel.stop();
         }
@@ -413,6 +414,7 @@ impl Node {
 
     /// Leaves the job in good order, once.
     pub async fn leave(&self) {
+        self.settled().await;
         self.close_store().await;
         self.close();
         let goodbye = self.goodbye.lock().take();
@@ -429,6 +431,30 @@ impl Node {
             channel.stopped().await;
         }
         self.meter.settle(|| self.bill());
+    }
+
+    /// Waits until what has been read here is acknowledged. Where two processes dialled each other,
+    /// one link may have ended before the other is up here; who left now would leave the other side
+    /// in doubt for ever.
+    async fn settled(&self) {
+        let Some(node) = self.itself.upgrade().filter(|node| !node.settle()) else { return };
+        let (done, said) = oneshot::channel();
+        self.keeper.spawn(Box::pin(async move {
+            let deadline = node.keeper.now() + node.settings.silent;
+            while !node.settle() && node.keeper.now() < deadline {
+                node.keeper.sleep(SETTLING).await;
+            }
+            let _ = done.send(());
+        }));
+        let _ = said.await;
+    }
+
+    /// Sends the acknowledgements that are owed. False if some have to wait for a link.
+    fn settle(&self) -> bool {
+        let owing: Vec<u32> = self.ranks.values().flat_map(|rank| rank.settle()).collect();
+        // Who has left needs none.
+        let waits = |to: &u32| self.route(*to).is_some_and(|peer| !peer.has_ended());
+        !owing.iter().any(waits)
     }
 
     /// Whether a rank lives in a process: nobody speaks for others.

@@ -391,16 +391,22 @@ impl Ranked {
         }
     }
 
-    /// Sends the acknowledgements that are owed.
-    pub(crate) fn settle(&self) {
-        let owing: Vec<u32> = {
-            let mut pairs = self.pairs.lock();
-            let owing = pairs.by_rank.iter_mut().filter(|(_, entry)| entry.pair.owes_ack());
-            owing.map(|(rank, entry)| (*rank, entry.pair.settle()).0).collect()
-        };
-        for rank in owing {
-            self.pump(rank);
-        }
+    /// Sends the acknowledgements that are owed. Returns the ranks that have to wait for theirs: there
+    /// is no link now, or no room.
+    pub(crate) fn settle(&self) -> Vec<u32> {
+        let owing = self.owing(Pair::settle);
+        owing.iter().for_each(|rank| self.pump(*rank));
+        if owing.is_empty() { owing } else { self.owing(|_| ()) }
+    }
+
+    /// The ranks that are owed an acknowledgement, and something done to the pairs with them.
+    fn owing(&self, act: impl Fn(&mut Pair)) -> Vec<u32> {
+        let mut pairs = self.pairs.lock();
+        let owing = pairs
+            .by_rank
+            .iter_mut()
+            .filter(|(_, entry)| entry.lost.is_none() && entry.pair.owes_ack());
+        owing.map(|(rank, entry)| (*rank, act(&mut entry.pair)).0).collect()
     }
 
     /// A rank is gone for good.

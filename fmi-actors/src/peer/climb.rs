@@ -18,7 +18,7 @@ use std::{
 };
 
 /// What an ascent came to.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Ascent {
     /// The ways that have failed, and why, for people.
     pub(super) tried: Vec<(String, String)>,
@@ -26,6 +26,9 @@ pub(super) struct Ascent {
     pub(super) fatal: bool,
     /// There was a link, and it is gone again.
     pub(super) fell: bool,
+    /// What was under way then. The other side may have closed the link for one of these, which it
+    /// has already: to give that up would leave both with none.
+    pub(super) left: Vec<Climber>,
 }
 
 /// A way that has failed waits this long before it is tried again beside the others; twice as
@@ -33,8 +36,11 @@ pub(super) struct Ascent {
 const FIRST_AGAIN: Duration = Duration::from_millis(50);
 const LAST_AGAIN: Duration = Duration::from_millis(500);
 
+/// After a fall, what is still under way gets so much of a lead.
+const LEAD: Duration = Duration::from_millis(5);
+
 /// An attempt that is under way.
-struct Climber {
+pub(super) struct Climber {
     way: Way,
     quality: u16,
     /// How long to wait should it fail.
@@ -47,21 +53,27 @@ struct Climber {
 /// nothing better is under way any more. Ends when none is left, which may be long after the
 /// first has succeeded, or when the link that there was is gone. While there is none, a way that
 /// has failed is tried again as long as others are under way: one that gets no answer from a
-/// wrong address takes all the time there is.
-pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration) -> Ascent {
+/// wrong address takes all the time there is. `climbers` are what an ascent before this one has
+/// left.
+pub(super) async fn climb(
+    peer: &Arc<Peer>,
+    node: &Arc<Node>,
+    patience: Duration,
+    mut climbers: Vec<Climber>,
+) -> Ascent {
     let start = node.now();
+    let first = if climbers.is_empty() { start } else { start + LEAD };
     let mut ways = node.ways_to(peer.member());
     ways.sort_by_key(|(quality, way)| (way.after, std::cmp::Reverse(*quality)));
-    let mut ascent = Ascent { tried: Vec::new(), fatal: true, fell: false };
+    let mut ascent = Ascent { fatal: true, ..Ascent::default() };
     let mut ways: VecDeque<(u16, Way)> = ways.into();
-    let mut climbers: Vec<Climber> = Vec::new();
     let mut again: Vec<(Time, Climber)> = Vec::new();
     let (generation, mut linked) = (peer.generation.load(Ordering::Acquire), false);
     loop {
         let have = peer.quality();
         linked |= have.is_some() || peer.generation.load(Ordering::Acquire) != generation;
         if linked && have.is_none() {
-            return Ascent { fatal: false, fell: true, ..ascent };
+            return Ascent { fatal: false, fell: true, left: climbers, ..ascent };
         }
         if have.is_some() || peer.is_gone() || node.is_closing() {
             ascent.fatal = false;
@@ -72,7 +84,7 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
         ways.retain(|(quality, _)| Some(*quality) > have);
         climbers.retain(|climber| peer.may_outrank(climber.quality));
         while let Some((_, way)) = ways.front()
-            && (climbers.is_empty() || node.now().since(start) >= way.after)
+            && (climbers.is_empty() || node.now() >= first + way.after)
             && let Some((quality, way)) = ways.pop_front()
         {
             let left = patience.saturating_sub(node.now().since(start));
@@ -88,7 +100,7 @@ pub(super) async fn climb(peer: &Arc<Peer>, node: &Arc<Node>, patience: Duration
             let left = patience.saturating_sub(now.since(start));
             climbers.push(Climber::begin(node, (way, quality), left, (pause * 2).min(LAST_AGAIN)));
         }
-        let turn = ways.front().map(|(_, way)| way.after.saturating_sub(now.since(start)));
+        let turn = ways.front().map(|(_, way)| (first + way.after).since(now));
         let due = again.iter().map(|(due, _)| due.since(now)).min();
         let turn = turn.into_iter().chain(due).min();
         let mut turn = turn.map(|span| node.keeper().sleep(span));

@@ -180,6 +180,11 @@ impl Peer {
         Some((quality, preferred)) > held
     }
 
+    /// Whether it has said that it leaves, or is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.leaving.load(Ordering::Acquire) || self.is_gone()
+    }
+
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
@@ -206,6 +211,7 @@ impl Peer {
                 || held.as_ref().is_some_and(|held| held.rank >= rank);
             if refuse {
                 drop(held);
+                tracing::debug!(process = self.member.process, ?rank, "link not needed");
                 link.close();
                 return false;
             }
@@ -217,7 +223,7 @@ impl Peer {
         self.generation.fetch_max(rank.generation, Ordering::AcqRel);
         self.tell_watchers();
         let (channel, rung) = (link.channel(), link.rung());
-        tracing::debug!(process = self.member.process, channel, %rung, "linked");
+        tracing::debug!(process = self.member.process, channel, %rung, ?rank, "linked");
         if let Some(home) = self.home.as_ref().filter(|_| !link.path().direct) {
             home.adopt(link);
         }
@@ -349,9 +355,10 @@ impl Peer {
         let mut pause = FIRST_RETRY;
         let mut tried = Vec::new();
         let mut hopeless = false;
+        let mut climbers = Vec::new();
         loop {
             let left = patience.saturating_sub(keeper.now().since(start));
-            let ascent = climb(self, &node, left).await;
+            let ascent = climb(self, &node, left, std::mem::take(&mut climbers)).await;
             if self.link.read().is_some() || self.is_gone() || node.is_closing() {
                 return;
             }
@@ -360,7 +367,10 @@ impl Peer {
                 start = keeper.now();
                 pause = FIRST_RETRY;
                 hopeless = false;
-                keeper.sleep(pause).await;
+                climbers = ascent.left;
+                if climbers.is_empty() {
+                    keeper.sleep(pause).await;
+                }
                 continue;
             }
             let over = keeper.now().since(start) >= patience;
@@ -407,8 +417,15 @@ impl Peer {
                     peer.bettering.store(false, Ordering::Release);
                     return;
                 };
-                if !peer.is_climbing() {
-                    climb(&peer, &node, node.settings().silent).await;
+                if peer.is_climbing() {
+                    continue;
+                }
+                let mut climbers = Vec::new();
+                loop {
+                    climbers = climb(&peer, &node, node.settings().silent, climbers).await.left;
+                    if climbers.is_empty() {
+                        break;
+                    }
                 }
             }
         }));

@@ -73,6 +73,23 @@ fn a_better_one_that_is_under_way_takes_over_without_a_gap() {
 }
 
 #[test]
+fn what_is_under_way_when_a_link_ends_is_not_given_up() {
+    let world = world([(Direct, 0, 203, End::Links), (Relay, 50, 10, End::Links)]);
+    world.send(1);
+    world.pass(200);
+    assert_eq!(world.rung(), Some(Relay));
+    // As the other side does which has the better one already.
+    world.drop_link();
+    world.pass(2);
+    assert_eq!(world.rung(), None);
+    world.send(2);
+    world.pass(1);
+    assert_eq!(world.rung(), Some(Direct));
+    assert_eq!([world.received(), world.received()], [Some(1), Some(2)]);
+    assert_eq!(world.tried(), [(0, Direct), (50, Relay)], "nothing was begun anew");
+}
+
+#[test]
 fn better_ways_are_tried_again_now_and_then_and_no_longer_than_needed() {
     let world = world([(Punched, 0, 1, End::Fails), (Relay, 500, 1, End::Links)]);
     world.send(1);

@@ -115,6 +115,15 @@ impl World {
         self.nodes[0].peer(1)?.link().map(|link| link.rung())
     }
 
+    /// Ends the link, on both sides.
+    pub(crate) fn drop_link(&self) {
+        for (node, other) in self.nodes.iter().zip([1, 0]) {
+            let peer = node.peer(other).unwrap();
+            let link = peer.link().expect("there is one");
+            peer.detach(&link);
+        }
+    }
+
     /// When which rung was tried, in milliseconds.
     pub(crate) fn tried(&self) -> Vec<(u64, Rung)> {
         self.log.lock().clone()

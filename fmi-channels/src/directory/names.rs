@@ -114,12 +114,6 @@ impl Trouble {
     pub(crate) fn lasting(reason: impl ToString) -> Self {
         Self { reason: reason.to_string(), passing: false }
     }
-
-    /// Trying again may help.
-    #[cfg(any(feature = "redis", feature = "s3"))]
-    pub(crate) fn passing(reason: impl ToString) -> Self {
-        Self { reason: reason.to_string(), passing: true }
-    }
 }
 
 impl From<io::Error> for Trouble {

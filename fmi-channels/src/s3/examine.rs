@@ -9,7 +9,7 @@ use super::{
 };
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use bytes::Bytes;
-use fmi_actors::{Error, Result};
+use fmi_actors::Result;
 use std::time::{Duration, Instant};
 
 /// What a bucket is like.
@@ -40,8 +40,6 @@ const TRIES: usize = 7;
 const BLOCK: usize = 4 << 20;
 /// How long what may pass is tried again.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Days after which a rule removes what is left: no job lasts longer.
-const DAYS: u32 = 1;
 
 /// Uses the bucket that `url` names: about 25 requests, under a prefix that is empty afterwards.
 ///
@@ -172,76 +170,6 @@ async fn cleaned(bucket: &Bucket) -> Option<bool> {
     }
 }
 
-/// The least that must be allowed for this bucket and prefix: an IAM policy, as JSON.
-///
-/// # Errors
-/// [`Error::Config`] when the URL is none.
-pub fn policy(url: &str) -> Result<String> {
-    let Location { bucket, prefix, .. } = Location::parse(url)?;
-    let prefix = escaped(&prefix);
-    let slash = if prefix.is_empty() { "" } else { "/" };
-    // Without a condition on the prefix: the right to list is also what makes S3 say that an object
-    // is missing rather than forbidden, and a GET fulfils no such condition.
-    Ok(format!(
-        r#"{{
-  "Version": "2012-10-17",
-  "Statement": [
-    {{
-      "Effect": "Allow",
-      "Action": [
-        "s3:GetObject",
-        "s3:PutObject",
-        "s3:DeleteObject",
-        "s3:AbortMultipartUpload"
-      ],
-      "Resource": "arn:aws:s3:::{bucket}/{prefix}{slash}*"
-    }},
-    {{
-      "Effect": "Allow",
-      "Action": "s3:ListBucket",
-      "Resource": "arn:aws:s3:::{bucket}"
-    }}
-  ]
-}}"#
-    ))
-}
-
-/// The rule that removes what crashes leave behind, as JSON for
-/// `aws s3api put-bucket-lifecycle-configuration`.
-///
-/// # Errors
-/// [`Error::Config`] when the URL is none.
-pub fn lifecycle(url: &str) -> Result<String> {
-    let Location { prefix, .. } = Location::parse(url)?;
-    if prefix.is_empty() {
-        return Err(Error::Config {
-            origin: "the URL of S3".to_owned(),
-            message: "without a prefix the rule would remove everything in the bucket: write \
-                      s3://BUCKET/PREFIX"
-                .to_owned(),
-        });
-    }
-    let prefix = escaped(&prefix);
-    Ok(format!(
-        r#"{{
-  "Rules": [
-    {{
-      "ID": "fmi",
-      "Status": "Enabled",
-      "Filter": {{ "Prefix": "{prefix}/" }},
-      "Expiration": {{ "Days": {DAYS} }},
-      "AbortIncompleteMultipartUpload": {{ "DaysAfterInitiation": {DAYS} }}
-    }}
-  ]
-}}"#
-    ))
-}
-
-/// As it stands between quotes in JSON.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
 fn rate(start: Instant) -> f64 {
     BLOCK as f64 / start.elapsed().as_secs_f64().max(1e-9)
 }
@@ -249,22 +177,4 @@ fn rate(start: Instant) -> f64 {
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn policy_and_rule_are_about_the_prefix() {
-        let policy = policy("s3://bucket/jobs/a?region=x").unwrap();
-        assert!(policy.contains("\"arn:aws:s3:::bucket/jobs/a/*\""), "{policy}");
-        assert!(policy.contains("\"arn:aws:s3:::bucket\""), "{policy}");
-        let whole = super::policy("s3://bucket").unwrap();
-        assert!(whole.contains("\"arn:aws:s3:::bucket/*\""), "{whole}");
-        let rule = lifecycle("s3://bucket/jobs").unwrap();
-        assert!(rule.contains("\"Prefix\": \"jobs/\""), "{rule}");
-        let wrong = lifecycle("s3://bucket").unwrap_err().to_string();
-        assert!(wrong.contains("everything in the bucket"), "{wrong}");
-    }
 }

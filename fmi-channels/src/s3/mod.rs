@@ -38,7 +38,7 @@ mod url;
 
 pub use aws_sdk_s3::config::Credentials;
 pub use counts::Requests;
-pub use examine::{Examination, examine, lifecycle, policy};
+pub use examine::{Examination, examine};
 pub use options::Options;
 pub use rules::{lifecycle, policy};
 pub use url::Location;

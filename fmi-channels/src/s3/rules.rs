@@ -5,13 +5,16 @@ use super::url::Location;
 use fmi_actors::{Error, Result};
 use std::fmt::Write;
 
+/// S3 counts in days.
+const DAYS: u32 = 1;
+
 /// The lifecycle rule for the place that a URL names, as `aws s3api
-/// put-bucket-lifecycle-configuration --lifecycle-configuration` takes it: what is older than so many
-/// days is deleted, uploads that were never completed too.
+/// put-bucket-lifecycle-configuration --lifecycle-configuration` takes it: what is older than a day is
+/// deleted, uploads that were never completed too.
 ///
 /// # Errors
 /// [`Error::Config`] if the URL is wrong, or has no prefix: the rule would empty the bucket.
-pub fn lifecycle(url: &str, days: u32) -> Result<String> {
+pub fn lifecycle(url: &str) -> Result<String> {
     let Location { prefix, .. } = Location::parse(url)?;
     if prefix.is_empty() {
         return Err(Error::Config {
@@ -29,8 +32,8 @@ pub fn lifecycle(url: &str, days: u32) -> Result<String> {
       "ID": {id},
       "Status": "Enabled",
       "Filter": {{ "Prefix": {prefix} }},
-      "Expiration": {{ "Days": {days} }},
-      "AbortIncompleteMultipartUpload": {{ "DaysAfterInitiation": {days} }}
+      "Expiration": {{ "Days": {DAYS} }},
+      "AbortIncompleteMultipartUpload": {{ "DaysAfterInitiation": {DAYS} }}
     }}
   ]
 }}"#
@@ -46,7 +49,9 @@ pub fn policy(url: &str) -> Result<String> {
     let slash = if prefix.is_empty() { "" } else { "/" };
     let bucket = format!("arn:aws:s3:::{bucket}");
     let objects = quoted(&format!("{bucket}/{prefix}{slash}*"));
-    let (bucket, listed) = (quoted(&bucket), quoted(&format!("{prefix}{slash}*")));
+    let bucket = quoted(&bucket);
+    // Without a condition on the prefix: the right to list is also what makes S3 say that an object
+    // is missing rather than forbidden, and a GET fulfils no such condition.
     Ok(format!(
         r#"{{
   "Version": "2012-10-17",
@@ -63,9 +68,8 @@ pub fn policy(url: &str) -> Result<String> {
     }},
     {{
       "Effect": "Allow",
-      "Action": ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
-      "Resource": {bucket},
-      "Condition": {{ "StringLike": {{ "s3:prefix": {listed} }} }}
+      "Action": "s3:ListBucket",
+      "Resource": {bucket}
     }}
   ]
 }}"#
@@ -97,19 +101,19 @@ mod tests {
 
     #[test]
     fn a_rule_is_for_the_prefix_alone() {
-        let rule = lifecycle("s3://bucket/a/%22b%5C", 1).unwrap();
+        let rule = lifecycle("s3://bucket/a/%22b%5C").unwrap();
         assert!(rule.contains(r#""Prefix": "a/\"b\\/""#), "{rule}");
         assert_eq!(rule.matches(": 1 }").count(), 2, "{rule}");
-        let whole = lifecycle("s3://bucket", 1).unwrap_err().to_string();
+        let whole = lifecycle("s3://bucket").unwrap_err().to_string();
         assert!(whole.contains("everything in the bucket"), "{whole}");
     }
 
     #[test]
     fn a_policy_names_what_errors_ask_for() {
         let policy = policy("s3://bucket/jobs").unwrap();
-        for part in ["arn:aws:s3:::bucket/jobs/*\"", "arn:aws:s3:::bucket\"", "\"jobs/*\""] {
+        for part in ["arn:aws:s3:::bucket/jobs/*\"", "arn:aws:s3:::bucket\""] {
             assert!(policy.contains(part), "{part}: {policy}");
         }
-        assert!(super::policy("s3://bucket").unwrap().contains("\"s3:prefix\": \"*\""));
+        assert!(super::policy("s3://bucket").unwrap().contains("arn:aws:s3:::bucket/*\""));
     }
 }

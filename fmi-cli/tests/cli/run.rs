@@ -33,6 +33,15 @@ fn four_processes_meet() {
     }
 }
 
+/// Both sides dial at once, and leave as soon as they have met: what is on its way then must count.
+#[test]
+fn jobs_that_end_as_soon_as_they_began() {
+    for round in 0..30 {
+        let ran = finish(fmi_run(&["-n", "4", "--channel", "tcp"], "hello"), LIMIT);
+        assert_eq!(ran.code, Some(0), "round {round}: {ran:?}");
+    }
+}
+
 #[test]
 fn packs_host_ranges_of_ranks() {
     for (packs, channel, processes) in [("2", "tcp", 2), ("1", "tcp", 1), ("1", "local", 1)] {
