@@ -10,7 +10,10 @@ use fmi_channels::{
 use std::{
     future::Future,
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 conformance_suite!(Mailboxes::new(), on run);
@@ -20,17 +23,21 @@ conformance_suite!(Mailboxes::new(), on run);
 struct Mailboxes {
     server: Option<Server>,
     job: String,
+    /// Each job has its own, also where the nodes of the one before are still leaving.
+    epoch: AtomicU32,
 }
 
 impl Mailboxes {
     fn new() -> Self {
-        Self { server: Server::any(), job: format!("suite/{}", std::process::id()) }
+        let job = format!("suite/{}", std::process::id());
+        Self { server: Server::any(), job, epoch: AtomicU32::new(77) }
     }
 }
 
 impl Wire for Mailboxes {
     fn nodes(&self, processes: &[usize], settings: &Settings) -> Vec<Arc<Node>> {
         let url = self.server.as_ref().expect("tests run only with a server").url();
+        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed);
         let mut next = 0;
         let (members, channels): (Vec<_>, Vec<_>) = (0..)
             .zip(processes)
@@ -53,7 +60,7 @@ impl Wire for Mailboxes {
         (0..)
             .zip(channels)
             .map(|(process, channel)| {
-                let place = Place { process, epoch: 77, members: members.clone() };
+                let place = Place { process, epoch, members: members.clone() };
                 let node = Node::new(place, vec![channel], &[], settings.clone());
                 LocalLink::attach(&node);
                 node.start();
