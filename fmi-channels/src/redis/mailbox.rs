@@ -338,7 +338,7 @@ impl Mailbox {
 
     /// Delivers a letter.
     fn letter(&self, office: &Arc<Office>, bytes: &[u8]) {
-        let Some(node) = office.node.upgrade() else { return };
+        let Some(node) = office.node.upgrade() else { return self.discard(office, bytes) };
         let foreign = |process, why: &dyn std::fmt::Display| {
             office.broken(process, &format!("in the mailbox there is a letter that is {why}"))
         };
@@ -372,6 +372,16 @@ impl Mailbox {
                 self.writers.lock().remove(&from);
                 office.end_links(from, "the other side has left");
             }
+        }
+    }
+
+    /// Nobody is here any more to read a letter: the value that it tells of is deleted.
+    fn discard(&self, office: &Arc<Office>, bytes: &[u8]) {
+        if let Ok(letter) = Letter::read(bytes)
+            && letter.kind == Kind::Value
+            && let (from, Ok(value)) = (letter.from, letter.value())
+        {
+            office.doubt(self.keys.value(from, value.number), self.keys.slot);
         }
     }
 

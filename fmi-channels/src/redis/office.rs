@@ -31,6 +31,8 @@ use tokio::sync::watch;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Values that may be there or not which a process remembers.
 const DOUBTS: usize = 4096;
+/// Between tries to delete what is left.
+const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(super) struct Office {
@@ -158,10 +160,11 @@ impl Office {
                 }
             }
             self.shelf.clear().await;
-            self.delete_doubts().await;
             if let Err(trouble) = self.mailbox.remove(&self).await {
                 tracing::warn!(why = trouble.reason, "what is left in the store goes by itself");
             }
+            // The last letters may have brought more.
+            self.delete_doubts().await;
         };
         let _ = tokio::time::timeout(PATIENCE, end).await;
         self.hub.end();
@@ -178,13 +181,23 @@ impl Office {
         doubts.push_back((key, slot));
     }
 
+    /// Deletes what may have been left behind. The caller limits the time.
     async fn delete_doubts(&self) {
-        let doubts = std::mem::take(&mut *self.doubts.lock());
-        for (key, slot) in doubts {
-            let Ok(connection) = self.hub.connection(slot).await else { return };
+        let mut doubts = std::mem::take(&mut *self.doubts.lock());
+        while let Some((key, slot)) = doubts.front() {
             let mut delete = cmd("DEL");
             delete.arg(key);
-            let _ = connection.ask(delete).await;
+            let deleted = match self.hub.connection(*slot).await {
+                Ok(connection) => {
+                    let answer = connection.ask(delete).await;
+                    answer.inspect_err(|trouble| self.hub.failed(&connection, trouble))
+                }
+                Err(trouble) => Err(trouble),
+            };
+            match deleted {
+                Err(trouble) if !trouble.is_lasting() => tokio::time::sleep(PAUSE).await,
+                _ => drop(doubts.pop_front()),
+            }
         }
     }
 
