@@ -170,6 +170,39 @@ impl Connection {
         self.engine.attend(|| self.engine.spawn(Box::pin(sending)));
     }
 
+    /// Sends two commands now, the second right behind the first, and calls `then` with the answers.
+    /// Of two [sends](Self::send) the second may overtake the first: several threads drive the
+    /// connection.
+    pub(super) fn send_two(
+        &self,
+        commands: [Cmd; 2],
+        then: impl FnOnce([Result<Value, Trouble>; 2]) + Send + 'static,
+    ) {
+        let mut inner = self.inner.clone();
+        let mut both = redis::pipe();
+        for command in commands {
+            self.count(&command);
+            both.add_command(command);
+        }
+        let sending = async move {
+            let answers = inner.send_packed_commands(&both, 0, 2).await;
+            // As in `send`.
+            drop(both);
+            let none = || Err(Trouble::cut("the connection has ended"));
+            then(match answers {
+                Ok(answers) => {
+                    let mut answers = answers.into_iter().map(|answer| flat(Ok(answer)));
+                    [(); 2].map(|()| answers.next().unwrap_or_else(none))
+                }
+                Err(error) => {
+                    let trouble = Trouble::from(error);
+                    [Err(trouble.clone()), Err(trouble)]
+                }
+            });
+        };
+        self.engine.attend(|| self.engine.spawn(Box::pin(sending)));
+    }
+
     /// Sends a command now; its answer.
     pub(super) fn ask(
         &self,

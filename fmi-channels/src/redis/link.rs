@@ -145,9 +145,9 @@ impl RedisLink {
     }
 
     /// Sends a letter that is counted already.
-    fn ship(&self, letter: &[u8], bytes: usize, value: Option<String>) {
+    fn ship(&self, letter: &[u8], bytes: usize) {
         let Some(link) = self.itself.upgrade() else { return };
-        self.connection.send(self.post(letter), move |answer| link.shipped(answer, bytes, value));
+        self.connection.send(self.post(letter), move |answer| link.shipped(answer, bytes, None));
     }
 
     fn shipped(&self, answer: Result<Value, Trouble>, bytes: usize, value: Option<String>) {
@@ -179,7 +179,7 @@ impl RedisLink {
             }
         }
         if let Some((letter, bytes)) = next {
-            self.ship(&letter, bytes, None);
+            self.ship(&letter, bytes);
         }
         if regained
             && let Some(peer) = self.office.node.upgrade().and_then(|node| node.peer(self.process))
@@ -214,7 +214,7 @@ impl RedisLink {
             self.take(&mut out, BATCH)
         };
         if let Some((letter, bytes)) = letter {
-            self.ship(&letter, bytes, None);
+            self.ship(&letter, bytes);
         }
     }
 
@@ -233,15 +233,14 @@ impl RedisLink {
         let mut set = cmd("SET");
         let ttl = self.office.hub.target.ttl.as_millis() as u64;
         set.arg(&key).arg(payload).arg("PX").arg(ttl);
-        let link = self.itself.upgrade();
-        self.connection.send(set, move |answer| {
-            if let (Some(link), Err(trouble)) = (link, answer) {
+        let Some(link) = self.itself.upgrade() else { return };
+        self.connection.send_two([set, self.post(&letter)], move |[stored, posted]| {
+            if let Err(trouble) = stored {
                 link.office.hub.failed(&link.connection, &trouble);
                 link.kill(&trouble);
             }
+            link.shipped(posted, bytes, Some(key));
         });
-        // Behind it in the same stream of commands.
-        self.ship(&letter, bytes, Some(key));
     }
 }
 
@@ -317,10 +316,10 @@ impl Link for RedisLink {
         };
         // It is closed when they have arrived.
         if let Some((letter, bytes)) = last {
-            self.ship(&letter, bytes, None);
+            self.ship(&letter, bytes);
         }
         if leaving {
-            self.ship(&self.note(Kind::End), 0, None);
+            self.ship(&self.note(Kind::End), 0);
         }
     }
 }
