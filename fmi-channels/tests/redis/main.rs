@@ -56,7 +56,7 @@ impl Wire for Job {
             .collect();
         (0..processes.len() as u32)
             .map(|process| {
-                let channel = futures::executor::block_on(Redis::connect(&self.url, &self.name));
+                let channel = futures::executor::block_on(connect(&self.url, &self.name));
                 let place = Place { process, epoch: 5, members: members.clone() };
                 let node = Node::new(place, vec![channel.unwrap()], &[], settings.clone());
                 LocalLink::attach(&node);
@@ -79,4 +79,10 @@ fn until(what: &str, mut so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "not in 30 s: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Connects from within a test's task, which waits: on tokio's budget for a task, which ends there,
+/// it would wait for ever.
+async fn connect(url: &str, job: &str) -> fmi_actors::Result<Arc<Redis>> {
+    tokio::task::unconstrained(Redis::connect(url, job)).await
 }
