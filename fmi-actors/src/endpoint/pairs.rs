@@ -267,7 +267,9 @@ impl Ranked {
                 _ => entry.pair.poll_transmit(self.time_for(path), path, room == Room::User),
             };
             let put = if path.stored < usize::MAX { entry.pair.next_put() } else { None };
-            let look = frame.is_none() && path.receipts && entry.pair.wants_receipts();
+            // Nobody tells of receipts: as long as somebody waits for them they are looked for.
+            let waits = flushing || entry.waiting.iter().any(|line| !line.is_empty());
+            let look = frame.is_none() && path.receipts && entry.pair.wants_receipts(waits);
             if let Some(frame) = &frame {
                 match !path.direct && self.meter.is_detailed() {
                     true => self.meter.message(link.channel(), frame),

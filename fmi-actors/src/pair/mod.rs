@@ -436,10 +436,10 @@ impl Pair {
         self.out.acknowledged(now, upto)
     }
 
-    /// On a path with receipts: whether somebody waits for one that has not been looked for since
-    /// the last frame was sent. To be asked when there is nothing to transmit.
-    pub fn wants_receipts(&mut self) -> bool {
-        self.out.take_probe()
+    /// On a path with receipts: whether they are to be looked for, because somebody `waits` for them
+    /// or has asked since the last frame was sent. To be asked when there is nothing to transmit.
+    pub fn wants_receipts(&mut self, waits: bool) -> bool {
+        self.out.take_probe(waits)
     }
 
     /// Whether the peer has to say something before this side can go on.

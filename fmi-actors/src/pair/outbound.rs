@@ -237,15 +237,12 @@ impl Outbound {
     }
 
     /// Whether receipts are to be looked for.
-    pub(super) fn take_probe(&mut self) -> bool {
-        let asks = self.probe;
-        // A message whose payload is being put into the store is to be looked for when its envelope
-        // has left.
-        self.probe &= self.shelving.is_busy();
+    pub(super) fn take_probe(&mut self, waits: bool) -> bool {
+        let asks = std::mem::take(&mut self.probe);
         if asks {
             self.asked = Some(self.next_sequence);
         }
-        asks && !self.retained.is_empty()
+        (asks || waits) && !self.retained.is_empty()
     }
 
     /// Whether something here waits for the peer: for credit, to be pulled, or to be matched.

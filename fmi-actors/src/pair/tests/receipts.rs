@@ -22,7 +22,7 @@ impl Mailbox {
             self.acks += usize::from(frame.header.kind == Kind::Ack);
             self.frames.push_back(frame);
         }
-        side.pair.wants_receipts()
+        side.pair.wants_receipts(false)
     }
 
     fn read(&mut self, side: &mut Side, most: usize) {
