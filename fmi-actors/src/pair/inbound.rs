@@ -244,6 +244,9 @@ impl Inbound {
         if lane.received.wrapping_sub(lane.returned) > CREDIT {
             return Err(Violation::Credit);
         }
+        // Some was given back before the sender had used all that it knows of.
+        self.owes_credit |= lane.returned != lane.reported
+            && lane.received.wrapping_sub(lane.reported) >= CREDIT;
         Ok(Event::Message(Arrival {
             source: header.source,
             space: header.space,
