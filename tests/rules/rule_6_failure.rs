@@ -120,8 +120,9 @@ async fn rule_6_a_dropped_future_ends_all_that_have_not_finished() {
                         "allreduce",
                         "split",
                     ];
+                    // Polled once it may have sent all that some of the others need.
                     assert!(
-                        failed == 3 || !all.contains(operation),
+                        failed == 3 || polled || !all.contains(operation),
                         "{operation}: {failed} failed"
                     );
                     assert!(start.elapsed() < AT_ONCE, "{operation}: {:?}", start.elapsed());
