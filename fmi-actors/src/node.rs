@@ -27,6 +27,7 @@ use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use std::{
     fmt,
+    future::Future,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
@@ -419,13 +420,7 @@ impl Node {
         self.close();
         let goodbye = self.goodbye.lock().take();
         if let Some(goodbye) = goodbye {
-            // Whoever awaits this may be on another runtime, or on none.
-            let (done, said) = oneshot::channel();
-            self.keeper.spawn(Box::pin(async move {
-                goodbye().await;
-                let _ = done.send(());
-            }));
-            let _ = said.await;
+            self.on_keeper(async move { goodbye().await }).await;
         }
         for channel in &self.channels {
             channel.stopped().await;
@@ -433,20 +428,29 @@ impl Node {
         self.meter.settle(|| self.bill());
     }
 
+    /// Does something where the keeper does: whoever awaits this may be on another runtime, or on
+    /// none.
+    async fn on_keeper(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let (done, said) = oneshot::channel();
+        self.keeper.spawn(Box::pin(async move {
+            task.await;
+            let _ = done.send(());
+        }));
+        let _ = said.await;
+    }
+
     /// Waits until what has been read here is acknowledged. Where two processes dialled each other,
     /// one link may have ended before the other is up here; who left now would leave the other side
     /// in doubt for ever.
     async fn settled(&self) {
         let Some(node) = self.itself.upgrade().filter(|node| !node.settle()) else { return };
-        let (done, said) = oneshot::channel();
-        self.keeper.spawn(Box::pin(async move {
+        self.on_keeper(async move {
             let deadline = node.keeper.now() + node.settings.silent;
             while !node.settle() && node.keeper.now() < deadline {
                 node.keeper.sleep(SETTLING).await;
             }
-            let _ = done.send(());
-        }));
-        let _ = said.await;
+        })
+        .await;
     }
 
     /// Sends the acknowledgements that are owed. False if some have to wait for a link.

@@ -100,6 +100,8 @@ async fn rule_6_a_dropped_future_ends_all_that_have_not_finished() {
                     }
                     // What it was sent may let one finish, the others learn of it.
                     let ends = others.into_iter().map(tokio::spawn).collect::<Vec<_>>();
+                    // Else rank 2 might still give the others what they need.
+                    overtaken(&ranks[dropper..=dropper], &ranks[2]).await;
                     let late = call(&ranks[2]);
                     let ends = soon(join_all(ends)).await;
                     let late = soon(late).await;

@@ -1,7 +1,7 @@
 //! Trying the ways to a process side by side: the first that works carries its frames, and a
 //! better one that works later takes over.
 
-use super::{Peer, PeerAttempt};
+use super::{FIRST_RETRY, Peer, PeerAttempt};
 use crate::{
     Node,
     channel::{DialError, Way},
@@ -36,9 +36,6 @@ pub(super) struct Ascent {
 const FIRST_AGAIN: Duration = Duration::from_millis(50);
 const LAST_AGAIN: Duration = Duration::from_millis(500);
 
-/// After a fall, what is still under way gets so much of a lead.
-const LEAD: Duration = Duration::from_millis(5);
-
 /// An attempt that is under way.
 pub(super) struct Climber {
     way: Way,
@@ -62,7 +59,8 @@ pub(super) async fn climb(
     mut climbers: Vec<Climber>,
 ) -> Ascent {
     let start = node.now();
-    let first = if climbers.is_empty() { start } else { start + LEAD };
+    // What is under way still gets a lead.
+    let first = if climbers.is_empty() { start } else { start + FIRST_RETRY };
     let mut ways = node.ways_to(peer.member());
     ways.sort_by_key(|(quality, way)| (way.after, std::cmp::Reverse(*quality)));
     let mut ascent = Ascent { fatal: true, ..Ascent::default() };

@@ -126,12 +126,7 @@ impl Punch {
             return;
         }
         self.refused = true;
-        if attempt.ours {
-            attempt.plan_round(now, self.wire);
-        } else if attempt.round == 0 && !std::mem::replace(&mut attempt.complained, true) {
-            let (id, round) = (attempt.id, attempt.round);
-            self.tell(id, Body::Refused { round });
-        }
+        self.change_ports(now);
     }
 
     /// Tcp: a shot from `port` at `to` cannot leave: this system remembers a connection between the
@@ -143,14 +138,8 @@ impl Punch {
         }
         self.worn = true;
         // What else is fired may do.
-        if attempt.has_lanes() {
-            return;
-        }
-        if attempt.ours {
-            attempt.plan_round(now, self.wire);
-        } else if attempt.round == 0 && !std::mem::replace(&mut attempt.complained, true) {
-            let (id, round) = (attempt.id, attempt.round);
-            self.tell(id, Body::Refused { round });
+        if !attempt.has_lanes() {
+            self.change_ports(now);
         }
     }
 
@@ -253,6 +242,18 @@ impl Punch {
         self.attempt = Some(Attempt::new(id, true, wanted.until));
         let fresh = self.worn && self.wire == Wire::Tcp && !self.refused;
         self.actions.push_back(Action::Look { spares: spares(0, fresh) });
+    }
+
+    /// The ports of this round will not do: the caller plans a round from others, the answerer asks
+    /// for one, once.
+    fn change_ports(&mut self, now: Time) {
+        let Some(attempt) = &mut self.attempt else { return };
+        if attempt.ours {
+            attempt.plan_round(now, self.wire);
+        } else if attempt.round == 0 && !std::mem::replace(&mut attempt.complained, true) {
+            let (id, round) = (attempt.id, attempt.round);
+            self.tell(id, Body::Refused { round });
+        }
     }
 
     fn tell_call(&mut self, now: Time) {
