@@ -7,14 +7,6 @@
 
 #![cfg(feature = "s3")]
 
-#[path = "../s3/faults.rs"]
-#[expect(dead_code, reason = "other tests have more of them")]
-mod faults;
-#[path = "../s3/server.rs"]
-#[expect(dead_code, reason = "other tests need more of it")]
-mod server;
-
-use faults::Fault;
 use fmi_actors::{
     Endpoint, Member, Node, Payload, Place, Settings,
     channel::Channel,
@@ -33,11 +25,11 @@ use fmi_model::{
     },
     prices::{Prices, Request},
 };
-use server::Server;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use test_servers::s3::{Fault, Server};
 
 const SCOPE: u64 = 1;
 /// How long our own server takes to answer a look.
@@ -108,7 +100,7 @@ async fn table_for_the_docs() {
 }
 
 fn server() -> Server {
-    let server = Server::new();
+    let server = Server::any();
     if let Server::Own(own) = &server {
         own.faults.add(hyper::Method::GET, "", Fault::Slow(ANSWER), usize::MAX);
     }
