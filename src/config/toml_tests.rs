@@ -21,6 +21,7 @@ fn reads_every_key() {
         rendezvous_ca = "/etc/fmi/ca.pem"
         channels = ["local", "tcp", "redis://cache:6379/0"]
         ladder = ["direct", "relay"]
+        hint = "fast"
 
         [deadlines]
         join = "2min"
@@ -61,6 +62,7 @@ fn reads_every_key() {
         .ladder("direct,relay")
         .unwrap();
     expected = expected.prices("/etc/prices.toml").memory(2 << 30);
+    expected.hint = crate::config::Hint::Fast;
     expected.money.machines = vec!["cache.t3.micro".to_owned()];
     expected.rendezvous = Some("tls://10.0.0.1:10000".parse().unwrap());
     expected.channels = channel::list("local,tcp,redis://cache:6379/0").unwrap();
@@ -181,7 +183,7 @@ fn unknown_keys() {
 fn the_first_mistake_in_the_file_is_told() {
     refused("zzz = 1\naaa = 1\n", "1:1", {
         "unknown key \"zzz\": the keys here are job, size, min_size, rank, ranks, rendezvous, \
-         rendezvous_ca, channels, ladder, deadlines, limits, tcp, run, algorithms"
+         rendezvous_ca, channels, ladder, hint, deadlines, limits, tcp, run, money, algorithms"
     });
 }
 

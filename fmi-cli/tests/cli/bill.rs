@@ -75,7 +75,7 @@ fn bad_prices_are_an_error_before_anybody_waits() {
 fn the_model_shows_its_prices_and_what_polling_costs() {
     let ran = finish(fmi(&["model", "prices"]), LIMIT);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    for line in ["provider = \"AWS\"", "date = ", "source = ", "get = 4e-7"] {
+    for line in ["provider = \"AWS\"", "date = ", "source = ", "get = 0.0000004"] {
         assert!(ran.stdout.contains(line), "{line}: {ran:?}");
     }
     let ran = finish(fmi(&["model", "polling", "--waits", "30", "--json"]), LIMIT);
