@@ -10,10 +10,12 @@
 //!   always there, since what may be in flight is bounded.
 //! * **Credit** bounds what waits unmatched at the receiver: each lane has [`CREDIT`] units of
 //!   [`UNIT`] bytes. A message costs a unit and one more for each `UNIT` bytes. The last units
-//!   are for envelopes, whose payload stays here until the receiver pulls it.
+//!   are for envelopes, whose payload stays here until the receiver pulls it: when it is matched,
+//!   or [ahead] of that, with credit that has become free.
 //! * **Lanes:** control frames go before collective frames, those before the user's, and each
 //!   has its own share of the window, so that none waits behind user payload.
 
+mod ahead;
 mod inbound;
 mod outbound;
 mod shelving;
@@ -371,9 +373,16 @@ impl Pair {
         self.inn.drain(now, path, &mut self.out, events)
     }
 
-    /// A message was matched or dropped: its credit goes back to the sender.
-    pub fn consumed(&mut self, lane: Lane, units: u16) {
-        self.inn.consumed(lane, units);
+    /// A message was matched or dropped: its credit goes to payloads that wait at the sender, and
+    /// back there.
+    pub fn consumed(&mut self, lane: Lane, message: u32, units: u16) {
+        self.inn.consumed(lane, message, units, &mut self.out);
+    }
+
+    /// The payload of an envelope, if it was asked for ahead and is here. Else it has to be
+    /// [pulled](Self::pull).
+    pub fn pulled(&mut self, message: u32) -> Option<Payload> {
+        self.inn.take_ahead(message)
     }
 
     /// Tells the sender that its message is matched.
@@ -402,6 +411,7 @@ impl Pair {
 
     /// Tells the sender that nobody will take its message.
     pub fn discard(&mut self, space: Space, message: u32) {
+        drop(self.pulled(message));
         self.out.control(Kind::Discard, space, message, Payload::empty());
     }
 
