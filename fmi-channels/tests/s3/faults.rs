@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Something that goes wrong.
@@ -65,6 +65,8 @@ pub(crate) struct Faults {
     /// Answers to lists, for those that are stale.
     lists: Mutex<HashMap<String, Bytes>>,
     requests: Mutex<HashMap<Method, u64>>,
+    /// What was written, and when it was there.
+    written: Mutex<Vec<(String, Instant)>>,
     hit: AtomicU64,
 }
 
@@ -99,6 +101,19 @@ impl Faults {
 
     pub(crate) fn requests(&self, method: &Method) -> u64 {
         self.requests.lock().get(method).copied().unwrap_or_default()
+    }
+
+    /// An object is there.
+    pub(crate) fn wrote(&self, path: &str) {
+        self.written.lock().push((path.to_owned(), Instant::now()));
+    }
+
+    /// When an object whose path contains that was there, the first after that time.
+    #[allow(dead_code, reason = "only the test of polling asks")]
+    pub(crate) fn written(&self, part: &str, since: Instant) -> Option<Instant> {
+        let written = self.written.lock();
+        let later = written.iter().rev().take_while(|(_, at)| *at >= since);
+        later.filter(|(path, _)| path.contains(part)).last().map(|(_, at)| *at)
     }
 
     pub(crate) fn draw(&self, method: &Method, uri: &Uri) -> Option<Fault> {

@@ -65,6 +65,7 @@ impl Server {
     }
 
     /// One of our own, of whose requests so many of a thousand fail.
+    #[allow(dead_code, reason = "the conformance suite runs on one")]
     pub(crate) fn failing(per_mille: u32) -> Self {
         let own = Own::start();
         own.faults.share(per_mille);
@@ -254,6 +255,9 @@ async fn answer(
         return Ok(refusal);
     }
     let response = service.call(request.map(Body::from)).await.map_err(std::io::Error::other)?;
+    if asked.0 == hyper::Method::PUT {
+        faults.wrote(asked.1.path());
+    }
     let (parts, mut body) = response.into_parts();
     let whole = body.store_all_limited(usize::MAX).await.map_err(std::io::Error::other)?;
     faults.apply(fault, &asked.1, Response::from_parts(parts, whole)).await
