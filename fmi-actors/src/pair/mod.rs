@@ -422,9 +422,9 @@ impl Pair {
 
     /// Asks the peer for an acknowledgement of everything sent so far, unless it has been asked
     /// since: whoever asks again for each answer would never end, and over a link that repeats
-    /// frames there would be ever more of both.
-    pub fn request_ack(&mut self) {
-        self.out.ask();
+    /// frames there would be ever more of both. True if there is to be asked, once it is pumped.
+    pub fn request_ack(&mut self) -> bool {
+        self.out.ask()
     }
 
     /// The next payload to be put into the store; [`put_done`](Self::put_done) is to follow.

@@ -232,8 +232,9 @@ impl Outbound {
         }
     }
 
-    pub(super) fn ask(&mut self) {
+    pub(super) fn ask(&mut self) -> bool {
         self.probe |= self.asked != Some(self.next_sequence);
+        self.probe
     }
 
     /// Whether receipts are to be looked for.
