@@ -102,6 +102,8 @@ fn meet_again(
 
 /// Where the processes find each other.
 fn directory(config: &Config, channels: &Channels, token: Token) -> Result<Box<dyn Directory>> {
+    #[cfg(not(feature = "tcp"))]
+    let _ = channels;
     let silent = config.deadlines.silent;
     let meeting = config.meeting().ok_or_else(|| Error::Config {
         origin: "FMI_RENDEZVOUS".to_owned(),

@@ -13,21 +13,24 @@ use std::{
     time::Duration,
 };
 
-on_all!(everybody_is_linked, one_call_is_enough, twice_and_side_by_side);
+on_every!(everybody_is_linked, one_call_is_enough, twice_and_side_by_side);
 
-/// Whether the ranks of this wire share their process.
-fn expected(wire: Wire) -> (Option<Rung>, &'static str) {
+/// What links two ranks. Where there are packs, there are two.
+fn expected(wire: Wire, size: usize, [one, other]: [usize; 2]) -> (Option<Rung>, &'static str) {
+    let half = |rank| rank < size.div_ceil(2);
     match wire {
         Wire::Local => (Some(Rung::Local), "local"),
         Wire::Tcp => (Some(Rung::Direct), "tcp"),
         Wire::Sim => (Some(Rung::Direct), "sim"),
+        Wire::StorePacks if half(one) == half(other) => (Some(Rung::Local), "local"),
+        Wire::Store | Wire::StorePacks => (Some(Rung::Store), "depot"),
     }
 }
 
 fn assert_linked(comm: &Communicator, wire: Wire) {
     for other in (0..comm.size()).filter(|other| *other != comm.rank()) {
         let info = comm.peer(other).unwrap();
-        let (rung, text) = expected(wire);
+        let (rung, text) = expected(wire, comm.size(), [comm.rank(), other]);
         assert_eq!((info.rung, info.to_string()), (rung, text.to_owned()), "{info:?}");
     }
 }
@@ -41,7 +44,12 @@ async fn everybody_is_linked(wire: Wire) {
         let progress = move |done, total| notes.lock().unwrap().push((done, total));
         comm.connect_all().progress(progress).await.unwrap();
         assert_linked(&comm, wire);
-        let others = if wire == Wire::Local { 0 } else { size - 1 };
+        // Processes, not ranks.
+        let others = match wire {
+            Wire::Local => 0,
+            Wire::StorePacks => 1,
+            Wire::Tcp | Wire::Sim | Wire::Store => size - 1,
+        };
         let right: Vec<_> = (0..=others).map(|done| (done, others)).collect();
         assert_eq!(*seen.lock().unwrap(), right);
         comm.barrier().await.unwrap();

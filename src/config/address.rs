@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use fmi_actors::Error;
 
-use super::{ChannelSpec, suggest};
+use super::suggest;
 
 /// Where the processes of a job find each other.
 ///
@@ -66,15 +66,6 @@ impl Rendezvous {
         match self.scheme {
             Scheme::Redis | Scheme::S3 => self.address.clone(),
             _ => format!("{}://{}", self.scheme.name(), self.address),
-        }
-    }
-
-    /// The channel over the store that it is; `None` if it is none.
-    pub(super) fn store(&self) -> Option<ChannelSpec> {
-        match self.scheme {
-            Scheme::Redis => Some(ChannelSpec::Redis(self.address.clone())),
-            Scheme::S3 => Some(ChannelSpec::S3(self.address.clone())),
-            _ => None,
         }
     }
 

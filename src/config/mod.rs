@@ -299,17 +299,6 @@ impl Config {
         }
     }
 
-    /// The stores that carry messages: those among the channels; if none are named, the one where
-    /// the processes meet.
-    pub(crate) fn stores(&self) -> Vec<ChannelSpec> {
-        match &self.rendezvous {
-            Some(url) if self.channels.is_empty() && url.unavailable().is_none() => {
-                url.store().into_iter().collect()
-            }
-            _ => self.available().filter(|channel| channel.is_store()).cloned().collect(),
-        }
-    }
-
     /// Sets which algorithms run the collectives wherever they can: full names with commas between
     /// them, as `FMI_ALGORITHMS` has them, `allreduce/ring,bcast/chain`. Rules with conditions, or
     /// with an algorithm of your own, go to [`algorithms`](Self#structfield.algorithms).

@@ -1,8 +1,6 @@
 //! The channels of a process that meets others, as its configuration wants them.
 
-#[cfg(feature = "quic")]
-use crate::config::Scheme;
-use crate::config::{ChannelSpec, Config};
+use crate::config::{ChannelSpec, Config, Scheme};
 use fmi_actors::{
     Result,
     channel::{Channel, Rung},
@@ -64,7 +62,7 @@ impl Channels {
         #[cfg(feature = "quic")]
         all.extend(quic.iter().map(|quic| Arc::clone(quic) as Arc<dyn Channel>));
         if config.ladder.contains(&Rung::Store) {
-            for store in config.stores() {
+            for store in stores(config) {
                 all.extend(open_store(config, &store).await?);
             }
         }
@@ -156,6 +154,21 @@ impl Channels {
 #[cfg(feature = "tcp")]
 fn wanted(config: &Config, spec: &ChannelSpec) -> bool {
     config.channels.is_empty() || config.channels.contains(spec)
+}
+
+/// The stores that carry messages: those among the channels; if none are named, the one where the
+/// processes meet.
+fn stores(config: &Config) -> Vec<ChannelSpec> {
+    match &config.rendezvous {
+        Some(place) if config.channels.is_empty() && place.unavailable().is_none() => {
+            match place.scheme() {
+                Scheme::Redis => vec![ChannelSpec::Redis(place.url())],
+                Scheme::S3 => vec![ChannelSpec::S3(place.url())],
+                _ => Vec::new(),
+            }
+        }
+        _ => config.available().filter(|channel| channel.is_store()).cloned().collect(),
+    }
 }
 
 /// The channel over a store; `None` if it is none.

@@ -16,7 +16,7 @@ fn alone(ranks: usize, depot: Depot) -> Sim {
 
 /// Runs a collective, and returns what all processes have asked of the store.
 fn requests(sim: &Sim, call: Call) -> Requests {
-    let report = sim.run(|comm| call(comm));
+    let report = sim.run(call);
     let (requests, left) = (report.requests, report.stored);
     assert!(report.values().into_iter().all(|end| end == Ok(())));
     assert_eq!(left, 0, "something is left");

@@ -16,13 +16,13 @@ mod ranks;
 mod raw;
 
 use clap::{Parser, Subcommand};
-use fmi_channels::conformance::redis::Server;
 use std::{
     collections::BTreeMap,
     error::Error,
     io::{BufRead, BufReader},
     process::{Child, Command, ExitCode, Stdio},
 };
+use test_servers::redis::Server;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -265,8 +265,8 @@ impl Inbound {
             return Err(Violation::Credit);
         }
         // Some was given back before the sender had used all that it knows of.
-        self.owes_credit |= lane.returned != lane.reported
-            && lane.received.wrapping_sub(lane.reported) >= CREDIT;
+        self.owes_credit |=
+            lane.returned != lane.reported && lane.received.wrapping_sub(lane.reported) >= CREDIT;
         let sync = header.flags.has(Flags::SYNC);
         let body = match header.flags.has(Flags::STORED) {
             _ if whole => Body::Here(payload),

@@ -20,8 +20,6 @@ pub mod ending;
 pub mod flow;
 pub mod links;
 pub mod order;
-#[cfg(feature = "redis")]
-pub mod redis;
 mod runtime;
 
 pub use runtime::{Runtime, Simulated, Tokio};

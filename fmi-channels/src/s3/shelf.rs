@@ -199,18 +199,17 @@ impl Office {
 
     /// A rank here has read an item; it may say for how many it was put there.
     fn count(self: &Arc<Self>, item: Item, readers: Option<u32>, bytes: u64) {
-        if matches!(item.part, Part::Message(..)) || readers == Some(1) {
+        let to_one = matches!(item.part, Part::Message(..));
+        if to_one || readers == Some(1) {
             self.delete_items(vec![item]);
         }
+        // The deletion itself tells the writer of a message; of what has many readers it keeps count.
         let host = self.node.upgrade().and_then(|node| node.roster().host(item.from));
-        match host.filter(|_| !matches!(item.part, Part::Message(..))) {
-            Some(host) if host == self.own => self.was_read(Report { item, reads: 1 }),
-            Some(host) => {
-                if self.ledger.owe(host, item, bytes) {
-                    self.tell(host);
-                }
-            }
-            None => {}
+        let Some(host) = host.filter(|_| !to_one) else { return };
+        if host == self.own {
+            self.was_read(Report { item, reads: 1 });
+        } else if self.ledger.owe(host, item, bytes) {
+            self.tell(host);
         }
     }
 

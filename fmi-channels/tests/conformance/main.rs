@@ -28,10 +28,6 @@ mod local {
 }
 
 #[cfg(feature = "s3")]
-#[path = "../s3/faults.rs"]
-#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
-mod faults;
-#[cfg(feature = "s3")]
 #[path = "../s3/job.rs"]
 #[allow(dead_code, reason = "the tests of the channel itself use more of it")]
 mod job;
@@ -47,10 +43,6 @@ mod redis;
 mod relay;
 #[cfg(feature = "s3")]
 mod s3;
-#[cfg(feature = "s3")]
-#[path = "../s3/server.rs"]
-#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
-mod server;
 mod sim;
 #[cfg(feature = "tcp")]
 mod tcp;

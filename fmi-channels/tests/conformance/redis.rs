@@ -1,12 +1,7 @@
 //! Mailboxes in a real Redis server, one for each test. Nothing may be left in it.
 
 use fmi_actors::{Member, Node, Place, Settings, channel::Channel};
-use fmi_channels::{
-    conformance::{Wire, redis::Server},
-    conformance_suite,
-    local::LocalLink,
-    redis::Redis,
-};
+use fmi_channels::{conformance::Wire, conformance_suite, local::LocalLink, redis::Redis};
 use std::{
     future::Future,
     net::{IpAddr, Ipv4Addr},
@@ -15,6 +10,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
 };
+use test_servers::redis::Server;
 
 conformance_suite!(Mailboxes::new(), on run);
 

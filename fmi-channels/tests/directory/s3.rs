@@ -2,14 +2,14 @@
 
 use crate::{
     ground::{Ground, suite},
-    s3_server::{KEY, Plain, SECRET},
     suite::{join, registration},
 };
 use fmi_channels::{directory::Shared, handshake::Token, rendezvous::Ranks};
 use std::{fs, path::Path, time::Duration};
+use test_servers::s3::{KEY, Own, SECRET};
 
 struct Bucket {
-    server: Plain,
+    server: Own,
     url: String,
 }
 
@@ -21,7 +21,7 @@ fn bucket() -> Option<Bucket> {
         std::env::set_var("AWS_ACCESS_KEY_ID", KEY);
         std::env::set_var("AWS_SECRET_ACCESS_KEY", SECRET);
     }
-    let server = Plain::start();
+    let server = Own::start();
     let url = server.url("jobs");
     Some(Bucket { server, url })
 }
@@ -41,7 +41,7 @@ impl Ground for Bucket {
     }
 
     async fn left(&self) -> Vec<String> {
-        let all = self.server.objects("jobs").into_iter();
+        let all = self.server.keys("jobs").into_iter();
         // Written for a moment to learn what time it is, or what the server can do.
         let passing = |path: &String| {
             let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
@@ -51,15 +51,15 @@ impl Ground for Bucket {
     }
 
     async fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(name).unwrap()
+        fs::read(self.server.file(name)).unwrap()
     }
 
     async fn write(&self, name: &str, content: &[u8]) {
-        fs::write(name, content).unwrap();
+        fs::write(self.server.file(name), content).unwrap();
     }
 
     async fn empty(&self) {
-        let _ = fs::remove_dir_all(self.server.folder("jobs"));
+        let _ = fs::remove_dir_all(self.server.file("jobs"));
     }
 }
 

@@ -2,17 +2,12 @@
 
 use super::{Job, until};
 use fmi_actors::{Error, Reason, mailbox::Failure};
-use fmi_channels::{
-    conformance::{
-        Bed,
-        redis::{Server, free_port},
-    },
-    redis::Redis,
-};
+use fmi_channels::{conformance::Bed, redis::Redis};
 use std::{
     io::{Read, Write},
     net::TcpListener,
 };
+use test_servers::redis::{Server, free_port};
 
 /// Connects to what cannot be used; what the error says.
 async fn refused(url: &str) -> String {

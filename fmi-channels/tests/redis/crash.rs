@@ -6,11 +6,12 @@ use fmi_actors::{
     frame::Space,
     store::{Item, Part},
 };
-use fmi_channels::conformance::{Bed, redis::Server};
+use fmi_channels::conformance::Bed;
 use std::{
     process::{Command, Stdio},
     time::Duration,
 };
+use test_servers::redis::Server;
 
 /// Names the server to the process that is to crash.
 const URL: &str = "FMI_TEST_CRASH_AT";

@@ -1,8 +1,9 @@
 //! Who waits costs nothing.
 
 use super::{Job, until};
-use fmi_channels::conformance::{Bed, redis::Server};
+use fmi_channels::conformance::Bed;
 use std::time::Duration;
+use test_servers::redis::Server;
 
 /// CPU time of this process so far, in ticks of 10 ms.
 fn ticks() -> u64 {

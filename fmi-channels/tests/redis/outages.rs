@@ -6,7 +6,8 @@ use super::{
     survival::{after, disturbed, disturbed_job},
     until,
 };
-use fmi_channels::conformance::{Bed, redis::Server};
+use fmi_channels::conformance::Bed;
+use test_servers::redis::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_master_dies_and_a_replica_takes_over() {

@@ -9,8 +9,9 @@ use fmi_actors::{
     frame::Space,
     store::{Item, Part},
 };
-use fmi_channels::conformance::{Bed, redis::Server};
+use fmi_channels::conformance::Bed;
 use std::time::{Duration, Instant};
+use test_servers::redis::Server;
 
 /// Four processes send to each other, small and large, and publish.
 async fn work(url: &str) -> Job {
@@ -87,7 +88,8 @@ async fn another_database() {
 #[cfg(feature = "tcp")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn encrypted() {
-    use fmi_channels::{conformance::redis::free_port, redis::Redis};
+    use fmi_channels::redis::Redis;
+    use test_servers::redis::free_port;
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let files = tempfile::tempdir().unwrap();
     let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));

@@ -1,8 +1,8 @@
 //! Servers that belong together.
 
 use super::until;
-use fmi_channels::conformance::redis::{Server, free_port};
 use std::process::{Child, Command, Stdio};
+use test_servers::redis::{Server, free_port};
 
 /// Three servers that share the keys.
 pub(super) fn cluster() -> Option<Vec<Server>> {

@@ -7,8 +7,9 @@ use fmi_actors::{
     frame::Space,
     store::{Item, Part, Store},
 };
-use fmi_channels::conformance::{Bed, redis::Server};
+use fmi_channels::conformance::Bed;
 use std::sync::Arc;
+use test_servers::redis::Server;
 
 const SPACE: Space = Space { scope: 7, number: 3 };
 

@@ -1,8 +1,9 @@
 //! Connections are killed, servers die and forget: everything arrives once, in order.
 
 use super::{Job, until};
-use fmi_channels::conformance::{Bed, Rank, redis::Server};
+use fmi_channels::conformance::{Bed, Rank};
 use std::time::{Duration, Instant};
+use test_servers::redis::Server;
 
 /// Bytes of a message; some are values of their own.
 fn length(number: u32) -> usize {

@@ -1,10 +1,6 @@
 //! What is wrong with a bucket, or with what is in it, is said at once and with what to do.
 
-use super::{
-    faults::Fault,
-    job::{EPOCH, Job},
-    server::{Own, Server},
-};
+use super::job::{EPOCH, Job};
 use bytes::Bytes;
 use fmi_actors::{
     Error, Result,
@@ -18,6 +14,7 @@ use fmi_channels::{
 use fmi_model::polling::Hint;
 use hyper::Method;
 use std::sync::Arc;
+use test_servers::s3::{Fault, KEY, Own, SECRET, Server, own_options};
 
 fn server() -> Arc<Server> {
     Arc::new(Server::Own(Own::start()))
@@ -40,7 +37,7 @@ fn says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word:?} is not in {text:?}");
     }
-    assert!(!text.contains(super::server::SECRET), "{text}");
+    assert!(!text.contains(SECRET), "{text}");
 }
 
 #[tokio::test]
@@ -62,7 +59,7 @@ async fn credentials_that_are_wrong() {
     let url = server.url();
     let nobody = refused(&url, with("AKIANOBODY", "nothing")).await;
     says(&nobody, &["AWS_ACCESS_KEY_ID"]);
-    let wrong = refused(&url, with(super::server::KEY, "wrong")).await;
+    let wrong = refused(&url, with(KEY, "wrong")).await;
     says(&wrong, &["AWS_SECRET_ACCESS_KEY"]);
     assert!(!wrong.contains("\"wrong\""), "{wrong}");
     server.faults(|faults| faults.add(Method::GET, "nothing", Fault::Expired, 1));
@@ -81,7 +78,7 @@ async fn permissions_that_are_missing() {
 async fn nobody_there() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("s3://bucket/job?endpoint=http://127.0.0.1:{port}");
-    let options = Options { patience: std::time::Duration::ZERO, ..super::server::own_options() };
+    let options = Options { patience: std::time::Duration::ZERO, ..own_options() };
     says(&refused(&url, options).await, &["no connection", &port.to_string()]);
 }
 
@@ -194,7 +191,8 @@ async fn items_that_are_altered_or_of_somebody_else() {
     let bed = Bed::new(&job, &[1, 1]);
     let [writer, reader] = [0, 1].map(|process| bed.node(process).store().unwrap());
     let space = Space { scope: 7, number: 3 };
-    let spoil: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Spoil = fn(&mut Vec<u8>);
+    let spoil: [(&str, Spoil); 4] = [
         ("checksum", |bytes| bytes[40] ^= 1),
         ("cut", |bytes| bytes.truncate(90)),
         ("cut", |bytes| bytes.extend([0; 9])),

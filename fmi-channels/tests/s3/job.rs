@@ -1,6 +1,5 @@
 //! Processes of a job that have nothing in common but a bucket.
 
-use super::server::Server;
 use fmi_actors::{Member, Node, Place, Settings, channel::Channel, service::Service};
 use fmi_channels::{
     conformance::Wire,
@@ -14,6 +13,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
     mpsc,
 };
+use test_servers::s3::Server;
 
 /// A job with a prefix of its own; whoever drops it sees that nothing is left there.
 #[derive(Debug)]

@@ -5,8 +5,6 @@
 #![cfg(feature = "s3")]
 
 mod bad_input;
-mod faults;
 mod job;
-mod server;
 mod shelf;
 mod survival;

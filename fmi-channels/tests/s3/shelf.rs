@@ -1,6 +1,6 @@
 //! What is published: once there, read by many, then gone.
 
-use super::{faults::Fault, job::Job, server::Server};
+use super::job::Job;
 use bytes::Bytes;
 use fmi_actors::{
     Error,
@@ -10,6 +10,7 @@ use fmi_actors::{
 use fmi_channels::conformance::Bed;
 use hyper::Method;
 use std::sync::Arc;
+use test_servers::s3::{Fault, Own, Server};
 
 const SPACE: Space = Space { scope: 7, number: 3 };
 /// The smallest that S3 takes, so that little is large.
@@ -38,7 +39,7 @@ fn job(server: &Arc<Server>) -> Job {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_read_what_was_put_there_once() {
-    let job = job(&Arc::new(Server::new()));
+    let job = job(&Arc::new(Server::any()));
     let bed = Bed::new(&job, &[1, 1, 1]);
     let shelves = shelves(&bed);
     for (number, length) in [0, 1, 70_000, 200_000, PART, PART + 1, 12_000_000].iter().enumerate() {
@@ -58,7 +59,7 @@ async fn many_read_what_was_put_there_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ranges_of_it() {
-    let job = job(&Arc::new(Server::new()));
+    let job = job(&Arc::new(Server::any()));
     let bed = Bed::new(&job, &[1, 1]);
     let shelves = shelves(&bed);
     for (number, length) in [100_usize, 200_000, 12_000_000].into_iter().enumerate() {
@@ -84,7 +85,7 @@ async fn ranges_of_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_all_have_read_is_deleted_when_its_writer_is_told() {
-    let job = Job::at(&Arc::new(Server::new()));
+    let job = Job::at(&Arc::new(Server::any()));
     let bed = Bed::new(&job, &[1, 1, 1]);
     let shelves = shelves(&bed);
     shelves[0].put(block(1), content(10), 2).await.unwrap();
@@ -99,7 +100,7 @@ async fn what_all_have_read_is_deleted_when_its_writer_is_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn much_that_was_read_is_told_by_itself() {
-    let job = Job::at(&Arc::new(Server::new()));
+    let job = Job::at(&Arc::new(Server::any()));
     let bed = Bed::new(&job, &[1, 1]);
     let shelves = shelves(&bed);
     // As many as make a process wait.
@@ -122,7 +123,7 @@ async fn much_that_was_read_is_told_by_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_of_no_use_any_more_is_deleted() {
-    let job = job(&Arc::new(Server::new()));
+    let job = job(&Arc::new(Server::any()));
     let bed = Bed::new(&job, &[1, 1]);
     let shelves = shelves(&bed);
     shelves[0].put(block(1), content(12_000_000), 1).await.unwrap();
@@ -136,7 +137,7 @@ async fn what_is_of_no_use_any_more_is_deleted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_items_are_looked_for_by_one_list() {
-    let server = Arc::new(Server::Own(super::server::Own::start()));
+    let server = Arc::new(Server::Own(Own::start()));
     let job = Job::at(&server);
     let bed = Bed::new(&job, &[1, 1]);
     let shelves = shelves(&bed);
@@ -163,7 +164,7 @@ async fn many_items_are_looked_for_by_one_list() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payload_that_the_store_has_lost_is_named() {
-    let job = Job::at(&Arc::new(Server::new()));
+    let job = Job::at(&Arc::new(Server::any()));
     let bed = Bed::new(&job, &[1, 1]);
     let item = Item { space: SPACE, from: 0, part: Part::Message(1, 9) };
     let lost = shelves(&bed)[1].get(item, 1).await.unwrap_err();
@@ -172,7 +173,7 @@ async fn a_payload_that_the_store_has_lost_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_messages_lie_on_the_shelf() {
-    let job = job(&Arc::new(Server::new()));
+    let job = job(&Arc::new(Server::any()));
     let bed = Bed::new(&job, &[1, 1]);
     let large = vec![7u8; 12_000_000];
     let (sender, sent) = (bed.rank(0).clone(), large.clone());
@@ -186,7 +187,7 @@ async fn large_messages_lie_on_the_shelf() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_an_upload_is_given_up() {
-    let server = Arc::new(Server::Own(super::server::Own::start()));
+    let server = Arc::new(Server::Own(Own::start()));
     let job = job(&server);
     let bed = Bed::new(&job, &[1, 1]);
     let shelves = shelves(&bed);

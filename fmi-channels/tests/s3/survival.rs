@@ -1,14 +1,11 @@
 //! Requests fail, lists are old, answers are cut: everything arrives once, in order, and nothing
 //! stays behind.
 
-use super::{
-    faults::Fault,
-    job::Job,
-    server::{Own, Server},
-};
+use super::job::Job;
 use fmi_channels::conformance::{Bed, Rank};
 use hyper::Method;
 use std::sync::Arc;
+use test_servers::s3::{Fault, Own, Server};
 
 const MESSAGES: u32 = 10_000;
 /// Messages between two answers, so that there are many requests to fail.
@@ -34,7 +31,7 @@ async fn send(rank: &Rank) {
 async fn receive(rank: &Rank) {
     for number in 0..MESSAGES {
         // From anybody, half of the time: then the mailbox is listed.
-        let from = (number / TURN % 2 == 0).then_some(0);
+        let from = (number / TURN).is_multiple_of(2).then_some(0);
         let got = rank.get(from, 0).await;
         let bytes = got.payload.bytes().unwrap();
         assert_eq!(bytes.len(), length(number), "length of message {number}");
@@ -73,7 +70,7 @@ async fn one_request_in_twenty_fails_in_ten_thousand_messages() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_lost_leaves_nothing() {
-    let server = Arc::new(Server::new());
+    let server = Arc::new(Server::any());
     let job = Job::at(&server);
     let mut bed = Some(Bed::new(&job, &[1, 1, 1]));
     let ranks: Vec<_> = bed.as_ref().unwrap().ranks().to_vec();

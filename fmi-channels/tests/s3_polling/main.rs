@@ -7,14 +7,6 @@
 
 #![cfg(feature = "s3")]
 
-#[path = "../s3/faults.rs"]
-#[expect(dead_code, reason = "other tests have more of them")]
-mod faults;
-#[path = "../s3/server.rs"]
-#[expect(dead_code, reason = "other tests need more of it")]
-mod server;
-
-use faults::Fault;
 use fmi_actors::{
     Endpoint, Member, Node, Payload, Place, Settings,
     channel::Channel,
@@ -33,11 +25,11 @@ use fmi_model::{
     },
     prices::{Prices, Request},
 };
-use server::Server;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use test_servers::s3::{Fault, Server};
 
 const SCOPE: u64 = 1;
 /// How long our own server takes to answer a look.
@@ -75,43 +67,40 @@ async fn table_for_the_docs() {
     for kind in Arrivals::ALL {
         fast.push(Run::new(&server, Hint::Fast, kind.draw(count.min(20), 7)).await);
     }
-    // Of a look that began just when the message was there.
-    let least = cheap.iter().chain(&fast).flat_map(|run| run.late.iter().copied());
-    let least = least.fold(Seconds::new(60.0), Seconds::min);
-    println!("{longest} of waits each; one look takes {least}\n");
+    let took = mean(&cheap.iter().flat_map(|run| run.took.clone()).collect::<Vec<_>>());
+    println!("{longest} of waits each; a look takes {took}\n");
     println!(
         "| arrivals | waits | best fixed interval | oracle | best fixed | `cheap` | `cheap` : best fixed | \
          simulated | looks | late | back to back | `fast` | `fast` : back to back |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
-    let trial = Trial { prices: prices(), round_trip: least };
     for ((kind, cheap), fast) in Arrivals::ALL.into_iter().zip(&cheap).zip(&fast) {
-        let (interval, fixed) = trial.best_fixed(&cheap.waits);
-        let (money, number) = (cheap.money(least), cheap.waits.len() as f64);
-        let mean = |run: &Run| total(&run.late) / run.late.len() as f64;
-        // As long as looks took in this very run.
-        let back = Trial { round_trip: fast.look_time(), ..trial };
-        let late = back.back_to_back(&fast.waits).late;
-        let back = late / fast.waits.len() as f64 + back.round_trip;
+        // Whatever the rule, looks take as long as they did in this very run.
+        let trial = |run: &Run| Trial { prices: prices(), round_trip: mean(&run.took) };
+        let (interval, fixed) = trial(cheap).best_fixed(&cheap.waits);
+        let number = cheap.waits.len();
+        let late = trial(fast).back_to_back(&fast.waits).late / fast.waits.len() as f64;
+        let [back, known] = [late, mean(&fast.late)].map(|late| late + mean(&fast.took));
         println!(
-            "| {kind} | {number} | {:.0} ms | {} | {} | {money} | {:.2} | {:.2} | {:.1} | {:.0} ms | {:.1} ms | \
+            "| {kind} | {number} | {:.0} ms | {} | {} | {} | {:.2} | {:.2} | {:.1} | {:.0} ms | {:.1} ms | \
              {:.1} ms | {:.2} |",
             interval.get() * 1e3,
-            trial.oracle(&cheap.waits).money,
+            trial(cheap).oracle(&cheap.waits).money,
             fixed.money,
-            money / fixed.money,
-            trial.polled(&cheap.waits, Hint::Cheap).money / fixed.money,
-            cheap.looks as f64 / number,
-            (mean(cheap) - least).get() * 1e3,
+            cheap.money(),
+            cheap.money() / fixed.money,
+            trial(cheap).polled(&cheap.waits, Hint::Cheap).money / fixed.money,
+            cheap.looks as f64 / number as f64,
+            mean(&cheap.late).get() * 1e3,
             back.get() * 1e3,
-            mean(fast).get() * 1e3,
-            mean(fast) / back,
+            known.get() * 1e3,
+            known / back,
         );
     }
 }
 
 fn server() -> Server {
-    let server = Server::new();
+    let server = Server::any();
     if let Server::Own(own) = &server {
         own.faults.add(hyper::Method::GET, "", Fault::Slow(ANSWER), usize::MAX);
     }
@@ -123,8 +112,10 @@ fn server() -> Server {
 struct Run {
     /// How long after the beginning of each its message was in the store; as far as that is known.
     waits: Vec<Seconds>,
-    /// From then until it was received.
+    /// From then until the look began that found it.
     late: Vec<Seconds>,
+    /// From then until it was received.
+    took: Vec<Seconds>,
     looks: u64,
 }
 
@@ -145,18 +136,24 @@ impl Run {
         // Links come up, and both sides have met.
         exchange(&ranks, Duration::ZERO).await;
         let before = looks(&channels[1].requests());
-        let (mut came, mut late) = (Vec::new(), Vec::new());
+        let (mut came, mut late, mut took) = (Vec::new(), Vec::new(), Vec::new());
         for wait in waits {
             let Exchange { began, sent, received } =
                 exchange(&ranks, Duration::from_secs_f64(wait.get())).await;
-            // What the writing took is no lateness of the looks, and varies. Of a real server only the
-            // sending is known.
-            let there = match server {
-                Server::Own(own) => own.faults.written(&mail, sent).expect("it was received"),
-                Server::Real { .. } => sent,
+            // What writing and reading take is no lateness of the looks, and varies. Of a real server
+            // only the ends are known.
+            let (there, found) = match server {
+                Server::Own(own) => own.log.passage(&mail, sent).expect("it was received"),
+                Server::Real { .. } => (sent, received),
             };
             came.push(Seconds::from(there - began));
-            late.push(Seconds::from(received.saturating_duration_since(there)));
+            late.push(Seconds::from(found - there));
+            took.push(Seconds::from(received - found));
+        }
+        if let Server::Real { .. } = server {
+            let least = late.iter().copied().fold(Seconds::new(60.0), Seconds::min);
+            late.iter_mut().for_each(|late| *late = *late - least);
+            took.fill(least);
         }
         let looks = looks(&channels[1].requests()) - before;
         futures::future::join_all(nodes.iter().map(|node| node.leave())).await;
@@ -168,18 +165,12 @@ impl Run {
             );
             assert_eq!(counted.moved.get(), asked.sent + asked.received);
         }
-        Self { waits: came, late, looks }
-    }
-
-    /// How long a look takes, if one comes right after the other.
-    fn look_time(&self) -> Seconds {
-        (total(&self.waits) + total(&self.late)) / self.looks as f64
+        Self { waits: came, late, took, looks }
     }
 
     /// Looks, and the function that waits for longer than it must.
-    fn money(&self, least: Seconds) -> Dollars {
-        let late = total(&self.late) - least * self.late.len() as f64;
-        prices().look * self.looks + prices().wait * late
+    fn money(&self) -> Dollars {
+        prices().look * self.looks + prices().wait * total(&self.late)
     }
 }
 
@@ -213,8 +204,12 @@ fn looks(requests: &Requests) -> u64 {
     requests.get + requests.list
 }
 
-fn total(waits: &[Seconds]) -> Seconds {
-    waits.iter().copied().sum()
+fn total(spans: &[Seconds]) -> Seconds {
+    spans.iter().copied().sum()
+}
+
+fn mean(spans: &[Seconds]) -> Seconds {
+    total(spans) / spans.len() as f64
 }
 
 /// Two processes of one rank each.

@@ -110,7 +110,7 @@ fn cell<'a>(table: &'a str, operation: &str, channel: &str, column: &str) -> &'a
 #[cfg(feature = "redis")]
 #[test]
 fn jobs_over_redis_say_what_they_cost() {
-    use fmi_channels::conformance::redis::Server;
+    use test_servers::redis::Server;
     let Some(server) = Server::start(&[]) else { return };
     let mut command = fmi_run(&["-n", "3", "--channel", &server.url()], "hello");
     command.env("FMI_MACHINES", "cache.t3.micro");
@@ -127,10 +127,11 @@ fn jobs_over_redis_say_what_they_cost() {
 #[cfg(feature = "s3")]
 #[test]
 fn jobs_over_s3_say_what_they_cost() {
-    use crate::{s3::with, server};
-    let server = server::Own::start();
+    use crate::s3::with;
+    use test_servers::s3::{Own, SECRET};
+    let server = Own::start();
     let command = fmi_run(&["-n", "2", "--channel", &server.url("bill"), "--json"], "hello");
-    let ran = finish(with(command, server::SECRET), LIMIT);
+    let ran = finish(with(command, SECRET), LIMIT);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stderr.contains("fmi run: 2 ranks, "), "{ran:?}");
     let json = ran.stdout.lines().rfind(|line| line.starts_with('{')).expect("a line of JSON");

@@ -12,8 +12,4 @@ mod rendezvous;
 mod run;
 #[cfg(feature = "s3")]
 mod s3;
-#[cfg(feature = "s3")]
-#[path = "../../../fmi-channels/tests/s3/plain.rs"]
-#[allow(dead_code, reason = "the tests of directories use the rest")]
-mod s3_server;
 mod support;

@@ -1,9 +1,9 @@
 //! Jobs over a Redis server, and what the doctor says of one.
 
 use crate::support::{Ran, Running, finish, fmi, fmi_run};
-use fmi_channels::conformance::redis::Server;
 use serde_json::Value;
 use std::{fs, process::Command, time::Duration};
+use test_servers::redis::Server;
 
 const LIMIT: Duration = Duration::from_secs(60);
 

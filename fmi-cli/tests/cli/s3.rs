@@ -1,11 +1,10 @@
 //! Jobs over a bucket, and what the doctor says of one.
 
-use crate::{
-    s3_server::{KEY, Plain, SECRET},
-    support::{Ran, finish, fmi, fmi_run},
-};
+use crate::support::{Ran, finish, fmi, fmi_run};
+use hyper::Method;
 use serde_json::Value;
 use std::{fs, process::Command, time::Duration};
+use test_servers::s3::{Fault, KEY, Own, SECRET};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -28,18 +27,18 @@ fn worked(ran: &Ran, ranks: usize, way: &str) {
 
 #[test]
 fn processes_meet_and_work_over_a_bucket_alone() {
-    let server = Plain::start();
+    let server = Own::start();
     let url = server.url("jobs/a");
     let command = fmi_run(&["-n", "3", "--channel", &url], "work");
     let mut command = with(command, SECRET);
     command.env("FMI_HINT", "fast");
     worked(&finish(command, LIMIT), 3, "s3");
-    server.wait_until_empty();
+    server.wait_until_empty("");
 }
 
 #[test]
 fn a_file_of_fmi_with_s3_works_unchanged() {
-    let server = Plain::start();
+    let server = Own::start();
     let directory = tempfile::tempdir().unwrap();
     // FMI has no setting for another server than AWS; the SDK has.
     let text = r#"{"backends": {"S3": {"enabled": "true", "bucket_name": "fmi-test",
@@ -51,12 +50,12 @@ fn a_file_of_fmi_with_s3_works_unchanged() {
         .env("AWS_ENDPOINT_URL", server.endpoint())
         .env("FMI_HINT", "fast");
     worked(&finish(command, LIMIT), 2, "s3");
-    server.wait_until_empty();
+    server.wait_until_empty("");
 }
 
 #[test]
 fn what_is_wrong_is_told() {
-    let server = Plain::start();
+    let server = Own::start();
     for (channel, text) in [
         ("s3", "the channel s3 needs a bucket: write s3://BUCKET/PREFIX"),
         ("s3://bucket?regoin=x", "\"regoin\" is unknown"),
@@ -85,7 +84,7 @@ fn found(report: &Value, status: &str, text: &str) -> bool {
 
 #[test]
 fn the_doctor_looks_at_a_bucket() {
-    let server = Plain::start();
+    let server = Own::start();
     let url = server.url("jobs");
     let (report, ran) = doctor(&[&url], SECRET);
     assert_eq!((ran.code, &report["ok"]), (Some(0), &Value::Bool(true)), "{ran:?}");
@@ -93,9 +92,9 @@ fn the_doctor_looks_at_a_bucket() {
         assert!(found(&report, "ok", text), "{text}: {ran:?}");
     }
     assert!(found(&report, "note", "cleans up after crashes"), "{ran:?}");
-    server.wait_until_empty();
+    server.wait_until_empty("");
 
-    server.keep();
+    server.faults.add(Method::DELETE, "", Fault::Denied, usize::MAX);
     let (report, ran) = doctor(&[&url], SECRET);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(

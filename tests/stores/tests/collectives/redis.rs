@@ -2,10 +2,11 @@
 
 use crate::{Store, on_all_sizes};
 use fmi_actors::channel::Channel;
-use fmi_channels::{conformance::redis::Server, redis::Redis};
+use fmi_channels::redis::Redis;
 use futures::future::{LocalBoxFuture, join_all};
 use std::sync::Arc;
 use store_tests::Job;
+use test_servers::redis::Server;
 
 on_all_sizes!();
 

@@ -1,20 +1,13 @@
 //! Over a bucket of an S3 server in the test's process, or the one that `FMI_TEST_S3_ENDPOINT` names.
 
-#[path = "../../../../fmi-channels/tests/s3/faults.rs"]
-#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
-mod faults;
-#[path = "../../../../fmi-channels/tests/s3/server.rs"]
-#[allow(dead_code, reason = "the tests of the channel itself use more of it")]
-mod server;
-
 use crate::{Store, on_all_sizes};
 use fmi_actors::channel::Channel;
 use fmi_channels::s3::S3;
 use fmi_model::polling::Hint;
 use futures::future::{LocalBoxFuture, join_all};
-use server::Server;
 use std::sync::Arc;
 use store_tests::Job;
+use test_servers::s3::Server;
 
 on_all_sizes!();
 
@@ -33,11 +26,9 @@ impl Store for InS3 {
 
 /// Runs a test, and sees that it leaves nothing in the bucket.
 fn run(test: impl for<'a> FnOnce(&'a InS3) -> LocalBoxFuture<'a, ()>) {
-    let server = Server::new();
+    let server = Server::any();
     let store = InS3 { url: server.url(), server };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.unwrap().block_on(test(&store));
-    if let Server::Own(own) = &store.server {
-        own.wait_until_empty(&store.url);
-    }
+    store.server.wait_until_empty(&store.url);
 }

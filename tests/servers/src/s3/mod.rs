@@ -1,13 +1,20 @@
-//! The S3 server that tests talk to: one of theirs on a free port, or a real one that the
+//! The S3 server that tests talk to: one in their process on a free port, or a real one that the
 //! environment names.
 //!
 //! `FMI_TEST_S3_ENDPOINT` and `FMI_TEST_S3_BUCKET` name a real one, with the credentials and the region
 //! of the usual variables (`AWS_ACCESS_KEY_ID` …). Tests that need faults have their own in any case.
 
-use super::faults::{Faults, TestBody};
+mod faults;
+mod log;
+mod real;
+
+pub use faults::{Fault, Faults};
+pub use log::Log;
+
+use faults::TestBody;
 use fmi_channels::s3::{Credentials, Options};
 use hyper::{
-    Request, Response,
+    Method, Request, Response,
     body::{Body as _, Incoming},
     service::service_fn,
 };
@@ -35,28 +42,40 @@ use std::{
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-pub(crate) const KEY: &str = "AKIATEST";
-pub(crate) const SECRET: &str = "no secret at all";
+/// The key that [`Own`] knows.
+pub const KEY: &str = "AKIATEST";
+/// And its secret.
+pub const SECRET: &str = "no secret at all";
 const BUCKET: &str = "fmi-test";
 
 /// A bucket to test with.
 #[derive(Debug)]
-pub(crate) enum Server {
+pub enum Server {
+    /// In this process.
     Own(Own),
-    Real { endpoint: String, bucket: String },
+    /// That the environment names.
+    Real {
+        /// `http://HOST:PORT`.
+        endpoint: String,
+        /// Its name.
+        bucket: String,
+    },
 }
 
 /// A server in the test's process.
 #[derive(Debug)]
-pub(crate) struct Own {
+pub struct Own {
     address: SocketAddr,
     root: TempDir,
-    pub(crate) faults: Arc<Faults>,
+    /// What goes wrong with requests, and how many there were.
+    pub faults: Arc<Faults>,
+    /// What was written and read.
+    pub log: Arc<Log>,
 }
 
 impl Server {
     /// What the environment names, else one of our own.
-    pub(crate) fn new() -> Self {
+    pub fn any() -> Self {
         match (std::env::var("FMI_TEST_S3_ENDPOINT"), std::env::var("FMI_TEST_S3_BUCKET")) {
             (Ok(endpoint), Ok(bucket)) => Self::Real { endpoint, bucket },
             (Err(_), Err(_)) => Self::Own(Own::start()),
@@ -65,15 +84,14 @@ impl Server {
     }
 
     /// One of our own, of whose requests so many of a thousand fail.
-    #[allow(dead_code, reason = "the conformance suite runs on one")]
-    pub(crate) fn failing(per_mille: u32) -> Self {
+    pub fn failing(per_mille: u32) -> Self {
         let own = Own::start();
         own.faults.share(per_mille);
         Self::Own(own)
     }
 
     /// A prefix that nobody else has.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let prefix = format!("test-{process}-{number}-{}", getrandom::u64().unwrap_or_default());
@@ -86,37 +104,30 @@ impl Server {
     }
 
     /// What goes wrong, if it is one of our own.
-    pub(crate) fn faults(&self, change: impl FnOnce(&Faults)) {
+    pub fn faults(&self, change: impl FnOnce(&Faults)) {
         if let Self::Own(own) = self {
             change(&own.faults);
         }
     }
 
     /// The keys of all objects under the prefix of a URL.
-    pub(crate) fn keys(&self, url: &str) -> Vec<String> {
+    pub fn keys(&self, url: &str) -> Vec<String> {
         match self {
-            Self::Own(own) => own.keys(url),
+            Self::Own(own) => own.keys(prefix(url)),
             Self::Real { bucket, .. } => real::keys(bucket, url),
         }
     }
 
     /// Waits until nothing is left there: the ends of processes take a moment.
-    pub(crate) fn wait_until_empty(&self, url: &str) {
-        let end = Instant::now() + Duration::from_secs(20);
-        loop {
-            let mut left = self.keys(url);
-            if let Self::Own(own) = self {
-                left.extend(own.parts());
-            }
-            if left.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < end, "left behind: {left:#?}");
-            std::thread::sleep(Duration::from_millis(20));
+    pub fn wait_until_empty(&self, url: &str) {
+        match self {
+            Self::Own(own) => own.wait_until_empty(prefix(url)),
+            Self::Real { bucket, .. } => none_left(|| real::keys(bucket, url)),
         }
     }
 
-    pub(crate) fn options(&self) -> Options {
+    /// To connect with.
+    pub fn options(&self) -> Options {
         match self {
             Self::Own(_) => own_options(),
             Self::Real { .. } => Options::default(),
@@ -125,7 +136,7 @@ impl Server {
 }
 
 /// Quick, and with credentials that the server knows.
-pub(crate) fn own_options() -> Options {
+pub fn own_options() -> Options {
     Options {
         credentials: Some(Credentials::new(KEY, SECRET, None, None, "test")),
         looks: 2000.0,
@@ -136,14 +147,15 @@ pub(crate) fn own_options() -> Options {
 
 impl Own {
     /// Serves until the test's process ends.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let root = TempDir::new().unwrap();
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
         let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
         service.set_auth(SimpleAuth::from_single(KEY, SECRET));
         let (service, faults) = (service.build(), Arc::new(Faults::default()));
         let (send, receive) = mpsc::channel();
-        let served = Arc::clone(&faults);
+        let log = Arc::<Log>::default();
+        let (served, logged) = (Arc::clone(&faults), Arc::clone(&log));
         std::thread::Builder::new()
             .name("s3-server".into())
             .spawn(move || {
@@ -152,23 +164,40 @@ impl Own {
                 runtime.block_on(async move {
                     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                     send.send(listener.local_addr().unwrap()).unwrap();
-                    serve(listener, service, served).await;
+                    serve(listener, service, served, logged).await;
                 });
             })
             .unwrap();
-        Self { address: receive.recv().unwrap(), root, faults }
+        Self { address: receive.recv().unwrap(), root, faults, log }
     }
 
-    pub(crate) fn url(&self, prefix: &str) -> String {
-        format!("s3://{BUCKET}/{prefix}?endpoint=http://{}", self.address)
+    /// `http://HOST:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
     }
 
-    fn keys(&self, url: &str) -> Vec<String> {
+    /// A prefix of its bucket.
+    pub fn url(&self, prefix: &str) -> String {
+        format!("s3://{BUCKET}/{prefix}?endpoint={}", self.endpoint())
+    }
+
+    /// The keys of all objects under a prefix.
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
         let mut found = Vec::new();
-        let bucket = self.root.path().join(BUCKET);
-        walk(&bucket.join(prefix(url)), &mut found);
+        walk(&self.file(prefix), &mut found);
+        let bucket = self.file("");
         let key = |path: PathBuf| Some(path.strip_prefix(&bucket).ok()?.display().to_string());
         found.into_iter().filter_map(key).collect()
+    }
+
+    /// Waits until nothing is left under a prefix: the ends of processes take a moment.
+    pub fn wait_until_empty(&self, prefix: &str) {
+        none_left(|| [self.keys(prefix), self.parts()].concat());
+    }
+
+    /// The file of an object, or the directory of a prefix.
+    pub fn file(&self, key: &str) -> PathBuf {
+        self.root.path().join(BUCKET).join(key)
     }
 
     /// Parts of uploads that are neither complete nor given up.
@@ -177,10 +206,17 @@ impl Own {
         let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with(".upload_id-")).collect()
     }
+}
 
-    /// The file of an object.
-    pub(crate) fn file(&self, key: &str) -> PathBuf {
-        self.root.path().join(BUCKET).join(key)
+fn none_left(left: impl Fn() -> Vec<String>) {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let left = left();
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < end, "left behind: {left:#?}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -200,40 +236,15 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Looking into a real server.
-mod real {
-    use aws_sdk_s3::{Client, config::Builder};
-
-    pub(super) fn keys(bucket: &str, url: &str) -> Vec<String> {
-        let (bucket, prefix) = (bucket.to_owned(), super::prefix(url).to_owned());
-        let endpoint = url.split_once("endpoint=").unwrap().1.to_owned();
-        let list = async move {
-            let http = aws_smithy_http_client::Builder::new().build_http();
-            let config = aws_config::defaults(aws_config::BehaviorVersion::latest());
-            let config = config.http_client(http).endpoint_url(endpoint).load().await;
-            let region = config.region().cloned().unwrap_or(aws_config::Region::new("us-east-1"));
-            let config = Builder::from(&config).region(region).force_path_style(true).build();
-            let list = Client::from_conf(config).list_objects_v2().bucket(bucket).prefix(prefix);
-            let listed = list.send().await.expect("the test's own look at the server");
-            listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect()
-        };
-        // Whoever asks may be on a runtime.
-        let thread = std::thread::spawn(|| {
-            let mut runtime = tokio::runtime::Builder::new_current_thread();
-            runtime.enable_all().build().unwrap().block_on(list)
-        });
-        thread.join().unwrap()
-    }
-}
-async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>) {
+async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>, log: Arc<Log>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };
         let _ = stream.set_nodelay(true);
-        let (service, faults) = (service.clone(), Arc::clone(&faults));
+        let (service, faults, log) = (service.clone(), Arc::clone(&faults), Arc::clone(&log));
         tokio::spawn(async move {
             let answer = service_fn(move |request: Request<Incoming>| {
-                let (service, faults) = (service.clone(), Arc::clone(&faults));
-                async move { answer(request, &service, &faults).await }
+                let (service, faults, log) = (service.clone(), Arc::clone(&faults), Arc::clone(&log));
+                async move { answer(request, &service, &faults, &log).await }
             });
             let builder = Builder::new(TokioExecutor::new());
             let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
@@ -245,6 +256,7 @@ async fn answer(
     request: Request<Incoming>,
     service: &S3Service,
     faults: &Faults,
+    log: &Log,
 ) -> Result<Response<TestBody>, std::io::Error> {
     let asked = (request.method().clone(), request.uri().clone());
     let fault = faults.draw(&asked.0, &asked.1);
@@ -254,9 +266,12 @@ async fn answer(
         while poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.is_some() {}
         return Ok(refusal);
     }
+    let begun = Instant::now();
     let response = service.call(request.map(Body::from)).await.map_err(std::io::Error::other)?;
-    if asked.0 == hyper::Method::PUT {
-        faults.wrote(asked.1.path());
+    if response.status().is_success() {
+        // It is there when it has been written, and is read as it is when somebody asks.
+        let at = if asked.0 == Method::PUT { Instant::now() } else { begun };
+        log.note(&asked.0, asked.1.path(), at);
     }
     let (parts, mut body) = response.into_parts();
     let whole = body.store_all_limited(usize::MAX).await.map_err(std::io::Error::other)?;

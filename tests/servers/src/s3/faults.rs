@@ -11,12 +11,12 @@ use std::{
     pin::Pin,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// 503 SlowDown: nothing is done.
     Busy,
     /// 429: nothing is done.
@@ -43,21 +43,21 @@ pub(crate) enum Fault {
 
 /// A fault for some requests.
 #[derive(Debug, Clone)]
-pub(crate) struct Rule {
-    pub(crate) method: Method,
+struct Rule {
+    method: Method,
     /// What its path and query contain.
-    pub(crate) part: &'static str,
-    pub(crate) fault: Fault,
+    part: &'static str,
+    fault: Fault,
     /// So many times.
-    pub(crate) times: usize,
+    times: usize,
     /// One of so many such requests.
-    pub(crate) every: u64,
+    every: u64,
     seen: u64,
 }
 
 /// All faults of a server.
 #[derive(Debug, Default)]
-pub(crate) struct Faults {
+pub struct Faults {
     /// So many of a thousand requests fail somehow.
     share: AtomicU32,
     drawn: AtomicU64,
@@ -65,58 +65,47 @@ pub(crate) struct Faults {
     /// Answers to lists, for those that are stale.
     lists: Mutex<HashMap<String, Bytes>>,
     requests: Mutex<HashMap<Method, u64>>,
-    /// What was written, and when it was there.
-    written: Mutex<Vec<(String, Instant)>>,
     hit: AtomicU64,
 }
 
 impl Faults {
     /// From now on so many of a thousand requests fail, in one of the ways that pass.
-    pub(crate) fn share(&self, per_mille: u32) {
+    pub fn share(&self, per_mille: u32) {
         self.share.store(per_mille, Ordering::Relaxed);
     }
 
-    pub(crate) fn add(&self, method: Method, part: &'static str, fault: Fault, times: usize) {
+    /// Harms the next such requests, so many: the part is of the path and query.
+    pub fn add(&self, method: Method, part: &'static str, fault: Fault, times: usize) {
         self.rules.lock().push(Rule { method, part, fault, times, every: 1, seen: 0 });
     }
 
     /// Harms one of so many such requests, from now on.
-    pub(crate) fn often(&self, method: Method, part: &'static str, fault: Fault, every: u64) {
+    pub fn often(&self, method: Method, part: &'static str, fault: Fault, every: u64) {
         self.rules.lock().push(Rule { method, part, fault, times: usize::MAX, every, seen: 0 });
     }
 
-    pub(crate) fn clear(&self) {
+    /// From now on nothing goes wrong.
+    pub fn clear(&self) {
         self.share(0);
         self.rules.lock().clear();
     }
 
     /// How many requests were harmed.
-    pub(crate) fn hit(&self) -> u64 {
+    pub fn hit(&self) -> u64 {
         self.hit.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn asked(&self) -> u64 {
+    /// How many requests there were.
+    pub fn asked(&self) -> u64 {
         self.requests.lock().values().sum()
     }
 
-    pub(crate) fn requests(&self, method: &Method) -> u64 {
+    /// How many of them with this method.
+    pub fn requests(&self, method: &Method) -> u64 {
         self.requests.lock().get(method).copied().unwrap_or_default()
     }
 
-    /// An object is there.
-    pub(crate) fn wrote(&self, path: &str) {
-        self.written.lock().push((path.to_owned(), Instant::now()));
-    }
-
-    /// When an object whose path contains that was there, the first after that time.
-    #[allow(dead_code, reason = "only the test of polling asks")]
-    pub(crate) fn written(&self, part: &str, since: Instant) -> Option<Instant> {
-        let written = self.written.lock();
-        let later = written.iter().rev().take_while(|(_, at)| *at >= since);
-        later.filter(|(path, _)| path.contains(part)).last().map(|(_, at)| *at)
-    }
-
-    pub(crate) fn draw(&self, method: &Method, uri: &Uri) -> Option<Fault> {
+    pub(super) fn draw(&self, method: &Method, uri: &Uri) -> Option<Fault> {
         *self.requests.lock().entry(method.clone()).or_default() += 1;
         let uri = uri.to_string();
         let ruled = {
@@ -154,7 +143,7 @@ impl Faults {
     }
 
     /// Does to an answer what was drawn.
-    pub(crate) async fn apply(
+    pub(super) async fn apply(
         &self,
         fault: Option<Fault>,
         uri: &Uri,
@@ -204,7 +193,7 @@ fn is_object(response: &Response<Bytes>) -> bool {
 
 impl Fault {
     /// An answer for which the server need not be asked.
-    pub(crate) fn refusal(&self) -> Option<Response<TestBody>> {
+    pub(super) fn refusal(&self) -> Option<Response<TestBody>> {
         match self {
             Self::Busy => Some(said(503, "SlowDown")),
             Self::Throttled => Some(said(429, "TooManyRequests")),
@@ -226,7 +215,7 @@ fn said(status: u16, code: &str) -> Response<TestBody> {
 
 /// A content that may end too early.
 #[derive(Debug)]
-pub(crate) struct TestBody {
+pub(super) struct TestBody {
     part: Option<Bytes>,
     length: u64,
     cut: bool,

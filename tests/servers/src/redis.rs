@@ -4,10 +4,10 @@
 //! Without `redis-server` the tests say so and are skipped, unless `FMI_TEST_REDIS=required`. With
 //! `FMI_TEST_REDIS_URL=redis://…` those that need no server of their own use that one.
 
+use redis::{RedisResult, Value};
 use std::{
     fmt,
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -69,16 +69,7 @@ impl Server {
         }
     }
 
-    /// Where its files are.
-    pub fn directory(&self) -> &Path {
-        match &self.place {
-            Place::Own { directory, .. } => directory,
-            Place::Given { .. } => Path::new("/nonexistent"),
-        }
-    }
-
-    /// Sends one command as the default user, and returns its answer as text. A nested answer is
-    /// flattened, one line a value.
+    /// Sends one command, and returns its answer as text: one line for each value of a nested one.
     ///
     /// # Panics
     /// When there is no answer, or it is an error.
@@ -90,27 +81,17 @@ impl Server {
     ///
     /// # Errors
     /// What the server, or the system, says.
-    pub fn try_ask(&self, command: &[&str]) -> Result<Vec<String>, String> {
-        let (address, login) = match &self.place {
-            Place::Own { port, .. } => (SocketAddr::from(([127, 0, 0, 1], *port)), None),
-            Place::Given { url } => given(url)?,
-        };
-        let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
-        stream.set_read_timeout(Some(START)).map_err(|error| error.to_string())?;
-        let mut reader = BufReader::new(stream.try_clone().map_err(|error| error.to_string())?);
-        let mut call = |words: &[&str]| {
-            let mut text = format!("*{}\r\n", words.len());
-            for word in words {
-                text += &format!("${}\r\n{word}\r\n", word.len());
-            }
-            stream.write_all(text.as_bytes()).map_err(|error| error.to_string())?;
-            let mut lines = Vec::new();
-            answer(&mut reader, &mut lines).map(|()| lines)
-        };
-        if let Some((user, password)) = &login {
-            call(&["AUTH", user, password])?;
-        }
-        call(command)
+    pub fn try_ask(&self, command: &[&str]) -> RedisResult<Vec<String>> {
+        let values = query(&self.url(), command)?;
+        Ok(values.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect())
+    }
+
+    /// Sends one command of bytes, and returns the bytes of its answer.
+    ///
+    /// # Panics
+    /// When there is no answer, or it is an error.
+    pub fn ask_bytes(&self, command: &[&[u8]]) -> Vec<Vec<u8>> {
+        query(&self.url(), command).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Sends one command to the server on a port of this machine, and forgets what goes wrong.
@@ -265,43 +246,27 @@ fn launch(port: u16, directory: &Path, arguments: &[String]) -> Option<Child> {
     None
 }
 
-fn given(url: &str) -> Result<(SocketAddr, Option<(String, String)>), String> {
-    use std::net::ToSocketAddrs;
-    let rest = url.strip_prefix("redis://").ok_or("FMI_TEST_REDIS_URL has to be redis://…")?;
-    let rest = rest.split(['/', '?']).next().unwrap_or_default();
-    let (login, host) = match rest.rsplit_once('@') {
-        Some((login, host)) => (Some(login), host),
-        None => (None, rest),
-    };
-    let host = if host.contains(':') { host.to_owned() } else { format!("{host}:6379") };
-    let address = host.to_socket_addrs().map_err(|error| error.to_string())?.next();
-    let login = login.and_then(|login| login.split_once(':')).map(|(user, password)| {
-        let user = if user.is_empty() { "default" } else { user };
-        (user.to_owned(), password.to_owned())
-    });
-    Ok((address.ok_or("its host has no address")?, login))
+/// Sends a command on a connection of its own; the values of its answer, in one row.
+fn query(url: &str, command: &[impl AsRef<[u8]>]) -> RedisResult<Vec<Vec<u8>>> {
+    let mut connection = redis::Client::open(url)?.get_connection_with_timeout(START)?;
+    connection.set_read_timeout(Some(START))?;
+    let mut sent = redis::Cmd::new();
+    for word in command {
+        sent.arg(word.as_ref());
+    }
+    let mut values = Vec::new();
+    flatten(sent.query(&mut connection)?, &mut values);
+    Ok(values)
 }
 
-/// One answer of the older protocol, flattened.
-fn answer(reader: &mut impl BufRead, lines: &mut Vec<String>) -> Result<(), String> {
-    let mut line = String::new();
-    reader.read_line(&mut line).map_err(|error| error.to_string())?;
-    let rest = line.get(1..).unwrap_or_default().trim_end();
-    match line.as_bytes().first() {
-        Some(b'+' | b':') => lines.push(rest.to_owned()),
-        Some(b'-') => return Err(rest.to_owned()),
-        Some(b'$') => {
-            let Ok(length) = rest.parse::<usize>() else { return Ok(()) };
-            let mut bytes = vec![0; length + 2];
-            reader.read_exact(&mut bytes).map_err(|error| error.to_string())?;
-            lines.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
-        }
-        Some(b'*') => {
-            for _ in 0..rest.parse::<usize>().unwrap_or(0) {
-                answer(reader, lines)?;
-            }
-        }
-        _ => return Err(format!("no answer: {line:?}")),
+fn flatten(value: Value, values: &mut Vec<Vec<u8>>) {
+    match value {
+        Value::Nil => {}
+        Value::Int(number) => values.push(number.to_string().into()),
+        Value::BulkString(bytes) => values.push(bytes),
+        Value::SimpleString(text) => values.push(text.into()),
+        Value::Okay => values.push(b"OK".to_vec()),
+        Value::Array(parts) => parts.into_iter().for_each(|part| flatten(part, values)),
+        other => panic!("no such answer is expected: {other:?}"),
     }
-    Ok(())
 }
