@@ -2,7 +2,7 @@
 
 use hyper::Method;
 use parking_lot::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Requests that succeeded.
 #[derive(Debug, Default)]
@@ -15,7 +15,18 @@ impl Log {
 
     /// Of the first object written after that time whose path contains this: when it was there, and when
     /// the question came that found it.
-    pub fn passage(&self, part: &str, since: Instant) -> Option<(Instant, Instant)> {
+    ///
+    /// Whoever asks knows that it was read; the log may hear of it a little later.
+    pub async fn passage(&self, part: &str, since: Instant) -> (Instant, Instant) {
+        loop {
+            if let Some(passage) = self.noted(part, since) {
+                return passage;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn noted(&self, part: &str, since: Instant) -> Option<(Instant, Instant)> {
         let log = self.0.lock();
         let of = |wanted: Method| {
             log.iter().filter(move |(method, path, _)| *method == wanted && path.contains(part))
