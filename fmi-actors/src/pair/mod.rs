@@ -293,6 +293,12 @@ impl Pair {
         self.out.control(Kind::Notice, space, 0, cause);
     }
 
+    /// Asks the peer's ranks about a collective. Who waits until everything has arrived does not wait
+    /// for this.
+    pub fn question(&mut self, space: Space, question: Payload) {
+        self.out.question(space, question);
+    }
+
     /// The next frame to be sent over a link of this kind that has room for user frames, or
     /// only for collective and control frames.
     pub fn poll_transmit(&mut self, now: Time, path: Path, user_room: bool) -> Option<Frame> {
@@ -469,7 +475,7 @@ impl Pair {
         self.inn.ack_now |= self.inn.owed_since.is_some();
     }
 
-    /// Whether everything submitted has arrived at the peer.
+    /// Whether everything submitted has arrived at the peer, but for [questions](Self::question).
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         self.out.is_flushed()
