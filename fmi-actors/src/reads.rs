@@ -37,6 +37,8 @@ struct Inner {
     bytes: usize,
     /// Of collectives in which several ranks here take part: those that have not ended.
     shared: FxHashMap<Space, usize>,
+    /// Being put there by ranks here, and how many have read it here meanwhile.
+    putting: FxHashMap<Item, usize>,
     next: u64,
 }
 
@@ -85,10 +87,12 @@ impl Reads {
         }
     }
 
-    /// Keeps what a rank here has put there, for others here.
+    /// Keeps what a rank here is about to put there, for others here. Until it [is](Self::put) the
+    /// store knows nothing that could be read.
     pub(crate) fn keep(&self, item: Item, content: Payload) {
         let mut inner = self.0.lock();
         if inner.shared.contains_key(&item.space) {
+            inner.putting.insert(item, 0);
             let key = Key { item, range: None };
             let read = Read { result: None, waiting: Vec::new(), abort: None };
             inner.reads.entry(key).or_insert(read);
@@ -96,6 +100,19 @@ impl Reads {
             drop(inner);
             woken.into_iter().for_each(Sleeper::wake);
         }
+    }
+
+    /// It is there, or cannot be: how many have read it here meanwhile.
+    pub(crate) fn put(&self, item: Item) -> usize {
+        self.0.lock().putting.remove(&item).unwrap_or(0)
+    }
+
+    /// A rank here has read what another one had read or published. True if the store is to be told
+    /// now: else it is when it has the item.
+    fn skip(&self, item: Item) -> bool {
+        let mut inner = self.0.lock();
+        let count = inner.putting.get_mut(&item);
+        count.map(|count| *count += 1).is_none()
     }
 }
 
@@ -232,7 +249,7 @@ impl Future for Reading {
         let Poll::Ready(result) = self.poll_result(context.waker()) else { return Poll::Pending };
         self.over = true;
         self.node.reads().0.lock().quit(self.key, self.id);
-        if self.skips && result.is_ok() {
+        if self.skips && result.is_ok() && self.node.reads().skip(self.wanted.item) {
             self.store.skip(self.wanted.item);
         }
         // Somebody here has the whole.

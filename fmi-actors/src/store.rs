@@ -68,6 +68,12 @@ pub trait Store: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it says when something comes. Where it has to be asked, each word that ranks have for each
+    /// other costs.
+    fn tells(&self) -> bool {
+        true
+    }
+
     /// Ranks that have left or are lost: they read nothing any more.
     fn gone(&self, _ranks: &[u32]) {}
 

@@ -53,6 +53,9 @@ pub(crate) struct Base {
 
 /// A collective that takes longer asks whether all ranks called the same.
 const INQUIRE: Duration = Duration::from_millis(500);
+/// The same where each question is an object in a store, more expensive than the collective, and whoever
+/// comes late has mostly computed.
+const INQUIRE_DEARLY: Duration = Duration::from_secs(10);
 
 /// Whom an operation waits for.
 #[derive(Debug, Clone)]
@@ -267,8 +270,9 @@ impl Base {
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         let (communicator, after) = (&self.communicator, self.after);
-        let inquires = self.collective.is_some() && after > INQUIRE;
-        let first = if inquires { INQUIRE } else { after };
+        let inquire = if communicator.node().has_to_ask() { INQUIRE_DEARLY } else { INQUIRE };
+        let inquires = self.collective.is_some() && after > inquire;
+        let first = if inquires { inquire } else { after };
         let watch = self.watch.get_or_insert_with(|| communicator.endpoint().watch(first));
         if !watch.poll_expired(context) {
             return Poll::Pending;
@@ -277,7 +281,7 @@ impl Base {
             if let Some(collective) = &self.collective {
                 collective.inquire();
             }
-            let watch = self.watch.insert(communicator.endpoint().watch(after - INQUIRE));
+            let watch = self.watch.insert(communicator.endpoint().watch(after - inquire));
             if !watch.poll_expired(context) {
                 return Poll::Pending;
             }

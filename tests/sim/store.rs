@@ -99,6 +99,24 @@ fn a_process_reads_once_what_several_of_its_ranks_want() {
     assert_eq!(requests(&sim, CALLS[1].1), Requests { puts: 1, gets: 3 });
 }
 
+/// Ranks of the publisher's process have its items before the store does. Reads that it did not count
+/// would keep them there, and after so many nobody could put more there.
+#[test]
+fn reads_count_also_if_they_come_before_the_item_is_there() {
+    const TIMES: u64 = 300;
+    let call: Call = |comm| {
+        async move {
+            for time in 0..TIMES {
+                assert_eq!(comm.bcast((comm.rank() == 0).then_some(time), 0).await?, time);
+            }
+            Ok(())
+        }
+        .boxed_local()
+    };
+    let all = Requests { puts: TIMES, gets: TIMES };
+    assert_eq!(requests(&alone(6, Depot::default()).pack(3), call), all);
+}
+
 #[test]
 fn what_many_read_is_put_there_once_if_a_store_serves_many() {
     let call: Call = |comm| {

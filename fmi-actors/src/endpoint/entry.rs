@@ -122,9 +122,23 @@ impl Entry {
         moved
     }
 
+    /// The payload of a message is here. If its receive was dropped meanwhile, the next one takes it.
+    pub(super) fn complete(
+        &mut self,
+        slot: &Slot,
+        message: u32,
+        payload: Payload,
+        wakers: &mut Wakers,
+    ) {
+        match slot.complete(payload) {
+            Ok(waker) => wakers.extend(waker),
+            Err(payload) => drop(self.pulls.insert(message, Pull::Done(payload))),
+        }
+    }
+
     /// Gives credit back and asks for what is needed; without a slot the message is dropped.
     pub(super) fn take(&mut self, taken: &Taken, slot: Option<&Arc<Slot>>, wakers: &mut Wakers) {
-        self.pair.consumed(taken.lane, taken.credit);
+        self.pair.consumed(taken.lane, taken.message, taken.credit);
         let Some(slot) = slot else {
             let begun = self.pulls.remove(&taken.message).is_some();
             if taken.rest == Rest::Get && !begun {
@@ -142,12 +156,9 @@ impl Entry {
             return;
         }
         let Taken { space, message, total, datatype, .. } = *taken;
-        match self.pulls.remove(&message) {
-            Some(Pull::Done(payload)) => {
-                if let Ok(waker) = slot.complete(payload) {
-                    wakers.extend(waker);
-                }
-            }
+        let pull = self.pulls.remove(&message).or_else(|| self.pair.pulled(message).map(Pull::Done));
+        match pull {
+            Some(Pull::Done(payload)) => self.complete(slot, message, payload, wakers),
             Some(Pull::Reading(_)) => {
                 self.pulls.insert(message, Pull::Reading(Arc::clone(slot)));
             }

@@ -185,7 +185,11 @@ impl Ranked {
             {
                 let mut pairs = self.pairs.lock();
                 let Some(entry) = self.entry(&mut pairs, to) else { continue };
-                entry.pair.notice(space, Payload::from_vec(bytes.clone()));
+                let payload = Payload::from_vec(bytes.clone());
+                match notice {
+                    Notice::Failed(_) => entry.pair.notice(space, payload),
+                    Notice::Called(..) => entry.pair.question(space, payload),
+                }
             }
             self.pump(to);
         }

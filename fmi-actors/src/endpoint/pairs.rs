@@ -180,10 +180,7 @@ impl Ranked {
             },
             Event::Pulled { message, payload } => {
                 if let Some(Pull::For(slot)) = entry.pulls.remove(&message) {
-                    match slot.complete(payload) {
-                        Ok(waker) => wakers.extend(waker),
-                        Err(payload) => drop(entry.pulls.insert(message, Pull::Done(payload))),
-                    }
+                    entry.complete(&slot, message, payload, wakers);
                 }
             }
             Event::Matched { message } => {

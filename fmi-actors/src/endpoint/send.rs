@@ -233,7 +233,8 @@ impl Future for FlushFuture {
     type Output = FmiResult<(), (u32, Reason)>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut behind = Vec::new();
+        let mut behind = false;
+        let mut to_ask = Vec::new();
         // Who is gone does not keep the others from having everything.
         let mut gone = None;
         {
@@ -247,21 +248,24 @@ impl Future for FlushFuture {
                     gone.get_or_insert_with(|| (*rank, reason.clone()));
                     continue;
                 }
-                entry.pair.request_ack();
-                behind.push(*rank);
+                behind = true;
+                // Also what has left since, while nobody was known to wait for it.
+                if entry.pair.request_ack() || !self.asked {
+                    to_ask.push(*rank);
+                }
             }
             let putting = self.rank.putting.load(Ordering::Acquire);
-            if behind.is_empty() && putting == 0 {
+            if !behind && putting == 0 {
                 return Poll::Ready(gone.map_or(Ok(()), Err));
             }
             pairs.flushing.retain(|waker| !waker.will_wake(context.waker()));
             pairs.flushing.push(Sleeper::new(context.waker()));
         }
+        for rank in to_ask {
+            self.rank.pump(rank);
+        }
         if !self.asked {
             self.asked = true;
-            for rank in behind {
-                self.rank.pump(rank);
-            }
             self.rank.attention.call();
             // Inside a process that may have been all.
             context.waker().wake_by_ref();

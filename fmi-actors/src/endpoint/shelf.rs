@@ -95,10 +95,7 @@ impl Ranked {
             // Dropped meanwhile, if there is none.
             let Some(Pull::Reading(slot)) = entry.pulls.remove(&message) else { return };
             match result {
-                Ok(buf) => match slot.complete(Payload::from(buf)) {
-                    Ok(waker) => wakers.extend(waker),
-                    Err(payload) => drop(entry.pulls.insert(message, Pull::Done(payload))),
-                },
+                Ok(buf) => entry.complete(&slot, message, Payload::from(buf), &mut wakers),
                 Err(error) => {
                     wakers.extend(slot.fail(Failure::of_store("the store", error)));
                 }

@@ -70,6 +70,10 @@ impl StoreUse {
         node.keeper().spawn(Box::pin(async move {
             let result = put.await;
             if let Some(node) = weak.upgrade() {
+                let read = node.reads().put(item);
+                if result.is_ok() {
+                    (0..read).for_each(|_| store.skip(item));
+                }
                 node.with_rank(number, |rank| rank.published(space, result));
             }
         }));

@@ -1,8 +1,8 @@
 //! The receiving half: order, duplicates, credit given back, payloads put together.
 
 use super::{
-    ACK_DELAY, Arrival, Body, CREDIT, Event, Lane, Path, Violation, WINDOW, WINDOW_BYTES, before,
-    outbound::Outbound, units,
+    ACK_DELAY, Arrival, Body, CREDIT, Event, Lane, Path, Violation, WINDOW, WINDOW_BYTES,
+    ahead::Ahead, before, outbound::Outbound, units,
 };
 use crate::{
     AlignedBuf, Payload, Result,
@@ -27,6 +27,8 @@ pub(super) struct Inbound {
     lanes: [LaneState; 2],
     /// Payloads that were pulled, by message.
     assemblies: FxHashMap<u32, Assembly>,
+    /// Payloads that are asked for before they are matched.
+    ahead: Ahead,
     /// Since when an acknowledgement is owed.
     pub(super) owed_since: Option<Time>,
     owed_frames: u32,
@@ -67,12 +69,29 @@ impl Inbound {
         self.owed_bytes = 0;
     }
 
-    pub(super) fn consumed(&mut self, lane: Lane, units: u16) {
+    /// A message was taken or dropped: its units go to those that wait at the sender, and back.
+    pub(super) fn consumed(&mut self, lane: Lane, message: u32, units: u16, out: &mut Outbound) {
+        self.ahead.taken(lane, message, units);
+        // Of those, one is for the next envelope.
+        let least = self.ahead.give_back(lane, units.min(1));
+        while let Some(parked) = self.ahead.next(lane) {
+            // If there is no memory, it has to wait for its receive, which fails.
+            if self.expect(parked.message, parked.total, parked.datatype, false) == Ok(true) {
+                self.ahead.lend(lane, &parked);
+                out.control(Kind::Pull, parked.space, parked.message, Payload::empty());
+            }
+        }
+        let units = least + self.ahead.give_back(lane, 0);
         let lane = &mut self.lanes[lane as usize];
         lane.returned = lane.returned.wrapping_add(units);
         self.ack_now |= lane.returned.wrapping_sub(lane.reported) >= CREDIT_NEWS;
         // A little room need not be told at once, but what waits for it has to come.
         self.owes_credit |= units > 0 && lane.received.wrapping_sub(lane.reported) >= CREDIT;
+    }
+
+    /// The payload of a message that was asked for ahead, if it is here.
+    pub(super) fn take_ahead(&mut self, message: u32) -> Option<Payload> {
+        self.ahead.take(message)
     }
 
     /// Prepares for a payload; true if it has to be asked for.
@@ -195,7 +214,7 @@ impl Inbound {
         }
         let header = frame.header;
         match header.kind {
-            Kind::Message | Kind::Envelope => events.push(self.arrival(frame)?),
+            Kind::Message | Kind::Envelope => events.push(self.arrival(path, frame)?),
             Kind::Data => {
                 if let Some(payload) = self.piece(path, &header, frame.payload)? {
                     events.push(Event::Pulled { message: header.message, payload });
@@ -235,11 +254,12 @@ impl Inbound {
             || self.owed_since.is_some_and(|since| since + ACK_DELAY <= now);
     }
 
-    fn arrival(&mut self, frame: Frame) -> Result<Event, Violation> {
+    fn arrival(&mut self, path: Path, frame: Frame) -> Result<Event, Violation> {
         let Frame { header, signature, payload } = frame;
         let whole = header.kind == Kind::Message;
         let cost = if whole { units(header.total) } else { 1 };
-        let lane = &mut self.lanes[Lane::of(header.flags) as usize];
+        let of = Lane::of(header.flags);
+        let lane = &mut self.lanes[of as usize];
         lane.received = lane.received.wrapping_add(cost);
         if lane.received.wrapping_sub(lane.returned) > CREDIT {
             return Err(Violation::Credit);
@@ -247,19 +267,30 @@ impl Inbound {
         // Some was given back before the sender had used all that it knows of.
         self.owes_credit |=
             lane.returned != lane.reported && lane.received.wrapping_sub(lane.reported) >= CREDIT;
+        let sync = header.flags.has(Flags::SYNC);
+        let body = match header.flags.has(Flags::STORED) {
+            _ if whole => Body::Here(payload),
+            false => Body::There,
+            true if header.length == 0 => Body::Stored,
+            true => Body::Missing(payload),
+        };
+        // With credit it would have come along. To ask for one whose sender waits for the match says
+        // that it is matched.
+        if matches!(body, Body::There)
+            && !path.direct
+            && !sync
+            && header.total <= path.eager as u64
+        {
+            self.ahead.park(of, &header);
+        }
         Ok(Event::Message(Arrival {
             source: header.source,
             space: header.space,
             tag: header.tag,
             datatype: header.datatype,
             total: header.total,
-            body: match header.flags.has(Flags::STORED) {
-                _ if whole => Body::Here(payload),
-                false => Body::There,
-                true if header.length == 0 => Body::Stored,
-                true => Body::Missing(payload),
-            },
-            sync: header.flags.has(Flags::SYNC),
+            body,
+            sync,
             credit: cost,
             message: header.message,
             signature,
@@ -294,6 +325,7 @@ impl Inbound {
             return Ok(None);
         }
         let assembly = self.assemblies.remove(&header.message).ok_or(Violation::Data)?;
-        Ok(assembly.buf.map(Payload::from))
+        let payload = assembly.buf.map(Payload::from);
+        Ok(payload.and_then(|payload| self.ahead.keep(header.message, payload)))
     }
 }

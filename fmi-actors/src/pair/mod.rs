@@ -10,10 +10,12 @@
 //!   always there, since what may be in flight is bounded.
 //! * **Credit** bounds what waits unmatched at the receiver: each lane has [`CREDIT`] units of
 //!   [`UNIT`] bytes. A message costs a unit and one more for each `UNIT` bytes. The last units
-//!   are for envelopes, whose payload stays here until the receiver pulls it.
+//!   are for envelopes, whose payload stays here until the receiver pulls it: when it is matched,
+//!   or [ahead] of that, with credit that has become free.
 //! * **Lanes:** control frames go before collective frames, those before the user's, and each
 //!   has its own share of the window, so that none waits behind user payload.
 
+mod ahead;
 mod inbound;
 mod outbound;
 mod shelving;
@@ -291,6 +293,12 @@ impl Pair {
         self.out.control(Kind::Notice, space, 0, cause);
     }
 
+    /// Asks the peer's ranks about a collective. Who waits until everything has arrived does not wait
+    /// for this.
+    pub fn question(&mut self, space: Space, question: Payload) {
+        self.out.question(space, question);
+    }
+
     /// The next frame to be sent over a link of this kind that has room for user frames, or
     /// only for collective and control frames.
     pub fn poll_transmit(&mut self, now: Time, path: Path, user_room: bool) -> Option<Frame> {
@@ -371,9 +379,16 @@ impl Pair {
         self.inn.drain(now, path, &mut self.out, events)
     }
 
-    /// A message was matched or dropped: its credit goes back to the sender.
-    pub fn consumed(&mut self, lane: Lane, units: u16) {
-        self.inn.consumed(lane, units);
+    /// A message was matched or dropped: its credit goes to payloads that wait at the sender, and
+    /// back there.
+    pub fn consumed(&mut self, lane: Lane, message: u32, units: u16) {
+        self.inn.consumed(lane, message, units, &mut self.out);
+    }
+
+    /// The payload of an envelope, if it was asked for ahead and is here. Else it has to be
+    /// [pulled](Self::pull).
+    pub fn pulled(&mut self, message: u32) -> Option<Payload> {
+        self.inn.take_ahead(message)
     }
 
     /// Tells the sender that its message is matched.
@@ -402,6 +417,7 @@ impl Pair {
 
     /// Tells the sender that nobody will take its message.
     pub fn discard(&mut self, space: Space, message: u32) {
+        drop(self.pulled(message));
         self.out.control(Kind::Discard, space, message, Payload::empty());
     }
 
@@ -412,9 +428,9 @@ impl Pair {
 
     /// Asks the peer for an acknowledgement of everything sent so far, unless it has been asked
     /// since: whoever asks again for each answer would never end, and over a link that repeats
-    /// frames there would be ever more of both.
-    pub fn request_ack(&mut self) {
-        self.out.ask();
+    /// frames there would be ever more of both. True if there is to be asked, once it is pumped.
+    pub fn request_ack(&mut self) -> bool {
+        self.out.ask()
     }
 
     /// The next payload to be put into the store; [`put_done`](Self::put_done) is to follow.
@@ -459,7 +475,7 @@ impl Pair {
         self.inn.ack_now |= self.inn.owed_since.is_some();
     }
 
-    /// Whether everything submitted has arrived at the peer.
+    /// Whether everything submitted has arrived at the peer, but for [questions](Self::question).
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         self.out.is_flushed()

@@ -27,6 +27,8 @@ pub(super) struct Outbound {
     next_message: u32,
     limit: usize,
     control: VecDeque<Draft>,
+    /// Control frames that nobody need have read, not acknowledged.
+    questions: usize,
     lanes: [LaneState; 2],
     /// Payloads whose envelope is out, by message.
     parked: FxHashMap<u32, Stream>,
@@ -73,6 +75,8 @@ struct Draft {
     payload: Payload,
     /// Bytes that leave the outbox of the lane when this frame is acknowledged.
     release: Option<(Lane, usize)>,
+    /// Nobody need have read it.
+    question: bool,
 }
 
 /// A payload that is sent in pieces.
@@ -93,6 +97,7 @@ struct Retained {
     signature: Option<Signature>,
     payload: Payload,
     release: Option<(Lane, usize)>,
+    question: bool,
 }
 
 impl Outbound {
@@ -102,6 +107,7 @@ impl Outbound {
             next_message: 0,
             limit,
             control: VecDeque::new(),
+            questions: 0,
             lanes: Default::default(),
             parked: FxHashMap::default(),
             shelving: Shelving::default(),
@@ -142,7 +148,17 @@ impl Outbound {
             signature: None,
             payload,
             release: None,
+            question: false,
         });
+    }
+
+    /// A notice that is of no use any more once this side has all that it waits for.
+    pub(super) fn question(&mut self, space: Space, payload: Payload) {
+        self.control(Kind::Notice, space, 0, payload);
+        if let Some(draft) = self.control.back_mut() {
+            draft.question = true;
+            self.questions += 1;
+        }
     }
 
     /// The peer matched the envelope: its payload is due.
@@ -209,6 +225,7 @@ impl Outbound {
             if let Some((lane, cost)) = first.release {
                 self.lanes[lane as usize].outbox -= cost;
             }
+            self.questions -= usize::from(first.question);
             self.retained.pop_front();
             self.cursor = self.cursor.saturating_sub(1);
             progress = true;
@@ -232,8 +249,9 @@ impl Outbound {
         }
     }
 
-    pub(super) fn ask(&mut self) {
+    pub(super) fn ask(&mut self) -> bool {
         self.probe |= self.asked != Some(self.next_sequence);
+        self.probe
     }
 
     /// Whether receipts are to be looked for.
@@ -277,8 +295,7 @@ impl Outbound {
     }
 
     pub(super) fn is_flushed(&self) -> bool {
-        self.control.is_empty()
-            && self.retained.is_empty()
+        self.control.len() + self.retained.len() == self.questions
             && self.lanes.iter().all(|lane| lane.outbox == 0)
     }
 
@@ -374,6 +391,7 @@ impl Outbound {
             signature,
             payload,
             release,
+            question: false,
         }
     }
 
@@ -400,6 +418,7 @@ impl Outbound {
             signature: None,
             payload: piece,
             release: last.then_some((lane, stream.cost)),
+            question: false,
         };
         if !last {
             stream.offset = end;
@@ -433,6 +452,7 @@ impl Outbound {
             if let Some((lane, cost)) = draft.release {
                 self.lanes[lane as usize].outbox -= cost;
             }
+            self.questions -= usize::from(draft.question);
             return Frame { header, signature, payload };
         }
         let copy = payload.share().expect("payloads that leave the process are bytes");
@@ -442,6 +462,7 @@ impl Outbound {
             signature,
             payload: copy,
             release: draft.release,
+            question: draft.question,
         });
         self.cursor = self.retained.len();
         if path.lossy && self.replay_at.is_none() {

@@ -185,7 +185,7 @@ impl Side {
     fn match_one(&mut self) {
         let Some(arrival) = self.unmatched.pop_front() else { return };
         let lane = arrival.lane();
-        self.pair.consumed(lane, arrival.credit);
+        self.pair.consumed(lane, arrival.message, arrival.credit);
         match arrival.body {
             Body::Here(payload) => {
                 if arrival.sync {
@@ -201,7 +201,9 @@ impl Side {
             Body::Stored | Body::Missing(_) => {}
             Body::There => {
                 let (space, number) = (arrival.space, arrival.message);
-                if self.pair.pull(space, number, arrival.total, arrival.datatype, false).is_ok() {
+                if let Some(payload) = self.pair.pulled(number) {
+                    self.keep(lane, &payload);
+                } else if self.pair.pull(space, number, arrival.total, arrival.datatype, false).is_ok() {
                     self.pulling.push((number, lane));
                 }
             }

@@ -95,6 +95,11 @@ impl Looks {
         self.due += pause;
     }
 
+    /// How long a look takes.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
     /// A look took so long.
     pub(super) fn took(&mut self, span: Duration) {
         self.round_trip = (self.round_trip * 7 + span) / 8;

@@ -19,6 +19,8 @@ pub(super) struct Source {
     asked: BTreeSet<u64>,
     /// So many are asked for at once.
     ahead: u64,
+    /// When the last one came, if there was no look in vain since.
+    came: Option<Instant>,
     looks: Looks,
     leaving: bool,
     ended: bool,
@@ -31,6 +33,7 @@ impl Source {
             taken: BTreeSet::new(),
             asked: BTreeSet::new(),
             ahead: 1,
+            came: None,
             looks: Looks::new(looks, None),
             leaving: false,
             ended: false,
@@ -55,6 +58,7 @@ impl Source {
     pub(super) fn give_up(&mut self) {
         self.looks.give_up();
         self.ahead = 1;
+        self.came = None;
     }
 
     /// When to ask for its next object, unless that is being done.
@@ -70,8 +74,12 @@ impl Source {
         self.ask(self.next).then_some(self.next)
     }
 
-    /// Some after the next, if several have come lately.
+    /// The next and some after it, if they come one right after the other. Else the next one has a
+    /// wait of its own.
     pub(super) fn ask_ahead(&mut self) -> Vec<u64> {
+        if self.ahead == 1 {
+            return Vec::new();
+        }
         (self.next..self.next + self.ahead).filter(|number| self.ask(*number)).collect()
     }
 
@@ -98,7 +106,11 @@ impl Source {
     /// An object has been read: which ones can be deleted now.
     pub(super) fn taken(&mut self, number: u64) -> Vec<u64> {
         self.taken.insert(number);
-        self.ahead = (self.ahead * 2).min(AHEAD);
+        let now = Instant::now();
+        if self.came.is_some_and(|came| now - came <= 2 * self.looks.round_trip()) {
+            self.ahead = (self.ahead * 2).min(AHEAD);
+        }
+        self.came = Some(now);
         let first = self.next;
         while self.taken.remove(&self.next) {
             self.next += 1;
@@ -115,6 +127,7 @@ impl Source {
             return false;
         }
         self.ahead = 1;
+        self.came = None;
         if self.is_leaving() && self.asked.is_empty() {
             self.ended = true;
             return true;
@@ -158,17 +171,39 @@ mod tests {
             assert!(!source.is_new(number));
         }
         assert!(source.is_read(3) && !source.is_read(4));
-        assert_eq!(source.ask_ahead(), (4..12).collect::<Vec<_>>());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn only_what_comes_without_a_wait_is_asked_for_ahead() {
+        let look = Duration::from_millis(20);
+        let mut source = source();
+        for number in 1..=3 {
+            assert_eq!(source.ask_next(), Some(number));
+            tokio::time::advance(100 * look).await;
+            source.came(number, look);
+            source.taken(number);
+            assert!(source.ask_ahead().is_empty(), "each was waited for");
+        }
+        assert_eq!(source.ask_next(), Some(4));
+        for (number, ahead) in [(4, 5..=6), (5, 7..=9), (6, 10..=14)] {
+            tokio::time::advance(look).await;
+            source.came(number, look);
+            source.taken(number);
+            assert_eq!(source.ask_ahead(), ahead.collect::<Vec<_>>());
+        }
+        source.came(7, look);
+        source.missed(7);
+        assert!(source.ask_ahead().is_empty(), "the stream has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_last_look_is_the_one_that_finds_nothing() {
         let mut source = source();
         source.ask_next();
         source.leaves();
         source.came(1, Duration::ZERO);
         source.taken(1);
-        assert_eq!(source.ask_ahead(), [2, 3]);
+        assert!(source.ask(2) && source.ask(3));
         source.came(2, Duration::ZERO);
         assert!(!source.missed(2), "the third may still come");
         source.came(3, Duration::ZERO);

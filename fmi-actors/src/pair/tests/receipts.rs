@@ -58,6 +58,25 @@ fn what_has_been_read_is_acknowledged_by_nobody() {
 }
 
 #[test]
+fn nobody_waits_until_a_question_has_been_read() {
+    let (mut a, mut there) = (Side::new(0, 1), Mailbox::default());
+    let space = Space { scope: 1, number: 2 };
+    a.pair.question(space, Payload::empty());
+    assert!(a.pair.is_flushed() && a.pair.has_work());
+    there.put(&mut a);
+    assert!(a.pair.is_flushed());
+    a.pair.notice(space, Payload::empty());
+    there.put(&mut a);
+    a.pair.question(space, Payload::empty());
+    there.put(&mut a);
+    assert!(!a.pair.is_flushed(), "a failure has to be known");
+    a.pair.receipt(Time(0), 2).unwrap();
+    assert!(a.pair.is_flushed());
+    a.pair.receipt(Time(0), 3).unwrap();
+    assert!(a.pair.is_flushed());
+}
+
+#[test]
 fn a_receipt_of_what_was_never_sent_changes_nothing() {
     let (mut a, mut there) = (Side::new(0, 1), Mailbox::default());
     a.pair.submit(message(Lane::User, b"x")).unwrap();

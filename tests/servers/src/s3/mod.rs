@@ -5,14 +5,16 @@
 //! of the usual variables (`AWS_ACCESS_KEY_ID` …). Tests that need faults have their own in any case.
 
 mod faults;
+mod log;
 mod real;
 
 pub use faults::{Fault, Faults};
+pub use log::Log;
 
 use faults::TestBody;
 use fmi_channels::s3::{Credentials, Options};
 use hyper::{
-    Request, Response,
+    Method, Request, Response,
     body::{Body as _, Incoming},
     service::service_fn,
 };
@@ -67,6 +69,8 @@ pub struct Own {
     root: TempDir,
     /// What goes wrong with requests, and how many there were.
     pub faults: Arc<Faults>,
+    /// What was written and read.
+    pub log: Arc<Log>,
 }
 
 impl Server {
@@ -150,7 +154,8 @@ impl Own {
         service.set_auth(SimpleAuth::from_single(KEY, SECRET));
         let (service, faults) = (service.build(), Arc::new(Faults::default()));
         let (send, receive) = mpsc::channel();
-        let served = Arc::clone(&faults);
+        let log = Arc::<Log>::default();
+        let (served, logged) = (Arc::clone(&faults), Arc::clone(&log));
         std::thread::Builder::new()
             .name("s3-server".into())
             .spawn(move || {
@@ -159,11 +164,11 @@ impl Own {
                 runtime.block_on(async move {
                     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                     send.send(listener.local_addr().unwrap()).unwrap();
-                    serve(listener, service, served).await;
+                    serve(listener, service, served, logged).await;
                 });
             })
             .unwrap();
-        Self { address: receive.recv().unwrap(), root, faults }
+        Self { address: receive.recv().unwrap(), root, faults, log }
     }
 
     /// `http://HOST:PORT`.
@@ -231,15 +236,15 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>) {
+async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>, log: Arc<Log>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };
         let _ = stream.set_nodelay(true);
-        let (service, faults) = (service.clone(), Arc::clone(&faults));
+        let (service, faults, log) = (service.clone(), Arc::clone(&faults), Arc::clone(&log));
         tokio::spawn(async move {
             let answer = service_fn(move |request: Request<Incoming>| {
-                let (service, faults) = (service.clone(), Arc::clone(&faults));
-                async move { answer(request, &service, &faults).await }
+                let (service, faults, log) = (service.clone(), Arc::clone(&faults), Arc::clone(&log));
+                async move { answer(request, &service, &faults, &log).await }
             });
             let builder = Builder::new(TokioExecutor::new());
             let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
@@ -251,6 +256,7 @@ async fn answer(
     request: Request<Incoming>,
     service: &S3Service,
     faults: &Faults,
+    log: &Log,
 ) -> Result<Response<TestBody>, std::io::Error> {
     let asked = (request.method().clone(), request.uri().clone());
     let fault = faults.draw(&asked.0, &asked.1);
@@ -260,7 +266,13 @@ async fn answer(
         while poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.is_some() {}
         return Ok(refusal);
     }
+    let begun = Instant::now();
     let response = service.call(request.map(Body::from)).await.map_err(std::io::Error::other)?;
+    if response.status().is_success() {
+        // It is there when it has been written, and is read as it is when somebody asks.
+        let at = if asked.0 == Method::PUT { Instant::now() } else { begun };
+        log.note(&asked.0, asked.1.path(), at);
+    }
     let (parts, mut body) = response.into_parts();
     let whole = body.store_all_limited(usize::MAX).await.map_err(std::io::Error::other)?;
     faults.apply(fault, &asked.1, Response::from_parts(parts, whole)).await

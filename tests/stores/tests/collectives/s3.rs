@@ -1,6 +1,6 @@
 //! Over a bucket of an S3 server in the test's process, or the one that `FMI_TEST_S3_ENDPOINT` names.
 
-use crate::Store;
+use crate::{Store, on_all_sizes};
 use fmi_actors::channel::Channel;
 use fmi_channels::s3::S3;
 use fmi_model::polling::Hint;
@@ -9,21 +9,7 @@ use std::sync::Arc;
 use store_tests::Job;
 use test_servers::s3::Server;
 
-/// Not `on_all_sizes!()` yet: from some 8 processes on, their leaving may hang.
-mod ranks {
-    crate::sizes! {
-        n_2: [1; 2],
-        n_3: [1; 3],
-        n_4: [1; 4],
-        n_5: [1; 5],
-    }
-}
-
-mod packs {
-    crate::sizes! {
-        uneven: [3, 1, 2],
-    }
-}
+on_all_sizes!();
 
 struct InS3 {
     server: Server,
