@@ -28,7 +28,9 @@ pub(crate) fn fetch(url: &str) -> Outcome<()> {
                     get.query_async::<Vec<u8>>(&mut connection).await
                 }
             });
-            let read = answers.buffered(WINDOW / size).try_fold(0, |sum, value| async move { Ok(sum + value.len()) });
+            let read = answers
+                .buffered(WINDOW / size)
+                .try_fold(0, |sum, value| async move { Ok(sum + value.len()) });
             if read.await? != TOTAL {
                 return Err("values are missing".into());
             }
@@ -51,16 +53,17 @@ pub(crate) fn store(url: &str) -> Outcome<()> {
         for size in SIZES {
             let value = vec![1_u8; size];
             let start = Instant::now();
-            let sent = stream::iter(0..TOTAL / size).map(Ok::<_, redis::RedisError>).map_ok(|number| {
-                let (mut connection, value) = (connection.clone(), &value);
-                async move {
-                    let key = format!("redis-bench:{number}");
-                    let mut both = redis::pipe();
-                    both.cmd("SET").arg(&key).arg(value).arg("PX").arg(60_000);
-                    both.cmd("PUBLISH").arg(THERE).arg(&key);
-                    both.exec_async(&mut connection).await
-                }
-            });
+            let sent =
+                stream::iter(0..TOTAL / size).map(Ok::<_, redis::RedisError>).map_ok(|number| {
+                    let (mut connection, value) = (connection.clone(), &value);
+                    async move {
+                        let key = format!("redis-bench:{number}");
+                        let mut both = redis::pipe();
+                        both.cmd("SET").arg(&key).arg(value).arg("PX").arg(60_000);
+                        both.cmd("PUBLISH").arg(THERE).arg(&key);
+                        both.exec_async(&mut connection).await
+                    }
+                });
             sent.try_buffered(WINDOW / size).try_collect::<()>().await?;
             heard.next().await.ok_or("the subscription has ended")?;
             let took = start.elapsed().as_secs_f64() * 1e6;

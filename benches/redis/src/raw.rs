@@ -63,6 +63,10 @@ pub(crate) async fn open(
     Ok((publisher, subscriber.into_on_message().boxed_local()))
 }
 
-pub(crate) async fn publish(to: &mut MultiplexedConnection, channel: &str, message: &[u8]) -> Outcome<()> {
+pub(crate) async fn publish(
+    to: &mut MultiplexedConnection,
+    channel: &str,
+    message: &[u8],
+) -> Outcome<()> {
     Ok(redis::cmd("PUBLISH").arg(channel).arg(message).exec_async(to).await?)
 }

@@ -55,7 +55,7 @@ impl Node {
     pub fn agreed_store(&self) -> Option<Agreed> {
         *self.agreed.get_or_init(|| {
             let store = self.store()?;
-            let (name, wide) = (store.name(), store.is_wide());
+            let (name, wide, pushed) = (store.name(), store.is_wide(), store.pushes());
             let mut linked = false;
             for member in self.roster.members() {
                 let has = member.addresses.iter().any(|(channel, _)| channel == name);
@@ -64,7 +64,7 @@ impl Node {
                 }
                 linked |= member.addresses.iter().any(|(channel, _)| channel != name);
             }
-            Some(if linked { Agreed::Beside { wide } } else { Agreed::Alone })
+            Some(if linked { Agreed::Beside { wide } } else { Agreed::Alone { pushed } })
         })
     }
 
