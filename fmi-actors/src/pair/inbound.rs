@@ -245,8 +245,8 @@ impl Inbound {
             return Err(Violation::Credit);
         }
         // Some was given back before the sender had used all that it knows of.
-        self.owes_credit |=
-            lane.returned != lane.reported && lane.received.wrapping_sub(lane.reported) >= CREDIT;
+        self.owes_credit |= lane.returned != lane.reported
+            && lane.received.wrapping_sub(lane.reported) >= CREDIT;
         Ok(Event::Message(Arrival {
             source: header.source,
             space: header.space,

@@ -145,7 +145,7 @@ impl Mailbox {
             (reading.live, reading.missed) = (false, Stamp::default());
             reading.session
         };
-        let bell = office.hub.another(self.keys.slot, Some(ear(office, session))).await?;
+        let bell = office.hub.listen(self.keys.slot, ear(office, session)).await?;
         let kept = self.keep_live(office, &bell).await;
         if let Err(trouble) = &kept {
             office.hub.failed(&bell, trouble);
