@@ -163,12 +163,17 @@ impl Mailbox {
         let mut shelf = cmd("SUBSCRIBE");
         shelf.arg(&self.shelf_bell);
         soon(bell.ask(shelf)).await?;
-        // What is read is not read over the bell: servers limit what waits for a connection that
-        // subscribes, and would end it at each attempt to answer.
-        let reader = office.hub.another(self.keys.slot, None).await?;
-        let begun = self.begin(office, bell, &reader).await;
-        reader.cut();
-        begun?;
+        // What has gathered is not read over the bell: servers limit what waits for a connection that
+        // subscribes, and would end it at each attempt to answer. A new mailbox holds next to nothing.
+        let begun = self.reading.lock().begun;
+        if begun {
+            let reader = office.hub.another(self.keys.slot, None).await?;
+            let caught_up = self.come_back(office, bell, &reader).await;
+            reader.cut();
+            caught_up?;
+        } else {
+            self.come(office, bell).await?;
+        }
         office.shelf.rung_all();
         let mut over = std::pin::pin!(bell.over());
         while !self.is_over() {
@@ -187,27 +192,28 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Makes sure that there is a mailbox, and reads what it holds, until the bell is live.
-    async fn begin(
+    /// Begins with an empty mailbox.
+    async fn come(&self, office: &Arc<Office>, bell: &Connection) -> Result<(), Trouble> {
+        let mut delete = cmd("DEL");
+        delete.arg(&self.keys.stream);
+        if soon(bell.ask(delete)).await? != Value::Int(0) {
+            // Left behind by a job that crashed; but somebody may have used it already.
+            self.replay_all(office);
+        }
+        self.open(office, bell).await?;
+        self.reading.lock().begun = true;
+        self.catch_up(office, bell, bell).await
+    }
+
+    /// Goes on with what the mailbox holds.
+    async fn come_back(
         &self,
         office: &Arc<Office>,
         bell: &Connection,
         reader: &Connection,
     ) -> Result<(), Trouble> {
-        let begun = self.reading.lock().begun;
-        if begun {
-            self.check_last(office, reader).await?;
-        } else {
-            let mut delete = cmd("DEL");
-            delete.arg(&self.keys.stream);
-            if soon(bell.ask(delete)).await? != Value::Int(0) {
-                // Left behind by a job that crashed; but somebody may have used it already.
-                self.replay_all(office);
-            }
-        }
+        self.check_last(office, reader).await?;
         self.open(office, bell).await?;
-        self.reading.lock().begun = true;
-        *self.bell.lock() = Some(bell.clone());
         self.catch_up(office, bell, reader).await
     }
 
@@ -272,6 +278,7 @@ impl Mailbox {
         bell: &Connection,
         reader: &Connection,
     ) -> Result<(), Trouble> {
+        *self.bell.lock() = Some(bell.clone());
         loop {
             let (last, asked) = {
                 let reading = self.reading.lock();
