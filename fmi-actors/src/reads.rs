@@ -155,10 +155,11 @@ impl Inner {
     fn quit(&mut self, key: Key, id: u64) {
         let Some(read) = self.reads.get_mut(&key) else { return };
         read.waiting.retain(|(other, _)| *other != id);
-        if read.waiting.is_empty() && !self.kept.contains(&key) {
-            if let Some(Read { abort: Some(abort), .. }) = self.reads.remove(&key) {
-                abort.abort();
-            }
+        if read.waiting.is_empty()
+            && !self.kept.contains(&key)
+            && let Some(Read { abort: Some(abort), .. }) = self.reads.remove(&key)
+        {
+            abort.abort();
         }
     }
 }

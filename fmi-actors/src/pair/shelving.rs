@@ -31,11 +31,6 @@ enum Stage {
 }
 
 impl Shelving {
-    /// Whether a payload is being put there, or its envelope has not left.
-    pub(super) fn is_busy(&self) -> bool {
-        !self.stages.is_empty()
-    }
-
     /// Whether the payload of this message is on its way into the store: it stays so whatever link
     /// takes its envelope.
     pub(super) fn has(&self, message: u32) -> bool {

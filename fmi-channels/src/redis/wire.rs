@@ -25,8 +25,6 @@ pub(super) struct Wire {
     writer: AtomicWaker,
     /// Somebody waits until the kernel takes more.
     full: AtomicBool,
-    /// All that had come has been read, and nobody has nudged since: a read would find nothing.
-    drained: AtomicBool,
     /// Reads that brought something.
     heard: AtomicUsize,
 }
@@ -50,14 +48,12 @@ impl Wire {
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
             full: AtomicBool::new(false),
-            drained: AtomicBool::new(false),
             heard: AtomicUsize::new(0),
         }))
     }
 
     /// Lets its connection look whether something has come, or can be written.
     pub(super) fn nudge(&self) {
-        self.drained.store(false, Ordering::SeqCst);
         self.reader.wake();
         self.writer.wake();
     }
@@ -107,24 +103,10 @@ impl AsyncRead for WireIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let wire = &self.0;
+        let mut registered = false;
         loop {
-            if wire.drained.load(Ordering::SeqCst) {
-                // Who is nudged before this finds the mark gone; who is after it calls.
-                wire.reader.register(context.waker());
-                if wire.drained.load(Ordering::SeqCst) {
-                    return Poll::Pending;
-                }
-            }
-            // Before the read: what comes after it nudges.
-            wire.drained.store(true, Ordering::SeqCst);
             // SAFETY: the kernel writes initialised bytes only.
-            let read = wire.socket.recv(unsafe { buf.unfilled_mut() });
-            match &read {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-                // There may be more, or the end.
-                _ => wire.drained.store(false, Ordering::SeqCst),
-            }
-            match read {
+            match wire.socket.recv(unsafe { buf.unfilled_mut() }) {
                 Ok(bytes) => {
                     // SAFETY: so many have been written.
                     unsafe { buf.assume_init(bytes) };
@@ -135,6 +117,14 @@ impl AsyncRead for WireIo {
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if registered {
+                        return Poll::Pending;
+                    }
+                    // Once more: what came before the registration has nudged nobody.
+                    wire.reader.register(context.waker());
+                    registered = true;
+                }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
