@@ -68,10 +68,10 @@ pub trait Store: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether it says when something comes. Where it has to be asked, each word that ranks have for each
-    /// other costs.
-    fn tells(&self) -> bool {
-        true
+    /// Whether messages through its channel reach a process without its looking for them; else each
+    /// word that ranks have for each other costs a request. The same for all stores of a name.
+    fn pushes(&self) -> bool {
+        false
     }
 
     /// Ranks that have left or are lost: they read nothing any more.
@@ -94,8 +94,12 @@ pub enum Agreed {
         /// It is.
         wide: bool,
     },
-    /// There is no other way from one process to another.
-    Alone,
+    /// There is no other way from one process to another. Messages through it may be
+    /// [pushed](Store::pushes).
+    Alone {
+        /// They are.
+        pushed: bool,
+    },
 }
 
 /// What is put into a store, by whom and for what.

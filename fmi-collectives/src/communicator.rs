@@ -452,7 +452,8 @@ impl Communicator {
             None => Shelf::None,
             Some(Agreed::Beside { wide: false }) => Shelf::Beside,
             Some(Agreed::Beside { wide: true }) => Shelf::Wide,
-            Some(Agreed::Alone) => Shelf::Alone,
+            Some(Agreed::Alone { pushed: false }) => Shelf::Alone,
+            Some(Agreed::Alone { pushed: true }) => Shelf::Pushed,
         };
         let doomed = OnceLock::new();
         let inner = Inner {

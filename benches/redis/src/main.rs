@@ -4,6 +4,7 @@
 //! | case | what is measured |
 //! |---|---|
 //! | raw delivery | half of a `PUBLISH` to a subscriber in another process and one back, with the same crate as it comes |
+//! | raw values | one process sets values and tells another, which gets and deletes them; 4 MiB under way |
 //! | ping-pong | half of a message to another process and one back, as `fmi bench` counts |
 //! | stream | 1 MiB messages one after the other, one way |
 //! | allreduce | of 4 bytes; the longest of the ranks' durations after a barrier |
@@ -12,6 +13,7 @@
 //! Rounds run all cases in turn, so that what disturbs the machine disturbs all; what is printed is
 //! the median over the rounds of each round's median, with the least and the largest.
 
+mod bulk;
 mod ranks;
 mod raw;
 
@@ -50,6 +52,10 @@ enum Part {
     Echo,
     /// Publishes, and measures until it hears the echo.
     Call,
+    /// Gets the values that it hears of.
+    Fetch,
+    /// Sets values, and measures until all are read.
+    Store,
     /// Rank so and so of the two that send to each other.
     Pair { rank: usize, job: String },
     /// Rank so and so of an allreduce.
@@ -63,6 +69,8 @@ fn main() -> ExitCode {
         None => measure(&arguments),
         Some(Part::Echo) => raw::echo(&url),
         Some(Part::Call) => raw::call(&url),
+        Some(Part::Fetch) => bulk::fetch(&url),
+        Some(Part::Store) => bulk::store(&url),
         Some(Part::Pair { rank, job }) => ranks::pair(&url, job, *rank),
         Some(Part::Group { rank, job }) => ranks::group(&url, job, *rank, arguments.ranks),
     };
@@ -94,6 +102,7 @@ fn measure(arguments: &Arguments) -> Outcome<()> {
         echo.kill()?;
         echo.wait()?;
         called?;
+        read(vec![start(&["store"])?, start(&["fetch"])?], &mut figures)?;
         let (pair, group) = (job("pair"), job("group"));
         read(vec![start(&["pair", "0", &pair])?, start(&["pair", "1", &pair])?], &mut figures)?;
         let ranks = (0..arguments.ranks).map(|rank| start(&["group", &rank.to_string(), &group]));

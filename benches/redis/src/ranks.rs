@@ -58,7 +58,7 @@ pub(crate) fn group(url: &str, job: &str, rank: usize, size: usize) -> Outcome<(
 }
 
 fn config(url: &str, job: &str, rank: usize, size: usize) -> fmi::Result<Config> {
-    let config = Config::default().job(job).size(size).rank(rank).threads(1).token("benchmark");
+    let config = Config::from_env()?.job(job).size(size).rank(rank).threads(1).token("benchmark");
     config.rendezvous(url)?.channels(url)
 }
 

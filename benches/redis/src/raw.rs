@@ -48,11 +48,11 @@ pub(crate) fn call(url: &str) -> Outcome<()> {
     })
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-async fn open(
+pub(crate) async fn open(
     url: &str,
     channel: &str,
 ) -> Outcome<(MultiplexedConnection, impl futures::Stream<Item = redis::Msg> + Unpin)> {
@@ -63,6 +63,10 @@ async fn open(
     Ok((publisher, subscriber.into_on_message().boxed_local()))
 }
 
-async fn publish(to: &mut MultiplexedConnection, channel: &str, message: &[u8]) -> Outcome<()> {
+pub(crate) async fn publish(
+    to: &mut MultiplexedConnection,
+    channel: &str,
+    message: &[u8],
+) -> Outcome<()> {
     Ok(redis::cmd("PUBLISH").arg(channel).arg(message).exec_async(to).await?)
 }

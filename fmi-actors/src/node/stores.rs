@@ -55,7 +55,7 @@ impl Node {
     pub fn agreed_store(&self) -> Option<Agreed> {
         *self.agreed.get_or_init(|| {
             let store = self.store()?;
-            let (name, wide) = (store.name(), store.is_wide());
+            let (name, wide, pushed) = (store.name(), store.is_wide(), store.pushes());
             let mut linked = false;
             for member in self.roster.members() {
                 let has = member.addresses.iter().any(|(channel, _)| channel == name);
@@ -64,14 +64,14 @@ impl Node {
                 }
                 linked |= member.addresses.iter().any(|(channel, _)| channel != name);
             }
-            Some(if linked { Agreed::Beside { wide } } else { Agreed::Alone })
+            Some(if linked { Agreed::Beside { wide } } else { Agreed::Alone { pushed } })
         })
     }
 
-    /// Whether nothing joins the processes but a store that has to be [asked](Store::tells).
+    /// Whether nothing joins the processes but a store that does not [push](Store::pushes).
     #[must_use]
     pub fn has_to_ask(&self) -> bool {
-        self.agreed_store() == Some(Agreed::Alone) && self.store().is_some_and(|store| !store.tells())
+        self.agreed_store() == Some(Agreed::Alone { pushed: false })
     }
 
     /// What its ranks read from the store.

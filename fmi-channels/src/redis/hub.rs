@@ -107,9 +107,14 @@ impl Hub {
 
     /// A new connection to the server of a slot, which pushes to `ear`. On the service thread.
     pub(super) async fn listen(&self, slot: u16, ear: Ear) -> Result<Connection, Trouble> {
+        self.another(slot, Some(ear)).await
+    }
+
+    /// A new connection to the server of a slot, which is the caller's alone. On the service thread.
+    pub(super) async fn another(&self, slot: u16, ear: Option<Ear>) -> Result<Connection, Trouble> {
         let server = self.server(slot).await?;
         self.check_over()?;
-        let opened = self.open(server, Some(ear)).await;
+        let opened = self.open(server, ear).await;
         opened.inspect_err(|_| self.slots.doubt())
     }
 

@@ -163,21 +163,17 @@ impl Mailbox {
         let mut shelf = cmd("SUBSCRIBE");
         shelf.arg(&self.shelf_bell);
         soon(bell.ask(shelf)).await?;
+        // What has gathered is not read over the bell: servers limit what waits for a connection that
+        // subscribes, and would end it at each attempt to answer. A new mailbox holds next to nothing.
         let begun = self.reading.lock().begun;
         if begun {
-            self.check_last(office, bell).await?;
+            let reader = office.hub.another(self.keys.slot, None).await?;
+            let caught_up = self.come_back(office, bell, &reader).await;
+            reader.cut();
+            caught_up?;
         } else {
-            let mut delete = cmd("DEL");
-            delete.arg(&self.keys.stream);
-            if soon(bell.ask(delete)).await? != Value::Int(0) {
-                // Left behind by a job that crashed; but somebody may have used it already.
-                self.replay_all(office);
-            }
+            self.come(office, bell).await?;
         }
-        self.open(office, bell).await?;
-        self.reading.lock().begun = true;
-        *self.bell.lock() = Some(bell.clone());
-        self.catch_up(office, bell).await?;
         office.shelf.rung_all();
         let mut over = std::pin::pin!(bell.over());
         while !self.is_over() {
@@ -194,6 +190,31 @@ impl Mailbox {
             office.shelf.refresh().await;
         }
         Ok(())
+    }
+
+    /// Begins with an empty mailbox.
+    async fn come(&self, office: &Arc<Office>, bell: &Connection) -> Result<(), Trouble> {
+        let mut delete = cmd("DEL");
+        delete.arg(&self.keys.stream);
+        if soon(bell.ask(delete)).await? != Value::Int(0) {
+            // Left behind by a job that crashed; but somebody may have used it already.
+            self.replay_all(office);
+        }
+        self.open(office, bell).await?;
+        self.reading.lock().begun = true;
+        self.catch_up(office, bell, bell).await
+    }
+
+    /// Goes on with what the mailbox holds.
+    async fn come_back(
+        &self,
+        office: &Arc<Office>,
+        bell: &Connection,
+        reader: &Connection,
+    ) -> Result<(), Trouble> {
+        self.check_last(office, reader).await?;
+        self.open(office, bell).await?;
+        self.catch_up(office, bell, reader).await
     }
 
     /// Makes the mailbox if there is none, and lets it live on.
@@ -219,10 +240,10 @@ impl Mailbox {
     }
 
     /// The server may have been replaced by one that knows less.
-    async fn check_last(&self, office: &Arc<Office>, bell: &Connection) -> Result<(), Trouble> {
+    async fn check_last(&self, office: &Arc<Office>, reader: &Connection) -> Result<(), Trouble> {
         let mut info = cmd("XINFO");
         info.arg("STREAM").arg(&self.keys.stream);
-        let last = match soon(bell.ask(info)).await {
+        let last = match soon(reader.ask(info)).await {
             Ok(Value::Map(info)) => {
                 let last = info.iter().find(|(key, _)| text(key) == Some(b"last-generated-id"));
                 last.and_then(|(_, last)| Stamp::parse(text(last)?))
@@ -251,13 +272,19 @@ impl Mailbox {
     }
 
     /// Reads the stream until the bell is live.
-    async fn catch_up(&self, office: &Arc<Office>, bell: &Connection) -> Result<(), Trouble> {
+    async fn catch_up(
+        &self,
+        office: &Arc<Office>,
+        bell: &Connection,
+        reader: &Connection,
+    ) -> Result<(), Trouble> {
+        *self.bell.lock() = Some(bell.clone());
         loop {
             let (last, asked) = {
                 let reading = self.reading.lock();
                 (reading.last, reading.missed)
             };
-            let entries = self.page(bell, last).await?;
+            let entries = self.page(reader, last).await?;
             let full = entries.len() >= PAGE;
             for (stamp, letter) in entries {
                 {
@@ -280,10 +307,14 @@ impl Mailbox {
     }
 
     /// Entries behind the last one.
-    async fn page(&self, bell: &Connection, last: Stamp) -> Result<Vec<(Stamp, Vec<u8>)>, Trouble> {
+    async fn page(
+        &self,
+        reader: &Connection,
+        last: Stamp,
+    ) -> Result<Vec<(Stamp, Vec<u8>)>, Trouble> {
         let mut range = cmd("XRANGE");
         range.arg(&self.keys.stream).arg(format!("({last}")).arg("+").arg("COUNT").arg(PAGE);
-        entries(soon(bell.ask(range)).await?)
+        entries(soon(reader.ask(range)).await?)
             .ok_or_else(|| Trouble::lasting("a mailbox's entries are not fmi's"))
     }
 

@@ -54,10 +54,6 @@ impl Store for Shelf {
         true
     }
 
-    fn tells(&self) -> bool {
-        false
-    }
-
     fn put(&self, item: Item, content: Bytes, readers: usize) -> BoxFuture<'static, Result<()>> {
         let office = self.office();
         Box::pin(async move {

@@ -55,7 +55,8 @@ pub(crate) struct Args {
     #[arg(long)]
     together: bool,
 
-    /// What a store (Redis, S3) is to the processes: none, beside links, or alone, without any.
+    /// What a store (Redis, S3) is to the processes: none, beside links, or alone, without any
+    /// (Redis, which pushes messages: pushed).
     #[arg(long, value_enum, default_value = "none", conflicts_with = "together")]
     store: StoreIs,
 
@@ -118,6 +119,8 @@ enum StoreIs {
     None,
     Beside,
     Alone,
+    /// As alone, and messages through it are pushed: Redis.
+    Pushed,
 }
 
 impl From<StoreIs> for Shelf {
@@ -126,6 +129,7 @@ impl From<StoreIs> for Shelf {
             StoreIs::None => Self::None,
             StoreIs::Beside => Self::Beside,
             StoreIs::Alone => Self::Alone,
+            StoreIs::Pushed => Self::Pushed,
         }
     }
 }

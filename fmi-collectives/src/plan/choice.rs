@@ -45,6 +45,13 @@ pub enum Shelf {
     Wide,
     /// There is one, and no other way from one process to another.
     Alone,
+    /// As `Alone`, and messages through it arrive without being looked for.
+    Pushed,
+}
+
+impl Shelf {
+    /// What it can be.
+    pub const ALL: [Self; 5] = [Self::None, Self::Beside, Self::Wide, Self::Alone, Self::Pushed];
 }
 
 /// Where a rule applies.
@@ -59,6 +66,8 @@ pub enum Place {
     Wide,
     /// Between processes that nothing but a store joins.
     Store,
+    /// As `Store`, and messages through it arrive without being looked for.
+    Pushed,
 }
 
 impl Question {
@@ -68,14 +77,19 @@ impl Question {
         chunks(self.bytes.filter(|_| self.cuttable).unwrap_or(0))
     }
 
+    fn store_alone(&self) -> bool {
+        matches!(self.store, Shelf::Alone | Shelf::Pushed)
+    }
+
     /// Whether the ranks are there.
     #[must_use]
     pub fn is_in(&self, place: Place) -> bool {
         match place {
             Place::Process => self.together,
-            Place::Links => !self.together && self.store != Shelf::Alone,
+            Place::Links => !self.together && !self.store_alone(),
             Place::Wide => !self.together && self.store == Shelf::Wide,
-            Place::Store => !self.together && self.store == Shelf::Alone,
+            Place::Store => !self.together && self.store_alone(),
+            Place::Pushed => !self.together && self.store == Shelf::Pushed,
         }
     }
 }
@@ -229,10 +243,13 @@ impl Default for Table {
     fn default() -> Self {
         use Rule as R;
         const LARGE: u64 = 64 << 10;
+        /// What goes in one command with its message.
+        const SMALL: u64 = 16 << 10;
         /// Ranks of which one no longer reads what each of the others has.
         const MANY: usize = 64;
         let within = |algorithm| R::always(algorithm).within(Place::Process);
         let store = |algorithm| R::always(algorithm).within(Place::Store);
+        let pushed = |algorithm| R::always(algorithm).within(Place::Pushed);
         Self {
             rules: vec![
                 // Within one process.
@@ -246,6 +263,11 @@ impl Default for Table {
                 within(&allreduce::shared::ALGORITHM).from_bytes(LARGE),
                 within(&allreduce::shared_small::ALGORITHM),
                 within(&reduce_scatter::shared::ALGORITHM),
+                // Where there is nothing but a store, whose messages are pushed: one is one command,
+                // where an item is written, told of, asked for and counted.
+                pushed(&barrier::dissemination::ALGORITHM),
+                pushed(&reduce::contiguous_tree::ALGORITHM).below_bytes(SMALL),
+                pushed(&allreduce::recursive_doubling::ALGORITHM).below_bytes(SMALL),
                 // Where there is nothing but a store.
                 store(&barrier::shared::ALGORITHM).below_size(MANY),
                 store(&barrier::shared_tree::ALGORITHM),
@@ -314,6 +336,7 @@ impl fmt::Display for Place {
             Self::Links => "between processes",
             Self::Wide => "between processes, beside a store that many can read",
             Self::Store => "over a store alone",
+            Self::Pushed => "over a store alone that pushes messages",
         })
     }
 }
@@ -377,7 +400,7 @@ mod tests {
                         for (cuttable, together) in
                             [(true, true), (true, false), (false, true), (false, false)]
                         {
-                            for store in [Shelf::None, Shelf::Beside, Shelf::Wide, Shelf::Alone] {
+                            for store in Shelf::ALL {
                                 let question = Question {
                                     collective,
                                     demand,
@@ -486,6 +509,17 @@ mod tests {
         assert_eq!(alone(Allreduce, 16, Some(1 << 20), Associative), "shared");
         assert_eq!(alone(Allreduce, 1000, Some(1 << 20), Associative), "shared_tree");
         assert_eq!(alone(Allreduce, 1000, Some(8), Ordered), "shared_small");
+        let pushed = |collective, bytes, demand| {
+            let store = Shelf::Pushed;
+            chosen(Question { collective, size: 8, bytes, demand, store, ..question })
+        };
+        assert_eq!(pushed(Barrier, None, Ordered), "dissemination");
+        assert_eq!(pushed(Allreduce, Some(4), Associative), "recursive_doubling");
+        assert_eq!(pushed(Allreduce, Some(4), Ordered), "shared_small");
+        assert_eq!(pushed(Allreduce, None, Associative), "shared_small");
+        assert_eq!(pushed(Allreduce, Some(1 << 20), Associative), "shared");
+        assert_eq!(pushed(Reduce, Some(4), Associative), "contiguous_tree");
+        assert_eq!(pushed(Collective::Bcast, Some(4), Ordered), "shared");
     }
 
     #[test]

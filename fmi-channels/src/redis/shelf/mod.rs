@@ -301,6 +301,11 @@ impl Store for Shelf {
         })
     }
 
+    /// By the mailbox's bell.
+    fn pushes(&self) -> bool {
+        true
+    }
+
     fn gone(&self, ranks: &[u32]) {
         self.gone.lock().extend(ranks);
         self.doubt();
