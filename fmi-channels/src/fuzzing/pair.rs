@@ -52,9 +52,15 @@ pub fn pair(data: &[u8]) {
                 now += u64::from(supply.byte());
                 sides.iter_mut().for_each(|side| side.tick(now));
             }
-            110..=114 => sides.iter_mut().for_each(|side| side.pair.replay()),
-            115 => sides[from].pair.request_ack(),
-            116 => sides[from].pair.settle(),
+            110..=114 => sides.iter_mut().for_each(|side| {
+                side.pair.replay();
+            }),
+            115 => {
+                sides[from].pair.request_ack();
+            }
+            116 => {
+                sides[from].pair.settle();
+            }
             _ => {
                 forged = true;
                 forge(&mut sides[from], &mut supply, time);
@@ -203,7 +209,11 @@ impl Side {
                 let (space, number) = (arrival.space, arrival.message);
                 if let Some(payload) = self.pair.pulled(number) {
                     self.keep(lane, &payload);
-                } else if self.pair.pull(space, number, arrival.total, arrival.datatype, false).is_ok() {
+                } else if self
+                    .pair
+                    .pull(space, number, arrival.total, arrival.datatype, false)
+                    .is_ok()
+                {
                     self.pulling.push((number, lane));
                 }
             }

@@ -2,11 +2,13 @@
 
 use crate::{
     ground::{Ground, suite},
-    suite::{join, registration},
+    suite::{job, join, leave, registration},
 };
 use fmi_channels::{directory::Shared, handshake::Token, rendezvous::Ranks};
+use futures::FutureExt;
+use hyper::Method;
 use std::{fs, path::Path, time::Duration};
-use test_servers::s3::{KEY, Own, SECRET};
+use test_servers::s3::{Fault, KEY, Own, SECRET};
 
 struct Bucket {
     server: Own,
@@ -75,6 +77,28 @@ suite!(
     foreign_contents_are_nobodys,
     a_place_that_is_emptied_is_told,
 );
+
+/// Nobody has left who is not in a list, as long as his entry is there.
+#[tokio::test]
+async fn lists_may_be_old() {
+    let bucket = bucket().unwrap();
+    let directory = bucket.directory("secret");
+    let faults = &bucket.server.faults;
+    faults.often(Method::GET, "list-type=2", Fault::Stale, 3);
+    let places = job(&directory, "job", 3).await;
+    // From now on all get the list that was made before anybody came.
+    let empty = faults.hit();
+    faults.often(Method::GET, "list-type=2", Fault::Empty, 1);
+    while faults.hit() < empty + 12 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for (place, _) in &places {
+        assert_eq!(place.event().now_or_never(), None, "nobody has left");
+    }
+    faults.clear();
+    leave(&places).await;
+    assert_eq!(bucket.left().await, Vec::<String>::new());
+}
 
 #[tokio::test]
 async fn a_wrong_url_is_told_at_once() {

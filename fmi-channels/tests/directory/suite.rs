@@ -59,7 +59,7 @@ pub(crate) async fn next(place: &Arc<dyn Membership>) -> Event {
     tokio::time::timeout(SOON, place.event()).await.expect("nothing happens").expect("the end")
 }
 
-async fn leave(places: &[(Arc<dyn Membership>, Formed)]) {
+pub(crate) async fn leave(places: &[(Arc<dyn Membership>, Formed)]) {
     join_all(places.iter().map(|(place, _)| place.leave())).await;
 }
 

@@ -206,7 +206,7 @@ impl Entry {
                 dead.push(run);
             }
         }
-        let run = match open {
+        let mut run = match open {
             Some(run) => run,
             None => self.run(next(&found)?),
         };

@@ -66,7 +66,8 @@ pub(super) struct Run {
     pub(super) number: u64,
     job: String,
     token: Token,
-    records: BTreeMap<u32, Record>,
+    /// Entries that were read, with the time of the last sign of life that was seen.
+    known: BTreeMap<u32, (Record, SystemTime)>,
 }
 
 /// What stands in a run.
@@ -77,7 +78,7 @@ pub(super) struct View {
     /// What looks like entries but holds another token.
     pub(super) forged: BTreeMap<u32, SystemTime>,
     pub(super) roster: Option<Roster>,
-    /// There is a roster, but not one under our token.
+    /// There is a roster, or has just been one, but none that we can read.
     pub(super) closed_to_us: bool,
     pub(super) abort: Option<(u32, Reason)>,
 }
@@ -99,13 +100,13 @@ impl Run {
             number,
             job: job.to_owned(),
             token: token.clone(),
-            records: BTreeMap::new(),
+            known: BTreeMap::new(),
         }
     }
 
     /// Registers under a number that nobody has; also says what time it is.
     pub(super) async fn enter(
-        &self,
+        &mut self,
         record: &Record,
         found: &[Found],
     ) -> Result<(u32, SystemTime)> {
@@ -113,6 +114,7 @@ impl Run {
         loop {
             let bytes = self.sealed(Kind::Entry, &entry(number), record)?;
             if let Some(at) = self.names.create(&self.name(&entry(number)), bytes).await? {
+                self.known.insert(number, (record.clone(), at));
                 return Ok((number, at));
             }
             number += 1;
@@ -157,20 +159,21 @@ impl Run {
         self.names.clear(self.number).await
     }
 
-    /// What stands there, of all that was found. Entries that were read before are not read again.
+    /// What stands there, of all that was found. Entries that were read before are not read again,
+    /// but for those that were not found: lists of some stores are older than what they list.
     pub(super) async fn look(&mut self, found: &[Found]) -> Result<View> {
         let mut view = View::default();
-        let mut known = std::mem::take(&mut self.records);
+        let mut known = std::mem::take(&mut self.known);
         let mut unread = Vec::new();
         for (number, at) in self.numbers(found) {
             match known.remove(&number) {
-                Some(record) => {
-                    self.records.insert(number, record.clone());
-                    view.entries.insert(number, (record, at));
+                Some((record, seen)) => {
+                    view.entries.insert(number, (record, at.max(seen)));
                 }
                 None => unread.push((number, at)),
             }
         }
+        unread.extend(known.into_iter().map(|(number, (_, seen))| (number, seen)));
         let run = &*self;
         let reads = unread.into_iter().map(|(number, at)| async move {
             (number, at, run.read::<Record>(Kind::Entry, &entry(number), ENTRY).await)
@@ -179,7 +182,6 @@ impl Run {
         for (number, at, read) in reads {
             match read? {
                 Some(Ok(record)) => {
-                    self.records.insert(number, record.clone());
                     view.entries.insert(number, (record, at));
                 }
                 Some(Err(Unfit::Forged)) => drop(view.forged.insert(number, at)),
@@ -187,11 +189,13 @@ impl Run {
                 Some(Err(Unfit::Foreign)) | None => {}
             }
         }
+        self.known = view.entries.clone();
         let there =
             |what: &str| found.iter().any(|found| found.run == self.number && found.what == what);
         if there(ROSTER_NAME) {
             let roster = self.read::<Roster>(Kind::Roster, ROSTER_NAME, ROSTER).await?;
-            view.closed_to_us = matches!(roster, Some(Err(Unfit::Forged)));
+            // If it is gone by now, those who were there have left and clear the run behind them.
+            view.closed_to_us = !matches!(roster, Some(Ok(_)));
             view.roster = roster.and_then(Result::ok);
         }
         if there(ABORT_NAME) {

@@ -39,6 +39,8 @@ pub enum Fault {
     NoBucket,
     /// An earlier answer to the same question.
     Stale,
+    /// A list of nothing.
+    Empty,
 }
 
 /// A fault for some requests.
@@ -160,6 +162,7 @@ impl Faults {
             }
         }
         match fault {
+            Some(Fault::Empty) => return Ok(nothing()),
             Some(Fault::DoneButFailed) => return Ok(said(500, "InternalError")),
             Some(Fault::DoneButReset) => return Err(io::Error::other("reset by the test")),
             Some(Fault::Slow(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
@@ -206,7 +209,16 @@ impl Fault {
 }
 
 fn said(status: u16, code: &str) -> Response<TestBody> {
-    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
+    xml(status, format!("<Error><Code>{code}</Code></Error>"))
+}
+
+fn nothing() -> Response<TestBody> {
+    let namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
+    xml(200, format!("<ListBucketResult xmlns=\"{namespace}\"></ListBucketResult>"))
+}
+
+fn xml(status: u16, body: String) -> Response<TestBody> {
+    let body = format!("<?xml version=\"1.0\"?>{body}");
     let length = body.len() as u64;
     let body = TestBody { part: Some(body.into()), length, cut: false };
     let response = Response::builder().status(status).header("content-type", "application/xml");

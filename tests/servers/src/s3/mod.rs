@@ -243,7 +243,8 @@ async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>, l
         let (service, faults, log) = (service.clone(), Arc::clone(&faults), Arc::clone(&log));
         tokio::spawn(async move {
             let answer = service_fn(move |request: Request<Incoming>| {
-                let (service, faults, log) = (service.clone(), Arc::clone(&faults), Arc::clone(&log));
+                let (service, faults, log) =
+                    (service.clone(), Arc::clone(&faults), Arc::clone(&log));
                 async move { answer(request, &service, &faults, &log).await }
             });
             let builder = Builder::new(TokioExecutor::new());
@@ -266,6 +267,12 @@ async fn answer(
         while poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.is_some() {}
         return Ok(refusal);
     }
+    // A condition and what depends on it are one step at S3; `s3s-fs` has other requests between.
+    static CONDITIONAL: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _alone = match request.headers().contains_key("if-none-match") {
+        true => Some(CONDITIONAL.lock().await),
+        false => None,
+    };
     let begun = Instant::now();
     let response = service.call(request.map(Body::from)).await.map_err(std::io::Error::other)?;
     if response.status().is_success() {
