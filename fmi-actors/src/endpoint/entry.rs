@@ -156,7 +156,8 @@ impl Entry {
             return;
         }
         let Taken { space, message, total, datatype, .. } = *taken;
-        let pull = self.pulls.remove(&message).or_else(|| self.pair.pulled(message).map(Pull::Done));
+        let pull =
+            self.pulls.remove(&message).or_else(|| self.pair.pulled(message).map(Pull::Done));
         match pull {
             Some(Pull::Done(payload)) => self.complete(slot, message, payload, wakers),
             Some(Pull::Reading(_)) => {

@@ -71,7 +71,8 @@ impl Node {
     /// Whether nothing joins the processes but a store that has to be [asked](Store::tells).
     #[must_use]
     pub fn has_to_ask(&self) -> bool {
-        self.agreed_store() == Some(Agreed::Alone) && self.store().is_some_and(|store| !store.tells())
+        self.agreed_store() == Some(Agreed::Alone)
+            && self.store().is_some_and(|store| !store.tells())
     }
 
     /// What its ranks read from the store.

@@ -276,10 +276,7 @@ impl Inbound {
         };
         // With credit it would have come along. To ask for one whose sender waits for the match says
         // that it is matched.
-        if matches!(body, Body::There)
-            && !path.direct
-            && !sync
-            && header.total <= path.eager as u64
+        if matches!(body, Body::There) && !path.direct && !sync && header.total <= path.eager as u64
         {
             self.ahead.park(of, &header);
         }

@@ -203,7 +203,11 @@ impl Side {
                 let (space, number) = (arrival.space, arrival.message);
                 if let Some(payload) = self.pair.pulled(number) {
                     self.keep(lane, &payload);
-                } else if self.pair.pull(space, number, arrival.total, arrival.datatype, false).is_ok() {
+                } else if self
+                    .pair
+                    .pull(space, number, arrival.total, arrival.datatype, false)
+                    .is_ok()
+                {
                     self.pulling.push((number, lane));
                 }
             }

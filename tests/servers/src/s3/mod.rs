@@ -243,7 +243,8 @@ async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>, l
         let (service, faults, log) = (service.clone(), Arc::clone(&faults), Arc::clone(&log));
         tokio::spawn(async move {
             let answer = service_fn(move |request: Request<Incoming>| {
-                let (service, faults, log) = (service.clone(), Arc::clone(&faults), Arc::clone(&log));
+                let (service, faults, log) =
+                    (service.clone(), Arc::clone(&faults), Arc::clone(&log));
                 async move { answer(request, &service, &faults, &log).await }
             });
             let builder = Builder::new(TokioExecutor::new());
