@@ -53,7 +53,9 @@ pub fn pair(data: &[u8]) {
                 sides.iter_mut().for_each(|side| side.tick(now));
             }
             110..=114 => sides.iter_mut().for_each(|side| side.pair.replay()),
-            115 => sides[from].pair.request_ack(),
+            115 => {
+                sides[from].pair.request_ack();
+            }
             116 => sides[from].pair.settle(),
             _ => {
                 forged = true;
