@@ -295,10 +295,10 @@ mod tests {
         bill.lines = vec![line("barrier", 0, 0.0), line("bcast", 1, 5e-6)];
         bill.lines[0].waiting = Seconds::new(1.5);
         let table = "\
-operation  channel  messages    bytes  put  waited      money
-barrier    s3              1    1 KiB        1.5 s
-bcast      s3              1    1 KiB    1          $0.000005
-all                        2    2 KiB    1   1.5 s  $0.000005
+operation  channel  messages  bytes  put  waited      money
+barrier    s3              1  1 KiB        1.5 s
+bcast      s3              1  1 KiB    1          $0.000005
+all                        2  2 KiB    1   1.5 s  $0.000005
 1 process, 0 s together; as functions, waiting or not: $0";
         assert_eq!(bill.to_string(), table);
     }
