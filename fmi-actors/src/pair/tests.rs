@@ -134,7 +134,7 @@ fn message(lane: Lane, bytes: &[u8]) -> Outgoing {
 
 /// Of those in a conversation, whether the sender wants to know that it is matched.
 fn is_sync(bytes: &[u8]) -> bool {
-    bytes.len() % 3 != 0
+    !bytes.len().is_multiple_of(3)
 }
 
 /// A frame on its way.

@@ -52,15 +52,11 @@ pub fn pair(data: &[u8]) {
                 now += u64::from(supply.byte());
                 sides.iter_mut().for_each(|side| side.tick(now));
             }
-            110..=114 => sides.iter_mut().for_each(|side| {
-                side.pair.replay();
-            }),
+            110..=114 => sides.iter_mut().for_each(|side| side.pair.replay()),
             115 => {
                 sides[from].pair.request_ack();
             }
-            116 => {
-                sides[from].pair.settle();
-            }
+            116 => sides[from].pair.settle(),
             _ => {
                 forged = true;
                 forge(&mut sides[from], &mut supply, time);

@@ -34,6 +34,7 @@ macro_rules! sizes {
     };
 }
 
+#[cfg(feature = "redis")]
 macro_rules! on_all_sizes {
     () => {
         mod ranks {
@@ -63,7 +64,9 @@ macro_rules! on_all_sizes {
         }
     };
 }
-pub(crate) use {on_all_sizes, sizes};
+#[cfg(feature = "redis")]
+pub(crate) use on_all_sizes;
+pub(crate) use sizes;
 
 /// A store, and how processes reach it.
 trait Store {
