@@ -201,11 +201,8 @@ impl Reading {
         let mut inner = node.reads().0.lock();
         let (key, id, begun) = inner.join(Key { item: wanted.item, range });
         if begun {
-            let (item, align, counts) = (wanted.item, wanted.align, wanted.counts);
-            let read = match wanted.range.clone() {
-                None => store.get(item, align),
-                Some(range) => store.get_range(item, range, align, counts),
-            };
+            let counts = wanted.counts || wanted.range.is_none();
+            let read = store.read(wanted.item, wanted.range.clone(), wanted.align, counts);
             let (read, abort) = abortable(read);
             if let Some(read) = inner.reads.get_mut(&key) {
                 read.abort = Some(abort);

@@ -21,7 +21,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Puts a content there; done when others can read it. After that many reads, by
-    /// [`get`](Self::get), [`get_range`](Self::get_range) and [`skip`](Self::skip) of any process
+    /// [`read`](Self::read) and [`skip`](Self::skip) of any process
     /// together, it is of no more use and is deleted. Retries what can be retried until the item's
     /// deadline.
     ///
@@ -37,17 +37,19 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store) with what to do, [`Error::Lost`](crate::Error::Lost).
-    fn get(&self, item: Item, align: usize) -> BoxFuture<'static, Result<AlignedBuf>>;
+    fn get(&self, item: Item, align: usize) -> BoxFuture<'static, Result<AlignedBuf>> {
+        self.read(item, None, align, true)
+    }
 
-    /// As [`get`](Self::get), but only these bytes of the content, which has them; it counts as a
-    /// read if it says so.
+    /// As [`get`](Self::get), but if there is a range only these bytes of the content, which has
+    /// them; and it counts as a read if it says so.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    fn get_range(
+    fn read(
         &self,
         item: Item,
-        range: Range<u64>,
+        range: Option<Range<u64>>,
         align: usize,
         counts: bool,
     ) -> BoxFuture<'static, Result<AlignedBuf>>;

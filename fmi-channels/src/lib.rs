@@ -43,3 +43,5 @@ pub mod s3;
 pub mod sim;
 #[cfg(feature = "tcp")]
 pub mod tcp;
+#[cfg(any(feature = "quic", feature = "redis"))]
+mod watch;

@@ -8,18 +8,20 @@ use super::{
     runtime::{OnEngine, serve},
     socket::{Aside, Socket},
     transport::{self, KNOWN_WINDOW, Route},
-    watch::Watch,
+    watch::look,
 };
 use crate::{
     greeting::{self, SUPERSEDED},
     handshake::{BINDING, HANDSHAKE_DEADLINE, Token},
     identity::{Fingerprint, Identity, NAME, fingerprint},
+    watch::Watch,
 };
 use fmi_actors::{
     Error, LinkRank, Node, Result,
     channel::{DialError, Rung},
     service::Service,
 };
+use futures::FutureExt;
 use quinn::{
     ClientConfig, Connection, Endpoint, EndpointConfig, Incoming, ServerConfig,
     ValidationTokenConfig, VarInt,
@@ -87,7 +89,8 @@ impl Hub {
             Arc::new(runtime),
         );
         let endpoint = endpoint.map_err(|error| failed(&error))?;
-        let watch = Watch::new(Arc::clone(&engine), Arc::clone(&socket));
+        let (driven, watched) = (Arc::clone(&engine), Arc::clone(&socket));
+        let watch = Watch::new(move || look(Arc::clone(&driven), Arc::clone(&watched)).boxed());
         let (serving, ringing) = (Arc::clone(&engine), Arc::clone(&alarm));
         let (draining, watching) = (Arc::clone(&socket), Arc::clone(&watch));
         Service::get().spawn(serve(serving, ringing, draining, watching));

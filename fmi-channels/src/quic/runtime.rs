@@ -1,11 +1,7 @@
 //! The engine as quinn's runtime, and what of it runs on the service thread.
 
-use super::{
-    alarm::Alarm,
-    engine::Engine,
-    socket::Socket,
-    watch::{Watch, events},
-};
+use super::{alarm::Alarm, engine::Engine, socket::Socket, watch::events};
+use crate::watch::Watch;
 use futures::future::BoxFuture;
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime};
 use std::{

@@ -4,8 +4,8 @@ use super::{
     tls,
     trouble::Trouble,
     url::Address,
-    watch::Watch,
     wire::{Wire, WireIo},
+    wires::Wires,
 };
 use crate::{account::Account, engine::Engine};
 use fmi_actors::{meter::Request, service::Service};
@@ -60,7 +60,7 @@ impl Default for Traffic {
 #[derive(Clone)]
 pub(super) struct Opening {
     pub(super) engine: Arc<Engine>,
-    pub(super) watch: Arc<Watch>,
+    pub(super) wires: Arc<Wires>,
     pub(super) login: RedisConnectionInfo,
     pub(super) tls: Option<Arc<ClientConfig>>,
     /// A server that is silent for so long is dead.
@@ -111,9 +111,9 @@ impl Opening {
         let stream = connect(to).await.map_err(cut)?;
         let stream = stream.into_std().map_err(cut)?;
         let wire = Wire::new(stream, self.silent).map_err(cut)?;
-        self.watch.add(&wire);
+        self.wires.add(&wire);
         // Whatever becomes of it, and also if nobody waits for it any more.
-        let watched = Watched { watch: Arc::clone(&self.watch), wire: Arc::clone(&wire) };
+        let watched = Watched { wires: Arc::clone(&self.wires), wire: Arc::clone(&wire) };
         let mut config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_connection_timeout(None)
@@ -251,16 +251,16 @@ impl fmt::Debug for Connection {
 
 /// A wire that is watched as long as this lives.
 struct Watched {
-    watch: Arc<Watch>,
+    wires: Arc<Wires>,
     wire: Arc<Wire>,
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
         self.wire.cut();
-        let (watch, wire) = (Arc::clone(&self.watch), Arc::clone(&self.wire));
+        let (wires, wire) = (Arc::clone(&self.wires), Arc::clone(&self.wire));
         // Later: it may be nudging this one.
-        Service::get().spawn(async move { watch.remove(&wire) });
+        Service::get().spawn(async move { wires.remove(&wire) });
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     script, sentinel, tls,
     trouble::{Trouble, TroubleKind},
     url::{Address, Kind, Target},
-    watch::Watch,
+    wires::Wires,
 };
 use crate::engine::Engine;
 use fmi_actors::{Result, service::Service};
@@ -31,7 +31,7 @@ const SILENT: Duration = Duration::from_secs(10);
 pub(super) struct Hub {
     pub(super) target: Target,
     opening: Opening,
-    pub(super) watch: Arc<Watch>,
+    pub(super) wires: Arc<Wires>,
     slots: Slots,
     /// For commands: to the one server, or to each of a cluster.
     lines: Mutex<HashMap<Option<Address>, Arc<Line>>>,
@@ -49,10 +49,10 @@ impl Hub {
     /// For a URL. Connects to nothing yet.
     pub(super) fn new(target: Target) -> Result<Arc<Self>, Trouble> {
         let engine = Arc::new(Engine::default());
-        let watch = Watch::new(Arc::clone(&engine));
+        let wires = Arc::new(Wires::new(Arc::clone(&engine)));
         let opening = Opening {
             engine: Arc::clone(&engine),
-            watch: Arc::clone(&watch),
+            wires: Arc::clone(&wires),
             login: login(target.user.as_deref(), target.password.as_deref(), target.database),
             tls: if target.tls { Some(tls::config(&target)?) } else { None },
             silent: SILENT,
@@ -61,7 +61,7 @@ impl Hub {
         let hub = Arc::new(Self {
             target,
             opening,
-            watch,
+            wires,
             slots: Slots::default(),
             lines: Mutex::default(),
             over: AtomicBool::new(false),
@@ -152,7 +152,7 @@ impl Hub {
         for live in lines.values().filter_map(|line| line.live()) {
             live.cut();
         }
-        self.watch.end();
+        self.wires.end();
         self.opening.engine.porter().wake();
     }
 

@@ -282,12 +282,12 @@ impl Link for RedisLink {
     }
 
     fn progress(&self) -> bool {
-        self.office.hub.watch.nudge()
+        self.office.hub.wires.nudge()
     }
 
     fn drive(self: Arc<Self>, seat: Seat) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let _watch = self.office.hub.watch.here(seat);
+            let _watch = self.office.hub.wires.watch_here(seat);
             std::future::poll_fn(|context| {
                 self.drivers[seat as usize].register(context.waker());
                 match self.is_dead() {

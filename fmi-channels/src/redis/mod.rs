@@ -32,8 +32,8 @@ mod stamp;
 mod tls;
 mod trouble;
 mod url;
-mod watch;
 mod wire;
+mod wires;
 
 pub use examine::{Examination, Memory, examine};
 

@@ -26,23 +26,6 @@ impl Shelf {
     fn office(&self) -> Result<Arc<Office>> {
         self.0.lock().clone().ok_or(Error::Closed { operation: "a store" })
     }
-
-    fn read(
-        &self,
-        item: Item,
-        range: Option<Range<u64>>,
-        align: usize,
-        counts: bool,
-    ) -> BoxFuture<'static, Result<AlignedBuf>> {
-        let office = self.office();
-        Box::pin(async move {
-            let office = office?;
-            runtime::run(SPACE.scope(Some(item.space), async move {
-                office.read(item, range, align, counts).await
-            }))
-            .await
-        })
-    }
 }
 
 impl Store for Shelf {
@@ -68,18 +51,21 @@ impl Store for Shelf {
         })
     }
 
-    fn get(&self, item: Item, align: usize) -> BoxFuture<'static, Result<AlignedBuf>> {
-        self.read(item, None, align, true)
-    }
-
-    fn get_range(
+    fn read(
         &self,
         item: Item,
-        range: Range<u64>,
+        range: Option<Range<u64>>,
         align: usize,
         counts: bool,
     ) -> BoxFuture<'static, Result<AlignedBuf>> {
-        self.read(item, Some(range), align, counts)
+        let office = self.office();
+        Box::pin(async move {
+            let office = office?;
+            runtime::run(SPACE.scope(Some(item.space), async move {
+                office.read(item, range, align, counts).await
+            }))
+            .await
+        })
     }
 
     fn skip(&self, item: Item) {

@@ -181,42 +181,6 @@ impl SimStore {
         }
     }
 
-    fn read(
-        &self,
-        item: Item,
-        range: Option<Range<u64>>,
-        align: usize,
-        counts: bool,
-    ) -> BoxFuture<'static, Result<AlignedBuf>> {
-        let (contents, request) = (Arc::clone(&self.contents), self.request("get", item));
-        Box::pin(async move {
-            let content = poll_fn(|context| {
-                let mut contents = contents.lock();
-                match contents.items.get(&item) {
-                    Some(held) => {
-                        let content = held.content.clone();
-                        contents.requests.gets += 1;
-                        Poll::Ready(Some(content))
-                    }
-                    None if matches!(item.part, Part::Message(..)) => Poll::Ready(None),
-                    None => contents.wait(context.waker()),
-                }
-            });
-            let lost = || Error::Lost { store: Self::NAME.to_owned(), what: format!("{item:?}") };
-            let content = content.await.ok_or_else(lost)?;
-            let range = range.unwrap_or(0..content.len() as u64);
-            let (start, end) = (range.start as usize, range.end as usize);
-            let part = content.get(start..end).ok_or_else(lost)?;
-            request(part.len()).await?;
-            let mut buf = AlignedBuf::with_capacity(part.len(), align)?;
-            buf.extend(part);
-            if counts {
-                contents.lock().read(item);
-            }
-            Ok(buf)
-        })
-    }
-
     /// Ready when what this process has there is `few`.
     fn until<F>(&self, few: F) -> impl Future<Output = ()> + Send + use<F>
     where
@@ -258,18 +222,40 @@ impl Store for SimStore {
         })
     }
 
-    fn get(&self, item: Item, align: usize) -> BoxFuture<'static, Result<AlignedBuf>> {
-        self.read(item, None, align, true)
-    }
-
-    fn get_range(
+    fn read(
         &self,
         item: Item,
-        range: Range<u64>,
+        range: Option<Range<u64>>,
         align: usize,
         counts: bool,
     ) -> BoxFuture<'static, Result<AlignedBuf>> {
-        self.read(item, Some(range), align, counts)
+        let (contents, request) = (Arc::clone(&self.contents), self.request("get", item));
+        Box::pin(async move {
+            let content = poll_fn(|context| {
+                let mut contents = contents.lock();
+                match contents.items.get(&item) {
+                    Some(held) => {
+                        let content = held.content.clone();
+                        contents.requests.gets += 1;
+                        Poll::Ready(Some(content))
+                    }
+                    None if matches!(item.part, Part::Message(..)) => Poll::Ready(None),
+                    None => contents.wait(context.waker()),
+                }
+            });
+            let lost = || Error::Lost { store: Self::NAME.to_owned(), what: format!("{item:?}") };
+            let content = content.await.ok_or_else(lost)?;
+            let range = range.unwrap_or(0..content.len() as u64);
+            let (start, end) = (range.start as usize, range.end as usize);
+            let part = content.get(start..end).ok_or_else(lost)?;
+            request(part.len()).await?;
+            let mut buf = AlignedBuf::with_capacity(part.len(), align)?;
+            buf.extend(part);
+            if counts {
+                contents.lock().read(item);
+            }
+            Ok(buf)
+        })
     }
 
     fn skip(&self, item: Item) {

@@ -67,7 +67,7 @@ async fn ranges_of_it() {
         for (from, to) in ranges {
             let (item, range) = (block(0, number), from as u64..to as u64);
             let last = (from, to) == (0, length);
-            let part = shelves[1].get_range(item, range, 8, last);
+            let part = shelves[1].read(item, Some(range), 8, last);
             assert_eq!(
                 part.await.unwrap().as_slice(),
                 &bytes[from..to],

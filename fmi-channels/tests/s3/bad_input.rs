@@ -207,10 +207,7 @@ async fn items_that_are_altered_or_of_somebody_else() {
         spoil(&mut bytes);
         std::fs::write(&file, bytes).unwrap();
         for range in [None, Some(10..20)] {
-            let read = match range {
-                None => reader.get(item, 1),
-                Some(range) => reader.get_range(item, range, 1, true),
-            };
+            let read = reader.read(item, range, 1, true);
             let refused = bed.bounded("the refusal", read).await.unwrap_err();
             assert!(matches!(refused, Error::Store { .. }), "{refused:?}");
             says(&refused.to_string(), &["block-", word]);

@@ -70,14 +70,14 @@ async fn ranges_of_it() {
         for (from, to) in ranges {
             let (item, range) = (block(number), from as u64..to as u64);
             let last = (from, to) == (0, length);
-            let part = shelves[1].get_range(item, range, 8, last);
+            let part = shelves[1].read(item, Some(range), 8, last);
             let part = bed.bounded("the range", part).await.unwrap();
             assert_eq!(part.as_slice(), &bytes[from..to], "{from}..{to} of {length}");
         }
         let name = format!("/block-{number:010}");
         bed.until("its only reader deletes it", || job.keys(&name).is_empty()).await;
         shelves[0].put(block(number), bytes.clone(), 1).await.unwrap();
-        let beyond = shelves[1].get_range(block(number), 0..length as u64 + 1, 8, true);
+        let beyond = shelves[1].read(block(number), Some(0..length as u64 + 1), 8, true);
         let beyond = bed.bounded("too much", beyond).await.unwrap_err();
         assert!(beyond.to_string().contains("bytes where"), "{beyond}");
     }

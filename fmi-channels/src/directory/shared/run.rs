@@ -68,6 +68,8 @@ pub(super) struct Run {
     token: Token,
     /// Entries that were read, with the time of the last sign of life that was seen.
     known: BTreeMap<u32, (Record, SystemTime)>,
+    /// Entries that have to be there, but were not read yet.
+    unseen: BTreeMap<u32, SystemTime>,
 }
 
 /// What stands in a run.
@@ -101,6 +103,7 @@ impl Run {
             job: job.to_owned(),
             token: token.clone(),
             known: BTreeMap::new(),
+            unseen: BTreeMap::new(),
         }
     }
 
@@ -119,6 +122,11 @@ impl Run {
             }
             number += 1;
         }
+    }
+
+    /// These processes have entered, and lived at that time.
+    pub(super) fn expect(&mut self, numbers: impl Iterator<Item = u32>, at: SystemTime) {
+        self.unseen = numbers.map(|number| (number, at)).collect();
     }
 
     /// A sign of life. The time that the place gives it; `None` if the entry is gone.
@@ -163,9 +171,10 @@ impl Run {
     /// but for those that were not found: lists of some stores are older than what they list.
     pub(super) async fn look(&mut self, found: &[Found]) -> Result<View> {
         let mut view = View::default();
-        let mut known = std::mem::take(&mut self.known);
+        let (mut known, mut unseen) = (self.known.clone(), self.unseen.clone());
         let mut unread = Vec::new();
         for (number, at) in self.numbers(found) {
+            unseen.remove(&number);
             match known.remove(&number) {
                 Some((record, seen)) => {
                     view.entries.insert(number, (record, at.max(seen)));
@@ -173,7 +182,8 @@ impl Run {
                 None => unread.push((number, at)),
             }
         }
-        unread.extend(known.into_iter().map(|(number, (_, seen))| (number, seen)));
+        unseen.extend(known.into_iter().map(|(number, (_, seen))| (number, seen)));
+        unread.extend(unseen);
         let run = &*self;
         let reads = unread.into_iter().map(|(number, at)| async move {
             (number, at, run.read::<Record>(Kind::Entry, &entry(number), ENTRY).await)
@@ -190,6 +200,7 @@ impl Run {
             }
         }
         self.known = view.entries.clone();
+        self.unseen.clear();
         let there =
             |what: &str| found.iter().any(|found| found.run == self.number && found.what == what);
         if there(ROSTER_NAME) {

@@ -71,8 +71,10 @@ impl Watcher {
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let here = members.iter().map(|member| member.process);
-        let here = here.filter(|process| *process != pulse.number).collect();
-        Self { run: pulse.run.clone(), pulse, members, here, aborted: false, events }
+        let here: BTreeSet<_> = here.filter(|process| *process != pulse.number).collect();
+        let mut run = pulse.run.clone();
+        run.expect(here.iter().copied(), pulse.now());
+        Self { run, pulse, members, here, aborted: false, events }
     }
 
     /// Tells what happens until told to end. Each process and the abort are told once, so what

@@ -256,22 +256,21 @@ impl Store for Shelf {
         Box::pin(async move { shelf.ok_or_else(closed)?.put_there(item, content, readers).await })
     }
 
-    fn get(&self, item: Item, align: usize) -> BoxFuture<'static, Result<AlignedBuf>> {
-        let shelf = self.itself.upgrade();
-        Box::pin(async move { shelf.ok_or_else(closed)?.read(item, align).await })
-    }
-
-    fn get_range(
+    fn read(
         &self,
         item: Item,
-        range: Range<u64>,
+        range: Option<Range<u64>>,
         align: usize,
         counts: bool,
     ) -> BoxFuture<'static, Result<AlignedBuf>> {
         let shelf = self.itself.upgrade();
-        Box::pin(
-            async move { shelf.ok_or_else(closed)?.read_range(item, range, align, counts).await },
-        )
+        Box::pin(async move {
+            let shelf = shelf.ok_or_else(closed)?;
+            match range {
+                None => shelf.read_whole(item, align).await,
+                Some(range) => shelf.read_range(item, range, align, counts).await,
+            }
+        })
     }
 
     fn skip(&self, item: Item) {

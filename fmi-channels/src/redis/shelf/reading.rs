@@ -99,7 +99,7 @@ impl Shelf {
         Ok(())
     }
 
-    pub(super) async fn read(&self, item: Item, align: usize) -> Result<AlignedBuf> {
+    pub(super) async fn read_whole(&self, item: Item, align: usize) -> Result<AlignedBuf> {
         let (head, content) = self.wait(item, None).await?;
         let keys = self.keys(item)?;
         let total = usize::try_from(head.total)

@@ -5,6 +5,7 @@
 //! of the usual variables (`AWS_ACCESS_KEY_ID` …). Tests that need faults have their own in any case.
 
 mod faults;
+mod files;
 mod log;
 mod real;
 
@@ -12,6 +13,7 @@ pub use faults::{Fault, Faults};
 pub use log::Log;
 
 use faults::TestBody;
+use files::Files;
 use fmi_channels::s3::{Credentials, Options};
 use hyper::{
     Method, Request, Response,
@@ -150,7 +152,7 @@ impl Own {
     pub fn start() -> Self {
         let root = TempDir::new().unwrap();
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
-        let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
+        let mut service = S3ServiceBuilder::new(Files::new(root.path()));
         service.set_auth(SimpleAuth::from_single(KEY, SECRET));
         let (service, faults) = (service.build(), Arc::new(Faults::default()));
         let (send, receive) = mpsc::channel();

@@ -1,6 +1,6 @@
 //! Over a bucket of an S3 server in the test's process, or the one that `FMI_TEST_S3_ENDPOINT` names.
 
-use crate::Store;
+use crate::{Store, on_all_sizes};
 use fmi_actors::channel::Channel;
 use fmi_channels::s3::S3;
 use fmi_model::polling::Hint;
@@ -9,30 +9,7 @@ use std::sync::Arc;
 use store_tests::Job;
 use test_servers::s3::Server;
 
-/// Not `on_all_sizes!()` yet: from 13 processes on a LIST is cheaper than a GET for each, and for a LIST
-/// the test's server walks through the whole bucket.
-mod ranks {
-    crate::sizes! {
-        n_2: [1; 2],
-        n_3: [1; 3],
-        n_4: [1; 4],
-        n_5: [1; 5],
-        n_6: [1; 6],
-        n_7: [1; 7],
-        n_8: [1; 8],
-        n_9: [1; 9],
-        n_10: [1; 10],
-        n_11: [1; 11],
-        n_12: [1; 12],
-    }
-}
-
-mod packs {
-    crate::sizes! {
-        uneven: [3, 1, 2],
-        eights: [8, 8],
-    }
-}
+on_all_sizes!();
 
 struct InS3 {
     server: Server,
