@@ -11,7 +11,7 @@
 //! * **Credit** bounds what waits unmatched at the receiver: each lane has [`CREDIT`] units of
 //!   [`UNIT`] bytes. A message costs a unit and one more for each `UNIT` bytes. The last units
 //!   are for envelopes, whose payload stays here until the receiver pulls it: when it is matched,
-//!   or [ahead] of that, with credit that has become free.
+//!   or `ahead` of that, with credit that has become free.
 //! * **Lanes:** control frames go before collective frames, those before the user's, and each
 //!   has its own share of the window, so that none waits behind user payload.
 

@@ -100,8 +100,8 @@ impl Redis {
     /// docs/redis.md), and finds out whether it can do what is needed.
     ///
     /// # Errors
-    /// [`Error::Config`] when the URL is none, [`Error::Store`] with what to do when the server
-    /// cannot be used.
+    /// [`Error::Config`](fmi_actors::Error::Config) when the URL is none,
+    /// [`Error::Store`](fmi_actors::Error::Store) with what to do when the server cannot be used.
     pub async fn connect(url: &str, job: &str) -> Result<Arc<Self>> {
         let target = Target::parse(url)?;
         let shown = target.to_string();

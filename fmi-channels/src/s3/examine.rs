@@ -44,8 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Uses the bucket that `url` names: about 25 requests, under a prefix that is empty afterwards.
 ///
 /// # Errors
-/// [`Error::Config`] when the URL is none, [`Error::Store`] with what to do when the bucket cannot
-/// be used at all.
+/// [`Error::Config`](fmi_actors::Error::Config) when the URL is none,
+/// [`Error::Store`](fmi_actors::Error::Store) with what to do when the bucket cannot be used
+/// at all.
 pub async fn examine(url: &str) -> Result<Examination> {
     let location = Location::parse(url)?;
     runtime::run(async move {

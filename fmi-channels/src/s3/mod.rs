@@ -1,11 +1,11 @@
 //! Channel `s3`: a mailbox a process in a bucket, and a shelf for what many read.
 //!
-//! A link writes objects ([`outgoing`], [`link`]) that their reader looks for ([`reader`]) and deletes,
-//! which is the receipt ([`receipts`]). Items of the [`shelf`] have objects of their own ([`stripes`]);
-//! who has read them is told in the mail ([`ledger`]). Everything of a job's epoch has one prefix
-//! ([`keys`]), which the last process deletes ([`farewell`]); each object says whose it is and has
-//! checksums ([`object`]). Requests run on a thread of their own ([`runtime`]) and are retried where
-//! that makes sense ([`bucket`], [`error`]).
+//! A link writes objects (`outgoing`, `link`) that their reader looks for (`reader`) and deletes,
+//! which is the receipt (`receipts`). Items of the `shelf` have objects of their own (`stripes`);
+//! who has read them is told in the mail (`ledger`). Everything of a job's epoch has one prefix
+//! (`keys`), which the last process deletes (`farewell`); each object says whose it is and has
+//! checksums (`object`). Requests run on a thread of their own (`runtime`) and are retried where
+//! that makes sense (`bucket`, `error`).
 
 mod bucket;
 mod client;

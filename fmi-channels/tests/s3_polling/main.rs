@@ -152,7 +152,7 @@ impl Run {
         }
         if let Server::Real { .. } = server {
             let least = late.iter().copied().fold(Seconds::new(60.0), Seconds::min);
-            late.iter_mut().for_each(|late| *late = *late - least);
+            late.iter_mut().for_each(|late| *late -= least);
             took.fill(least);
         }
         let looks = looks(&channels[1].requests()) - before;
