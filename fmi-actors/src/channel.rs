@@ -157,6 +157,12 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// thread; several may try at once.
     fn progress(&self) -> bool;
 
+    /// Whether what is under way keeps another process busy (a server, with a large value) for longer
+    /// than a thread takes to wake: whoever waits for it parks, and leaves that process the core.
+    fn rests(&self) -> bool {
+        false
+    }
+
     /// Somebody waits for receipts (the window is full, or everything is to have arrived): looks
     /// for them now and then until none is missing, and tells [`Node::receipt`]. Or the other
     /// process [leaves](crate::Peer::is_leaving): then the link ends as soon as nothing more can

@@ -225,7 +225,9 @@ impl Home {
                 } else if now.since(last) > AWAKE {
                     break;
                 }
-                self.progress();
+                if !self.progress() {
+                    break;
+                }
                 tokio::task::yield_now().await;
             }
             self.inbox.close();
@@ -233,17 +235,21 @@ impl Home {
         }
     }
 
-    fn progress(&self) {
+    /// Moves its links; false if one of them [rests](Link::rests).
+    fn progress(&self) -> bool {
         let links = self.links.lock();
         if links.len() > POLLED_LINKS {
-            return;
+            return true;
         }
         // The links are few, and cloning keeps user wakers out from under the lock.
         let links: smallvec::SmallVec<[Arc<dyn Link>; POLLED_LINKS]> =
             links.iter().cloned().collect();
+        let mut busy = true;
         for link in links {
             link.progress();
+            busy &= !link.rests();
         }
+        busy
     }
 }
 

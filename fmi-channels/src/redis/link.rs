@@ -234,7 +234,9 @@ impl RedisLink {
         let ttl = self.office.hub.target.ttl.as_millis() as u64;
         set.arg(&key).arg(payload).arg("PX").arg(ttl);
         let Some(link) = self.itself.upgrade() else { return };
+        self.office.long.begin(bytes);
         self.connection.send_two([set, self.post(&letter)], move |[stored, posted]| {
+            link.office.long.end(bytes);
             if let Err(trouble) = stored {
                 link.office.hub.failed(&link.connection, &trouble);
                 link.kill(&trouble);
@@ -283,6 +285,10 @@ impl Link for RedisLink {
 
     fn progress(&self) -> bool {
         self.office.hub.wires.nudge()
+    }
+
+    fn rests(&self) -> bool {
+        self.office.long.are_moving()
     }
 
     fn drive(self: Arc<Self>, seat: Seat) -> BoxFuture<'static, ()> {

@@ -422,7 +422,10 @@ impl Mailbox {
         let mut get = cmd("GETDEL");
         get.arg(self.keys.value(from, value.number));
         let reader = Arc::clone(office);
+        let bytes = value.header.length as usize;
+        office.long.begin(bytes);
         let then = move |answer| {
+            reader.long.end(bytes);
             reader.mailbox.fetched(&reader, from, &value, answer);
             reader.mailbox.fetching.fetch_sub(1, Ordering::AcqRel);
         };

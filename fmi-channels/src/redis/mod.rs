@@ -23,6 +23,7 @@ mod examine;
 mod hub;
 mod keys;
 mod link;
+mod long;
 mod mailbox;
 mod office;
 mod script;

@@ -6,6 +6,7 @@ use super::{
     hub::Hub,
     keys::Keys,
     link::RedisLink,
+    long::LongValues,
     mailbox::Mailbox,
     script,
     shelf::Shelf,
@@ -42,6 +43,7 @@ pub(super) struct Office {
     pub(super) process: u32,
     pub(super) epoch: u32,
     pub(super) mailbox: Mailbox,
+    pub(super) long: LongValues,
     pub(super) shelf: Arc<Shelf>,
     /// Of the last value.
     values: AtomicU64,
@@ -63,6 +65,7 @@ impl Office {
         Arc::new(Self {
             hub: Arc::clone(hub),
             mailbox,
+            long: LongValues::default(),
             keys,
             node: Arc::downgrade(node),
             process: node.process(),
