@@ -5,6 +5,7 @@
 //! What has been read is taken out of the stream.
 
 use super::{
+    answer::{entries, text},
     coding::{Kind, Letter, ValueFrame},
     connection::{Connection, Ear},
     keys::BoxKeys,
@@ -163,17 +164,22 @@ impl Mailbox {
         let mut shelf = cmd("SUBSCRIBE");
         shelf.arg(&self.shelf_bell);
         soon(bell.ask(shelf)).await?;
-        // What has gathered is not read over the bell: servers limit what waits for a connection that
-        // subscribes, and would end it at each attempt to answer. A new mailbox holds next to nothing.
-        let begun = self.reading.lock().begun;
-        if begun {
+        let caught_up = if self.reading.lock().begun {
+            // What has gathered is not read over the bell: servers limit what waits for a connection
+            // that subscribes, and would end it at each attempt to answer.
             let reader = office.hub.another(self.keys.slot, None).await?;
-            let caught_up = self.come_back(office, bell, &reader).await;
+            let caught_up = async {
+                self.check_last(office, &reader).await?;
+                self.catch_up(office, bell, &reader).await
+            };
+            let caught_up = caught_up.await;
             reader.cut();
-            caught_up?;
+            caught_up
         } else {
-            self.come(office, bell).await?;
-        }
+            self.empty(office, bell).await?;
+            self.catch_up(office, bell, bell).await
+        };
+        caught_up?;
         office.shelf.rung_all();
         let mut over = std::pin::pin!(bell.over());
         while !self.is_over() {
@@ -192,29 +198,15 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Begins with an empty mailbox.
-    async fn come(&self, office: &Arc<Office>, bell: &Connection) -> Result<(), Trouble> {
+    /// Takes away what a mailbox of this name holds, at the beginning.
+    async fn empty(&self, office: &Office, bell: &Connection) -> Result<(), Trouble> {
         let mut delete = cmd("DEL");
         delete.arg(&self.keys.stream);
         if soon(bell.ask(delete)).await? != Value::Int(0) {
             // Left behind by a job that crashed; but somebody may have used it already.
             self.replay_all(office);
         }
-        self.open(office, bell).await?;
-        self.reading.lock().begun = true;
-        self.catch_up(office, bell, bell).await
-    }
-
-    /// Goes on with what the mailbox holds.
-    async fn come_back(
-        &self,
-        office: &Arc<Office>,
-        bell: &Connection,
-        reader: &Connection,
-    ) -> Result<(), Trouble> {
-        self.check_last(office, reader).await?;
-        self.open(office, bell).await?;
-        self.catch_up(office, bell, reader).await
+        Ok(())
     }
 
     /// Makes the mailbox if there is none, and lets it live on.
@@ -271,13 +263,15 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Reads the stream until the bell is live.
+    /// Makes the mailbox if there is none, and reads it until the bell is live.
     async fn catch_up(
         &self,
         office: &Arc<Office>,
         bell: &Connection,
         reader: &Connection,
     ) -> Result<(), Trouble> {
+        self.open(office, bell).await?;
+        self.reading.lock().begun = true;
         *self.bell.lock() = Some(bell.clone());
         loop {
             let (last, asked) = {
@@ -591,26 +585,4 @@ fn deliver(office: &Office, node: &Node, from: u32, frame: Frame, place: Option<
 async fn soon(answer: impl Future<Output = Result<Value, Trouble>>) -> Result<Value, Trouble> {
     let answer = tokio::time::timeout(SILENT, answer).await;
     answer.unwrap_or_else(|_| Err(Trouble::cut("the server does not answer")))
-}
-
-/// The letters of a part of a stream.
-fn entries(answer: Value) -> Option<Vec<(Stamp, Vec<u8>)>> {
-    let Value::Array(entries) = answer else { return None };
-    let entry = |entry: Value| {
-        let Value::Array(entry) = entry else { return None };
-        let Ok([stamp, Value::Array(fields)]) = <[Value; 2]>::try_from(entry) else { return None };
-        let Ok([_, Value::BulkString(letter)]) = <[Value; 2]>::try_from(fields) else {
-            return None;
-        };
-        Some((Stamp::parse(text(&stamp)?)?, letter))
-    };
-    entries.into_iter().map(entry).collect()
-}
-
-fn text(value: &Value) -> Option<&[u8]> {
-    match value {
-        Value::BulkString(text) => Some(text),
-        Value::SimpleString(text) => Some(text.as_bytes()),
-        _ => None,
-    }
 }

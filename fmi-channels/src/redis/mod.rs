@@ -15,6 +15,7 @@
 //! | `trouble` | what the server's errors mean |
 //! | `examine` | what `fmi doctor redis` finds out |
 
+mod answer;
 mod cluster;
 mod coding;
 mod connection;

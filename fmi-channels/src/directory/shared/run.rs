@@ -154,7 +154,9 @@ impl Run {
         self.names.delete(&self.name(&entry(number))).await?;
         let found = self.names.list().await?;
         if found.iter().any(|found| found.run == self.number) {
-            let view = self.clone().look(&found).await?;
+            let mut run = self.clone();
+            run.known.remove(&number);
+            let view = run.look(&found).await?;
             if !lives(&view) {
                 self.clear().await?;
             }
@@ -171,19 +173,20 @@ impl Run {
     /// but for those that were not found: lists of some stores are older than what they list.
     pub(super) async fn look(&mut self, found: &[Found]) -> Result<View> {
         let mut view = View::default();
-        let (mut known, mut unseen) = (self.known.clone(), self.unseen.clone());
+        let listed = self.numbers(found);
         let mut unread = Vec::new();
-        for (number, at) in self.numbers(found) {
-            unseen.remove(&number);
-            match known.remove(&number) {
+        for (number, at) in &listed {
+            match self.known.get_mut(number) {
                 Some((record, seen)) => {
-                    view.entries.insert(number, (record, at.max(seen)));
+                    *seen = (*seen).max(*at);
+                    view.entries.insert(*number, (record.clone(), *seen));
                 }
-                None => unread.push((number, at)),
+                None => unread.push((*number, *at)),
             }
         }
-        unseen.extend(known.into_iter().map(|(number, (_, seen))| (number, seen)));
-        unread.extend(unseen);
+        let known = self.known.iter().map(|(number, (_, seen))| (*number, *seen));
+        let unseen = self.unseen.iter().map(|(number, at)| (*number, *at));
+        unread.extend(known.chain(unseen).filter(|(number, _)| !listed.contains_key(number)));
         let run = &*self;
         let reads = unread.into_iter().map(|(number, at)| async move {
             (number, at, run.read::<Record>(Kind::Entry, &entry(number), ENTRY).await)

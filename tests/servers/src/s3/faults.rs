@@ -162,7 +162,6 @@ impl Faults {
             }
         }
         match fault {
-            Some(Fault::Empty) => return Ok(nothing()),
             Some(Fault::DoneButFailed) => return Ok(said(500, "InternalError")),
             Some(Fault::DoneButReset) => return Err(io::Error::other("reset by the test")),
             Some(Fault::Slow(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
@@ -203,6 +202,7 @@ impl Fault {
             Self::Denied => Some(said(403, "AccessDenied")),
             Self::Expired => Some(said(400, "ExpiredToken")),
             Self::NoBucket => Some(said(404, "NoSuchBucket")),
+            Self::Empty => Some(nothing()),
             _ => None,
         }
     }
