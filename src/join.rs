@@ -10,6 +10,7 @@ use fmi_actors::{
 };
 use fmi_channels::local::LocalLink;
 use fmi_collectives::plan::Table;
+use fmi_model::Objective;
 use futures::channel::oneshot;
 use std::{future::Future, sync::Arc, thread};
 
@@ -70,24 +71,42 @@ impl Config {
     /// As [`join`](Self::join).
     pub fn join_all(self) -> impl Future<Output = Result<Vec<Communicator>>> + Send {
         let (send, receive) = oneshot::channel();
-        let (job, table) = (self.job.clone(), (!self.algorithms.is_empty()).then(|| self.table()));
+        let worlds = Worlds::of(&self);
         Service::get().spawn(async move {
             let _ = send.send(enter(&self, &[]).await);
         });
         async move {
             let joined = receive.await.map_err(|_| Error::Closed { operation: "join" })??;
-            let world = |rank: &u32| world(&joined.node, *rank, &job, table.as_ref());
-            Ok(joined.ranks.iter().map(world).collect())
+            Ok(joined.ranks.iter().map(|rank| worlds.open(&joined.node, *rank)).collect())
         }
     }
 }
 
-/// A rank's communicator of the whole job, with the job's table if it has one of its own.
-pub(crate) fn world(node: &Arc<Node>, rank: u32, job: &str, table: Option<&Table>) -> Communicator {
-    let world = Communicator::world(node, rank, job);
-    match table {
-        Some(table) => world.with_table(table.clone()),
-        None => world,
+/// What the communicators of the whole job are made with.
+#[derive(Debug)]
+pub(crate) struct Worlds {
+    job: String,
+    /// If the job has one of its own.
+    table: Option<Table>,
+    hint: Option<Objective>,
+}
+
+impl Worlds {
+    pub(crate) fn of(config: &Config) -> Self {
+        let table = (!config.algorithms.is_empty()).then(|| config.table());
+        Self { job: config.job.clone(), table, hint: config.hint }
+    }
+
+    /// That of a rank.
+    pub(crate) fn open(&self, node: &Arc<Node>, rank: u32) -> Communicator {
+        let mut world = Communicator::world(node, rank, &self.job);
+        if let Some(table) = &self.table {
+            world = world.with_table(table.clone());
+        }
+        match self.hint {
+            Some(hint) => world.hint(hint),
+            None => world,
+        }
     }
 }
 
@@ -96,6 +115,7 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
     config.validate()?;
     // Before anybody is kept waiting.
     config.money.tariff()?;
+    let model = config.model_text()?;
     for unavailable in config.unavailable() {
         tracing::warn!("{unavailable}");
     }
@@ -103,7 +123,7 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
     let own = config.ranks.as_ref().map_or(size, Vec::len);
     let joined = match config.meeting() {
         Some(_) if config.ranks.is_none() || own < size => meet(config, homes, None).await?,
-        _ => alone(config, size, homes),
+        _ => alone(config, size, homes, model.into()),
     };
     begin(config, &joined.node)?;
     Ok(joined)
@@ -111,21 +131,22 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
 
 /// Says what the process pays, and begins to accept links.
 pub(crate) fn begin(config: &Config, node: &Arc<Node>) -> Result<()> {
-    config.money.charge(node.meter(), (node.process(), node.epoch()))?;
+    let own = (node.process(), node.epoch());
+    config.money.charge(node.meter(), own, config.keep_learnt(node))?;
     LocalLink::attach(node);
     node.start();
     Ok(())
 }
 
 /// All ranks live here.
-fn alone(config: &Config, size: usize, homes: &[HomeHandle]) -> Joined {
+fn alone(config: &Config, size: usize, homes: &[HomeHandle], model: Arc<str>) -> Joined {
     let ranks: Vec<u32> = match &config.ranks {
         Some(ranks) => ranks.iter().map(|rank| *rank as u32).collect(),
         None => (0..size as u32).collect(),
     };
     let member = fmi_actors::Member { ranks: ranks.clone(), ..Default::default() };
     home::set_keep_awake(config.keep_awake && cores_suffice(homes.len().max(1)));
-    let place = Place { process: 0, epoch: std::process::id(), members: vec![member] };
+    let place = Place { process: 0, epoch: std::process::id(), members: vec![member], model };
     let node = Node::new(place, Vec::new(), homes, settings(config));
     Joined { node, ranks, abort: Box::new(|_, _| {}) }
 }

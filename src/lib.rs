@@ -52,7 +52,8 @@ pub mod meter {
     //! ```
 
     pub use fmi_actors::meter::{
-        Bill, Bytes, Counts, Dollars, Line, Machine, Prices, Request, Seconds, Tariff,
+        Bill, Bytes, Calls, Counts, Dollars, GibSeconds, Line, Machine, Prices, Request, Seconds,
+        Tariff, Tier,
     };
 }
 #[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]

@@ -15,19 +15,22 @@ use fmi_actors::{
 #[cfg(feature = "tcp")]
 use fmi_channels::{directory::Server, rendezvous::Reach};
 use fmi_channels::{
-    directory::{Directory, Membership, Shared},
+    directory::{Directory, Formed, Membership, Shared},
     handshake::Token,
     rendezvous::{After, Event, Ranks, Registration, Terms},
 };
+use fmi_model::learn::marked;
 use futures::{channel::oneshot, future::BoxFuture};
 use std::{fs, sync::Arc};
 
-/// Registers and waits for the others; after a loss, with the place that this process had.
+/// Registers and waits for the others; after a loss, with the place that this process had, and the model if
+/// that has learnt.
 pub(crate) async fn meet(
     config: &Config,
     homes: &[HomeHandle],
-    after: Option<After>,
+    after: Option<(After, Option<Arc<str>>)>,
 ) -> Result<Joined> {
+    let (after, learnt) = after.map_or((None, None), |(after, learnt)| (Some(after), learnt));
     let rendezvous = config.meeting().as_ref().map(ToString::to_string).unwrap_or_default();
     let token = config.token.as_ref().ok_or_else(|| Error::Config {
         origin: "FMI_TOKEN".to_owned(),
@@ -36,6 +39,7 @@ pub(crate) async fn meet(
     let token = Token::new(token.expose());
     let channels = Channels::open(config, &token, after.is_some()).await?;
     let machine = machine();
+    let model = learnt.map_or_else(|| config.model_text(), |learnt| Ok(learnt.to_string()))?;
     let register = |own: std::net::IpAddr| Registration {
         job: config.job.clone(),
         size: config.size.map(|size| size as u32),
@@ -49,6 +53,7 @@ pub(crate) async fn meet(
         after: after.clone(),
         terms: terms(config),
         fingerprint: channels.fingerprint(),
+        model: model.clone(),
     };
     let directory = directory(config, &channels, token)?;
     channels.look_ahead(config).await;
@@ -57,12 +62,12 @@ pub(crate) async fn meet(
     if let Some(outside) = client.outside() {
         channels.outside(&outside);
     }
-    let formed = client.complete().await?;
-    let (process, epoch, members) = (formed.process, formed.epoch, formed.members);
+    let Formed { process, epoch, members, model } = client.complete().await?;
     let here = members.iter().filter(|member| member.machine == machine);
     let busy: u32 = here.map(|member| member.threads).sum();
     home::set_keep_awake(config.keep_awake && cores_suffice(busy as usize));
-    let place = Place { process, epoch, members: members.iter().map(Member::from).collect() };
+    let place =
+        Place { process, epoch, members: members.iter().map(Member::from).collect(), model };
     // Not those of the registration: who forms anew may have got others since.
     let own = members.iter().find(|member| member.process == process);
     let ranks = own.map(|member| member.ranks.clone()).ok_or_else(|| Error::Rendezvous {
@@ -88,7 +93,9 @@ fn meet_again(
 ) -> BoxFuture<'static, Result<Successor>> {
     Box::pin(async move {
         let after = After::new(old.epoch(), old.process(), old.loss());
-        let joined = meet(&config, &homes, Some(after)).await?;
+        let before = Some(Arc::clone(old.model())).filter(|model| marked(model) > 0);
+        let learnt = old.learnt().or(before);
+        let joined = meet(&config, &homes, Some((after, learnt))).await?;
         if joined.ranks.len() != ranks.len() {
             return Err(Error::Rejoin { job: config.job, reason: NoRejoin::Late });
         }

@@ -112,11 +112,11 @@ where
     });
     let (supervisor, report) = Supervisor::new(ranks.len(), on_failure);
     let supervisor = supervisor.start();
-    let (job, table) = (&config.job, (!config.algorithms.is_empty()).then(|| config.table()));
+    let worlds = join::Worlds::of(config);
     for rank in &ranks {
         let Some(endpoint) = node.endpoint(*rank) else { continue };
         let Some(home) = endpoint.home().cloned() else { continue };
-        let context = Context::new(join::world(&node, *rank, job, table.as_ref()), job);
+        let context = Context::new(worlds.open(&node, *rank), &config.job);
         let (main, supervisor) = (Arc::clone(&main), supervisor.clone().recipient());
         home.settle(1);
         home.spawn_fn(move || {

@@ -24,7 +24,8 @@
 use crate::Communicator;
 use fmi_channels::sim::Scenario;
 pub use fmi_channels::sim::{Death, Depot, End, Report, Requests, Wire, now, sleep};
-use std::{future::Future, time::Duration};
+pub use fmi_model::{Profile, channel::Channel};
+use std::{future::Future, sync::Arc, time::Duration};
 
 /// A simulation to be run: so many ranks on a wire, and what goes wrong.
 #[derive(Debug, Clone)]
@@ -58,6 +59,33 @@ impl Sim {
     pub fn wire(mut self, wire: Wire) -> Self {
         self.scenario.wire = wire;
         self
+    }
+
+    /// Frames take what the model says of a channel, instead of latency, bandwidth and overhead.
+    ///
+    /// ```
+    /// use fmi::{prelude::*, sim::{Profile, Sim}};
+    ///
+    /// let lambda = Profile::shipped("aws-lambda").expect("it is one of them");
+    /// let sim = Sim::new(64).channel(lambda.channel("tcp"));
+    /// let report = sim.run(|comm| async move { comm.barrier().await });
+    /// assert!(report.time > 6 * std::time::Duration::from_micros(450));
+    /// ```
+    #[must_use]
+    pub fn channel(mut self, channel: &Channel) -> Self {
+        self.scenario.wire.latency = channel.latency.into();
+        self.scenario.wire.channel = Some(Arc::new(channel.clone()));
+        self
+    }
+
+    /// The processes have one channel of a profile. Is it a store's, messages go through its mailboxes,
+    /// and what many read is put there.
+    #[must_use]
+    pub fn profile(self, profile: &Profile, channel: &str) -> Self {
+        let wire = profile.channel(channel);
+        let is_store = wire.server.is_some() || wire.requests.is_some();
+        let sim = self.channel(wire);
+        if is_store { sim.store(Depot::of(profile.shelf(channel))) } else { sim }
     }
 
     /// Time from one process to another.

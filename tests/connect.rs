@@ -155,3 +155,28 @@ async fn a_deadline_names_who_is_missing() {
     }
     common::each(&ranks, |comm| async move { comm.close().await.unwrap() }).await;
 }
+
+/// One process has a profile, and all ranks choose by it; who joins alone, by its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_model_of_one_is_that_of_all() {
+    let rendezvous = Rendezvous::start();
+    let config = |rank| rendezvous.config("model", 3, rank);
+    let joins = [config(0), config(1).profile("aws-lambda"), config(2)].map(Config::join);
+    let ranks = bounded("joining", join_all(joins)).await;
+    let ranks: Vec<Communicator> = ranks.into_iter().map(Result::unwrap).collect();
+    for comm in &ranks {
+        let model = comm.model().expect("it was told");
+        assert_eq!(model.market.profile.name, "aws-lambda");
+        assert_eq!(model.market.channels.network, "tcp");
+        assert_eq!(model.topology, ranks[0].model().unwrap().topology);
+    }
+    let sums = ranks.iter().map(|comm| comm.allreduce(1_u64, fmi::op::sum()));
+    assert_eq!(join_all(sums).await.into_iter().collect::<fmi::Result<Vec<_>>>(), Ok(vec![3; 3]));
+    let ends = ranks.into_iter().map(|comm| async move { comm.close().await.unwrap() });
+    bounded("leaving", join_all(ends)).await;
+
+    let alone = Config::default().profile("lan").join().await.unwrap();
+    assert_eq!(alone.model().unwrap().market.profile.name, "lan");
+    let error = Config::default().profile("mars").join().await.unwrap_err().to_string();
+    assert!(error.contains("one of aws-lambda, lan, loopback"), "{error}");
+}

@@ -158,6 +158,45 @@ async fn a_rank_that_left_is_replaced_too() {
     whole(&[survivors, vec![newcomer.unwrap()]].concat(), 3).await;
 }
 
+/// Functions' network is what they were told; it is this machine. Who comes anew has learnt nothing, has the
+/// lowest number, and goes by what the others have learnt all the same.
+#[tokio::test]
+async fn what_was_learnt_goes_on_after_a_loss() {
+    let rendezvous = Rendezvous::start();
+    let config = config(&rendezvous, 3, NEVER).profile("aws-lambda");
+    let mut ranks = start(3, &config).await;
+    let market = |comm: &Communicator| comm.model().expect("they were told one").market.clone();
+    for _ in 0..100 {
+        if market(&ranks[0]).epoch() > 0 {
+            break;
+        }
+        ranks = each(&ranks, |comm| async move {
+            for _ in 0..20 {
+                comm.barrier().await.unwrap();
+            }
+            comm.calibrate().await.unwrap()
+        })
+        .await;
+    }
+    let learnt = market(&ranks[0]);
+    assert_eq!(learnt.epoch(), 1);
+    assert!(ranks.iter().all(|comm| market(comm).to_text() == learnt.to_text()));
+    drop(ranks.remove(0));
+    noticed(&ranks).await;
+    let (survivors, newcomer) = tokio::join!(rejoin(&ranks), config.clone().rank(0).join());
+    let all = [vec![newcomer.unwrap()], survivors].concat();
+    whole(&all, 3).await;
+    assert!(all.iter().all(|comm| market(comm).to_text() == learnt.to_text()));
+    // And after the next one, though nobody has learnt anything since.
+    let mut ranks = all;
+    drop(ranks.remove(1));
+    noticed(&ranks).await;
+    let (survivors, newcomer) = tokio::join!(rejoin(&ranks), config.clone().rank(1).join());
+    let all = [survivors, vec![newcomer.unwrap()]].concat();
+    whole(&all, 3).await;
+    assert!(all.iter().all(|comm| market(comm).to_text() == learnt.to_text()));
+}
+
 #[tokio::test]
 async fn a_pack_rejoins_as_a_whole() {
     let rendezvous = Rendezvous::start();

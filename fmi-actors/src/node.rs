@@ -13,7 +13,7 @@ use crate::{
     home::HomeHandle,
     keeper::Keeper,
     mailbox::Group,
-    meter::{Bill, Meter, Seconds},
+    meter::{Bill, Counted, Meter, Seconds},
     pair::{Path, Violation},
     peer::{Member, Peer},
     reads::Reads,
@@ -71,6 +71,8 @@ pub struct Place {
     pub epoch: u32,
     /// All processes, this one included.
     pub members: Vec<Member>,
+    /// The model of time and money that all of them go by; see [`Node::model`].
+    pub model: Arc<str>,
 }
 
 /// A process of the job.
@@ -89,6 +91,8 @@ pub struct Node {
     ranks: FxHashMap<u32, Arc<Ranked>>,
     board: Board,
     meter: Arc<Meter>,
+    /// What its ranks have learnt.
+    learnt: Mutex<Option<Arc<str>>>,
     born: Time,
     attention: Arc<Attention>,
     reads: Reads,
@@ -122,7 +126,7 @@ impl Node {
         settings: Settings,
     ) -> Arc<Self> {
         let service = Service::get();
-        let roster = Arc::new(Roster::new(place.members));
+        let roster = Arc::new(Roster::new(place.members, place.model));
         let keeper = Arc::new(ByService);
         let own = (place.process, place.epoch);
         let node = Self::kept(own, roster, channels, homes, settings, keeper);
@@ -176,6 +180,7 @@ impl Node {
                 board: Board::default(),
                 born,
                 meter,
+                learnt: Mutex::default(),
                 attention,
                 reads: Reads::default(),
                 agreed: OnceLock::new(),
@@ -248,6 +253,24 @@ impl Node {
     #[must_use]
     pub fn roster(&self) -> &Arc<Roster> {
         &self.roster
+    }
+
+    /// The model of time and money that all processes of the job go by, as text: that of the lowest
+    /// process that has one; empty if none has.
+    #[must_use]
+    pub fn model(&self) -> &Arc<str> {
+        self.roster.model()
+    }
+
+    /// The model as it is now that all processes have learnt, as text; `None` if they have not.
+    #[must_use]
+    pub fn learnt(&self) -> Option<Arc<str>> {
+        self.learnt.lock().clone()
+    }
+
+    /// All processes have learnt this: what they begin the next epoch with, if there is one.
+    pub fn set_learnt(&self, model: Arc<str>) {
+        *self.learnt.lock() = Some(model);
     }
 
     /// Who keeps the time here.
@@ -332,10 +355,10 @@ impl Node {
     /// What this process has done so far and what that costs. Looks at every pair.
     #[must_use]
     pub fn bill(&self) -> Bill {
-        let mut tallies = Vec::new();
-        self.ranks.values().for_each(|rank| rank.tally(&mut tallies));
+        let mut counted = Counted::default();
+        self.ranks.values().for_each(|rank| rank.count(&mut counted));
         let now = self.now();
-        self.meter.bill(now, Seconds::from(now.since(self.born)), &tallies)
+        self.meter.bill(now, Seconds::from(now.since(self.born)), &counted)
     }
 
     /// Ranks are gone for good.
@@ -488,6 +511,13 @@ impl Node {
     pub(crate) fn resume(&self, remote: &[u32]) {
         for rank in self.ranks.values() {
             rank.resume(remote);
+        }
+    }
+
+    /// Moves what waits for these ranks, as far as it has not left.
+    pub(crate) fn go_on(&self, remote: &[u32]) {
+        for rank in self.ranks.values() {
+            remote.iter().for_each(|remote| rank.pump(*remote));
         }
     }
 

@@ -14,15 +14,16 @@ pub struct Roster {
     /// Process of each rank.
     hosts: Vec<u32>,
     world: Group,
+    model: Arc<str>,
 }
 
 impl Roster {
-    /// A job of these processes.
+    /// A job of these processes, which all go by this model; see [`model`](Self::model).
     ///
     /// # Panics
     /// When they do not make up ranks `0..size`: the rendezvous checks that.
     #[must_use]
-    pub fn new(members: Vec<Member>) -> Self {
+    pub fn new(members: Vec<Member>, model: Arc<str>) -> Self {
         let size: usize = members.iter().map(|member| member.ranks.len()).sum();
         let mut hosts = vec![None; size];
         for member in &members {
@@ -35,6 +36,7 @@ impl Roster {
             members: members.into_iter().map(Arc::new).collect(),
             hosts: hosts.into_iter().map(|host| host.expect("every rank has a process")).collect(),
             world: (0..size as u32).collect(),
+            model,
         }
     }
 
@@ -42,6 +44,12 @@ impl Roster {
     #[must_use]
     pub fn world(&self) -> &Group {
         &self.world
+    }
+
+    /// The model of time and money that all processes go by, as text; empty if nobody brought one.
+    #[must_use]
+    pub fn model(&self) -> &Arc<str> {
+        &self.model
     }
 
     /// All processes.

@@ -131,6 +131,7 @@ async fn register(address: String, rank: u32, size: u32) -> Outcome<TcpStream> {
         after: None,
         terms: Terms::default(),
         fingerprint: Some([7; 32]),
+        model: String::new(),
     };
     let mut stream = TcpStream::connect(&address).await?;
     let token = Token::new(SECRET);

@@ -7,6 +7,7 @@ mod embedded;
 mod explain;
 mod failure;
 mod model;
+mod plot;
 mod rendezvous;
 mod run;
 mod units;

@@ -8,13 +8,13 @@ mod launch;
 pub(crate) use launch::{Job, launch};
 
 use crate::failure::Failure;
-use bills::Bills;
+use bills::{Bills, Format};
 use fmi::{
     config::{ChannelSpec, Rendezvous},
     meter::Bill,
 };
 use serde::Serialize;
-use std::{ffi::OsString, process::ExitCode, time::Instant};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Instant};
 
 /// Starts a program as a job of N ranks.
 ///
@@ -48,9 +48,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", conflicts_with = "listen")]
     rendezvous: Option<Rendezvous>,
 
-    /// Print at the end what the job has cost. Jobs that ask a store (redis, s3) always do.
-    #[arg(long)]
-    bill: bool,
+    /// Print at the end what the job has done, how long its collectives took, and what that cost: as a
+    /// table after the program's messages, or as JSON or text for Prometheus after its output. Jobs that
+    /// ask a store (redis, s3) always print the table.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "table"
+    )]
+    bill: Option<Format>,
+
+    /// Write the bill to a file instead, in the format of --bill; if it has none, as JSON to what ends
+    /// with .json, for Prometheus to what ends with .prom, else as a table.
+    #[arg(long, value_name = "FILE")]
+    bill_file: Option<PathBuf>,
 
     /// Print one line of JSON at the end.
     #[arg(long)]
@@ -71,6 +84,7 @@ Examples:
   fmi run -n 4 --channel redis://127.0.0.1:6379 -- ./prog
                                                      they meet and talk through a store alone
   fmi run -n 4 --bill -- ./prog                      what it has sent, waited for and cost
+  fmi run -n 4 --bill-file job.prom -- ./prog        the same, for Prometheus
   fmi run -n 4 --json -- ./prog | tail -1
       {\"ranks\":4,\"processes\":4,\"exit_code\":0,\"seconds\":1.25}";
 
@@ -94,9 +108,24 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let exit_code = runtime.block_on(launch(&job, None))?;
     let (ranks, processes) = (job.ranks, job.processes());
     let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-    let bill = bills.sum().filter(|bill| args.bill || bill.has_requests());
+    let wanted = args.bill.is_some() || args.bill_file.is_some();
+    let bill = bills.sum().filter(|bill| wanted || bill.has_requests());
     if let Some(bill) = &bill {
-        eprintln!("{}", bills::report(bill, ranks, processes, seconds));
+        let table = bills::report(bill, ranks, processes, seconds);
+        let format = args.bill.or_else(|| Format::of(args.bill_file.as_deref()?));
+        let text = match format.unwrap_or(Format::Table) {
+            Format::Table => table,
+            format => format.text(bill)?,
+        };
+        match &args.bill_file {
+            Some(file) => bills::write(file, &text)?,
+            None if matches!(format, None | Some(Format::Table)) => eprintln!("{text}"),
+            None => println!("{}", text.trim_end()),
+        }
+    } else if wanted {
+        eprintln!(
+            "fmi run: no process has left a bill: is the program one of fmi's, and did it end well?"
+        );
     }
     if args.json {
         let summary = Summary { ranks, processes, exit_code, seconds, bill };

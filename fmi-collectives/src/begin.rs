@@ -4,6 +4,8 @@
 use crate::{
     Communicator, Extent, Message,
     executor::{Part, Plan, Wire},
+    judge::Chosen,
+    observe::Observed,
     op::{Reduction, Typed},
     operation::{Operation, Trouble, WaitsFor},
     plan::{Algorithm, Blocks, Choice, Collective, Demand, Question, Shape, Table, can_run},
@@ -114,28 +116,41 @@ impl Input {
     }
 
     /// What runs if only the root knows the length: the same on all ranks.
-    fn unbound(&self, comm: &Communicator) -> Option<Choice> {
+    fn unbound(&self, comm: &Communicator) -> Option<Chosen> {
         self.collective.is_late_bound().then(|| comm.choose(&self.question(comm, None)))
     }
 
     /// `None` if this rank learns it from the first frame.
-    fn decide(&self, comm: &Communicator, unbound: Option<Choice>) -> Option<Draft> {
+    fn decide(
+        &self,
+        comm: &Communicator,
+        unbound: Option<Chosen>,
+        observed: Option<&Observed>,
+    ) -> Option<Draft> {
         let choose = |length| comm.choose(&self.question(comm, length));
+        let draft = |choice: Choice, chosen: &Chosen| {
+            if let Some(observed) = observed {
+                observed.plans(choice.algorithm, choice.chunks, chosen);
+            }
+            self.draft(comm, choice)
+        };
         let Some(unbound) = unbound else {
-            return Some(self.draft(comm, choose(self.length)));
+            let chosen = choose(self.length);
+            return Some(draft(chosen.choice, &chosen));
         };
         // What is published is found without a first frame.
-        if comm.is_silent(unbound.algorithm) || comm.size() == 1 {
-            return Some(self.draft(comm, Choice { chunks: 1, ..unbound }));
+        if comm.is_silent(unbound.choice.algorithm) || comm.size() == 1 {
+            return Some(draft(Choice { chunks: 1, ..unbound.choice }, &unbound));
         }
         let at_root = self.root == Some(comm.rank());
         at_root.then(|| {
-            let mut choice = choose(self.length);
+            let chosen = choose(self.length);
+            let mut choice = chosen.choice;
             if comm.is_silent(choice.algorithm) {
                 // The others wait for a frame, and would not find what is published.
-                choice.algorithm = unbound.algorithm;
+                choice.algorithm = unbound.choice.algorithm;
             }
-            self.draft(comm, choice)
+            draft(choice, &chosen)
         })
     }
 
@@ -166,13 +181,18 @@ impl Communicator {
         F: FnOnce(Store) -> Result<T> + Send + 'static,
     {
         let unbound = input.unbound(self);
-        let draft = if input.refused.is_some() { None } else { input.decide(self, unbound) };
+        let observed = self.observe(input.collective);
+        let draft = match input.refused {
+            Some(_) => None,
+            None => input.decide(self, unbound, observed.as_deref()),
+        };
         let signature = Call {
             what: What::Collective(input.collective),
             root: input.root,
             datatype: input.datatype,
             reduction: input.reduction,
-            published: unbound.is_some_and(|choice| self.is_silent(choice.algorithm)),
+            hint: self.hinted(),
+            published: unbound.is_some_and(|it| self.is_silent(it.choice.algorithm)),
             terms: draft.as_ref().map(|draft| input.terms(self, draft)),
         }
         .encode();
@@ -188,7 +208,7 @@ impl Communicator {
             waits_for: Arc::clone(&waits_for),
         };
         let mut refused = input.refused.take();
-        let part = match plan(self, &input, draft, load) {
+        let part = match plan(self, &input, draft, observed.as_ref(), load) {
             Ok(plan) => {
                 let result = input.result.map(Blocks::from);
                 Some(Part::new(wire, plan, input.combine, result))
@@ -206,6 +226,7 @@ impl Communicator {
             Ok(finish(part.run().await?)?)
         })
         .collective(entered)
+        .observed(observed)
         .refused(refused)
     }
 }
@@ -232,12 +253,12 @@ impl Late {
         let question = Question { bytes: length.map(|bytes| bytes as u64), ..self.question };
         let fits = can_run(algorithm, &question)
             && !algorithm.is_silent(self.shape.size)
-            && terms.chunks as usize == question.chunks()
+            && question.may_be_cut_into(terms.chunks as usize)
             && length.is_none_or(|bytes| self.extent.check(bytes).is_ok());
         if !fits {
             return Err(broken(&format!("the root's terms do not fit: {terms:?}")));
         }
-        let shape = self.shape.chunked(question.chunks());
+        let shape = self.shape.chunked(terms.chunks as usize);
         let lengths = lengths(algorithm, shape, length, self.extent);
         Ok(Draft { algorithm, shape, lengths })
     }
@@ -248,15 +269,21 @@ fn plan(
     comm: &Communicator,
     input: &Input,
     draft: Option<Draft>,
+    observed: Option<&Arc<Observed>>,
     load: impl FnOnce(&mut Store) -> Result<()>,
 ) -> Result<Plan> {
     let (align, flat) = (input.datatype.align(), input.in_place);
     let Some(draft) = draft else {
         let shape = input.shape(comm, 1);
         let late = Late { question: input.question(comm, None), extent: input.extent, shape };
-        let comm = comm.clone();
+        let (comm, observed) = (comm.clone(), observed.map(Arc::clone));
         let bind = move |terms: &Terms| {
             let Draft { algorithm, shape, lengths } = late.draft(comm.table(), terms)?;
+            if let Some(observed) = observed {
+                let bytes = Some(terms.length).filter(|bytes| *bytes != Terms::ANY_LENGTH);
+                let question = Question { bytes, ..late.question };
+                observed.learns(&comm, algorithm, shape.chunks, &question);
+            }
             let store = Store::new(algorithm.blocks(shape), lengths, align, flat)?;
             Ok((algorithm, shape, store))
         };

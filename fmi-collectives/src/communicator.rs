@@ -1,17 +1,19 @@
 //! A group of ranks that can talk to each other.
 
 use crate::{
+    judge::Judge,
     op,
     operation::{Operation, Trouble, WaitsFor},
-    plan::{Algorithm, Choice, Question, Rule, Shelf, Table},
+    plan::{Algorithm, Rule, Shelf, Table},
     protocol::Lineage,
-    signature::{Call, What, describe},
+    signature::{Call, Hint, What, describe},
 };
 use fmi_actors::{
     Endpoint, Error, NoRejoin, Node, Reason, Result,
     endpoint::Collective,
     frame::{Datatype, Signature},
     mailbox::{Failure, Group},
+    meter::Tier,
     store::Agreed,
 };
 use parking_lot::Mutex;
@@ -33,6 +35,8 @@ pub struct Communicator {
     inner: Arc<Inner>,
     /// `None` for the library's own, which then has no count that all ranks' cores fight for.
     table: Option<Arc<Table>>,
+    /// `None` if there is neither a model nor a hint.
+    judge: Option<Arc<Judge>>,
 }
 
 struct Inner {
@@ -48,6 +52,8 @@ struct Inner {
     /// All members live in this process.
     together: bool,
     shelf: Shelf,
+    /// How far its members are apart, once somebody wants to know.
+    tier: OnceLock<Tier>,
     /// The others were not there when it was made: every operation ends with this.
     doomed: OnceLock<Failure>,
     /// The call of a protocol that it lives in.
@@ -76,7 +82,7 @@ impl Communicator {
         let deadline = node.settings().operation;
         let membership = Membership { job: name.into(), next: Mutex::default() };
         let (node, group) = (Arc::clone(node), Arc::clone(node.world()));
-        Self::open(endpoint, node, scope, group, deadline, Some(membership), None)
+        Self::open(endpoint, node, scope, group, deadline, Some(membership), None).with_told_model()
     }
 
     /// This rank's number, `0..size`.
@@ -114,10 +120,11 @@ impl Communicator {
     /// same.
     #[must_use]
     pub fn with_table(&self, table: Table) -> Self {
-        Self { inner: Arc::clone(&self.inner), table: Some(Arc::new(table)) }
+        Self { table: Some(Arc::new(table)), ..self.clone() }
     }
 
-    /// By which table algorithms are chosen.
+    /// By which table algorithms are chosen, where there is no [model](Self::with_model), and which rules
+    /// come before that.
     #[must_use]
     pub fn table(&self) -> &Table {
         static TABLE: LazyLock<Table> = LazyLock::new(Table::default);
@@ -134,6 +141,7 @@ impl Communicator {
             datatype: Datatype::BYTES,
             reduction: 0,
             published: false,
+            hint: Hint::default(),
             terms: None,
         };
         let (number, doomed) = self.take_number(Some(call.encode()));
@@ -237,10 +245,13 @@ impl Communicator {
             let refuse = |reason| Err(Error::Rejoin { job: job.to_string(), reason });
             let successor = attempt.await?;
             let table = comm.table.clone();
+            let judged = |new: Self| Self { table, ..new.judged_as(&comm) };
             let mut next = next.lock();
             if let Some(next) = &*next {
                 return match next.upgrade() {
-                    Some(inner) => Ok(Self { inner, table }),
+                    Some(inner) => {
+                        Ok(judged(Self { inner, table: None, judge: None }.with_told_model()))
+                    }
                     None => refuse(NoRejoin::Twice),
                 };
             }
@@ -250,7 +261,7 @@ impl Communicator {
             };
             let new = Self::world(&successor.node, *rank, job);
             *next = Some(Arc::downgrade(&new.inner));
-            Ok(Self { table, ..new })
+            Ok(judged(new))
         }
     }
 
@@ -372,8 +383,12 @@ impl Communicator {
         self
     }
 
-    pub(crate) fn choose(&self, question: &Question) -> Choice {
-        self.table().choose(question)
+    pub(crate) fn judge(&self) -> Option<&Judge> {
+        self.judge.as_deref()
+    }
+
+    pub(crate) fn judged_by(&self, judge: Judge) -> Self {
+        Self { judge: Some(Arc::new(judge)), ..self.clone() }
     }
 
     /// Whether ranks find what the algorithm publishes without a message that tells them to look.
@@ -394,6 +409,11 @@ impl Communicator {
     /// What store the members have in common.
     pub(crate) fn shelf(&self) -> Shelf {
         self.inner.shelf
+    }
+
+    /// How far those members are apart who are farthest.
+    pub(crate) fn tier(&self) -> Tier {
+        *self.inner.tier.get_or_init(|| self.find_tier())
     }
 
     /// The store of the members does not have what it should.
@@ -431,8 +451,13 @@ impl Communicator {
     fn descend(&self, scope: u64, group: Group, lineage: Option<Arc<Lineage>>) -> Self {
         let Inner { endpoint, node, deadline, .. } = &*self.inner;
         let (endpoint, node) = (endpoint.clone(), Arc::clone(node));
+        let same = Arc::ptr_eq(&group, &self.inner.group);
         let child = Self::open(endpoint, node, scope, group, *deadline, None, lineage);
-        Self { table: self.table.clone(), ..child }
+        let judge = match &self.judge {
+            Some(judge) if !same => Some(Arc::new(judge.of(&child))),
+            judge => judge.clone(),
+        };
+        Self { table: self.table.clone(), judge, ..child }
     }
 
     fn open(
@@ -466,10 +491,11 @@ impl Communicator {
             membership,
             together,
             shelf,
+            tier: OnceLock::new(),
             doomed,
             lineage,
         };
-        Self { inner: Arc::new(inner), table: None }
+        Self { inner: Arc::new(inner), table: None, judge: None }
     }
 }
 

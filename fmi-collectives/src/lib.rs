@@ -3,12 +3,16 @@
 
 mod begin;
 mod buf;
+mod calibrate;
 mod collectives;
 mod communicator;
 mod context;
 mod executor;
+mod judge;
 mod links;
+mod log;
 mod message;
+mod observe;
 pub mod op;
 mod operation;
 pub mod plan;

@@ -1,6 +1,6 @@
 //! The future that every operation returns: adds deadline, names and failure notices.
 
-use crate::Communicator;
+use crate::{Communicator, observe::Observed};
 use fmi_actors::{
     Error, Reason, Result,
     actor::panic_text,
@@ -48,6 +48,8 @@ pub(crate) struct Base {
     /// The group was told what this rank called.
     inquired: bool,
     collective: Option<Collective>,
+    /// Somebody wants to know how long it takes.
+    observed: Option<Arc<Observed>>,
     refused: Option<Error>,
 }
 
@@ -120,6 +122,7 @@ impl<F> Operation<F> {
             waiting: None,
             inquired: false,
             collective: None,
+            observed: None,
             refused: None,
         };
         Self { inner, base }
@@ -139,6 +142,12 @@ impl<F> Operation<F> {
     /// One that is a collective: its group learns of its failure.
     pub(crate) fn collective(mut self, collective: Collective) -> Self {
         self.base.collective = Some(collective);
+        self
+    }
+
+    /// One that is measured, if anybody wants to know.
+    pub(crate) fn observed(mut self, observed: Option<Arc<Observed>>) -> Self {
+        self.base.observed = observed;
         self
     }
 
@@ -187,9 +196,15 @@ impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
         }
         // Whoever looks for it in a store wants to know for what.
         base.begin_to_wait();
+        if let Some(observed) = &base.observed {
+            observed.begin(|| base.communicator.endpoint().now());
+        }
         let outcome = match this.inner.poll(context) {
             Poll::Ready(Ok(value)) => {
                 if let Some(collective) = base.collective.take() {
+                    if let Some(observed) = &base.observed {
+                        observed.end(&base.communicator, collective.space());
+                    }
                     collective.finish();
                 }
                 Poll::Ready(Ok(value))

@@ -46,6 +46,12 @@ macro_rules! quantity {
                 self.0
             }
 
+            /// Whether there is none.
+            #[must_use]
+            pub const fn is_zero(&self) -> bool {
+                self.0 == 0.0
+            }
+
             /// The lesser of both.
             #[must_use]
             pub const fn min(self, other: Self) -> Self {
@@ -147,8 +153,17 @@ quantity! {
     DollarsPerSecond
 }
 quantity! {
+    /// Memory that is held for a time, as functions pay for it: one GiB for a second, so many times.
+    GibSeconds
+}
+quantity! {
     /// How often a second something may happen.
     Rate
+}
+
+quantity! {
+    /// How many bytes a second go through something.
+    Bandwidth
 }
 
 /// An amount of data.
@@ -186,6 +201,12 @@ impl Bytes {
         self.0
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// As a multiple of another amount, 0 of nothing.
     #[must_use]
     pub fn per(self, other: Self) -> f64 {
@@ -219,6 +240,22 @@ impl Sum for Bytes {
     }
 }
 
+/// Held for so long.
+impl Mul<Seconds> for Bytes {
+    type Output = GibSeconds;
+    fn mul(self, time: Seconds) -> GibSeconds {
+        GibSeconds::new(self.per(Self::gib(1)) * time.0)
+    }
+}
+
+impl Div<Bandwidth> for Bytes {
+    type Output = Seconds;
+    /// How long they take to go through it.
+    fn div(self, bandwidth: Bandwidth) -> Seconds {
+        Seconds::new(self.0 as f64 / bandwidth.0)
+    }
+}
+
 impl Mul<Seconds> for DollarsPerSecond {
     type Output = Dollars;
     fn mul(self, time: Seconds) -> Dollars {
@@ -242,6 +279,18 @@ impl Div<Seconds> for Dollars {
 }
 
 impl Rate {
+    /// So many in an hour.
+    #[must_use]
+    pub const fn hourly(count: f64) -> Self {
+        Self::new(count / 3600.0)
+    }
+
+    /// How many in an hour.
+    #[must_use]
+    pub const fn per_hour(self) -> f64 {
+        self.0 * 3600.0
+    }
+
     /// The time from one to the next; the longest there is if it never happens.
     #[must_use]
     pub fn interval(self) -> Seconds {
@@ -288,9 +337,27 @@ impl fmt::Display for DollarsPerSecond {
     }
 }
 
+impl fmt::Display for GibSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} GiB·s", digits(self.0)))
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{}/s", digits(self.0)))
+    }
+}
+
+impl fmt::Display for Bandwidth {
+    /// In decimal units, as networks are sold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(f64, &str); 4] = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+        let name = NAMES.iter().find(|(size, _)| self.0.abs() >= *size);
+        f.pad(&match name {
+            Some((size, name)) => format!("{} {name}/s", digits(self.0 / size)),
+            None => format!("{} B/s", digits(self.0)),
+        })
     }
 }
 
@@ -317,6 +384,17 @@ fn digits(value: f64) -> String {
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
+    }
+}
+
+impl Seconds {
+    /// With three significant digits; what is less than a tenth of a picosecond is nothing.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        if self.0 < 1e-13 {
+            return Self::ZERO;
+        }
+        format!("{:.2e}", self.0).parse().map_or(self, Self::new)
     }
 }
 
@@ -354,6 +432,7 @@ mod tests {
             (Bytes::gib(2).to_string(), "2 GiB"),
             (Bytes::new(12).to_string(), "12 B"),
             (Rate::new(200.0).to_string(), "200/s"),
+            (Bandwidth::new(77.9e6).to_string(), "77.9 MB/s"),
         ] {
             assert_eq!(shown, expected);
         }

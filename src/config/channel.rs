@@ -169,11 +169,7 @@ impl Config {
         let channels = self.channels.iter().filter_map(|channel| {
             Some(Unavailable { what: channel.to_string(), why: channel.unavailable()? })
         });
-        let model = self
-            .model
-            .as_ref()
-            .map(|_| Unavailable { what: "model".to_owned(), why: "read, but not used yet" });
-        channels.chain(model).collect()
+        channels.collect()
     }
 }
 
@@ -348,10 +344,9 @@ mod tests {
 
     #[test]
     fn reports_what_is_not_built_yet() {
-        let mut config = Config::default().channels("local,shm").unwrap();
-        config.model = Some(serde_json::Value::Null);
+        let config = Config::default().channels("local,shm").unwrap();
         let reported: Vec<_> = config.unavailable().iter().map(ToString::to_string).collect();
-        assert_eq!(reported, ["shm: not built yet", "model: read, but not used yet"]);
+        assert_eq!(reported, ["shm: not built yet"]);
         assert_eq!(config.available().collect::<Vec<_>>(), [&ChannelSpec::Local]);
     }
 

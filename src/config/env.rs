@@ -50,7 +50,16 @@ pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
         config.checksum = checksum;
     }
     if let Some(hint) = read(lookup, "FMI_HINT", units::hint)? {
-        config.hint = hint;
+        config.hint = Some(hint);
+    }
+    if let Some(profile) = text(lookup, "FMI_PROFILE")? {
+        config.profile = Some(profile);
+    }
+    if let Some(on) = read(lookup, "FMI_REPRODUCIBLE", units::flag)? {
+        config.reproducible = on;
+    }
+    if let Some(path) = raw(lookup, "FMI_LEARNT") {
+        config.learnt = Some(path.into());
     }
     if let Some(path) = raw(lookup, "FMI_PRICES") {
         config.money.prices = Some(path.into());
@@ -120,6 +129,9 @@ mod tests {
             ("FMI_ENCRYPT", "on"),
             ("FMI_CHECKSUM", "1"),
             ("FMI_HINT", "fast"),
+            ("FMI_PROFILE", "lan"),
+            ("FMI_REPRODUCIBLE", "off"),
+            ("FMI_LEARNT", "/tmp/learnt.toml"),
             ("FMI_PRICES", "/etc/prices.toml"),
             ("FMI_MEMORY", "512 MiB"),
             ("FMI_MACHINES", "cache.t3.micro, t3.nano"),
@@ -137,7 +149,10 @@ mod tests {
         assert_eq!(config.rendezvous_ca, Some("/etc/fmi/ca.pem".into()));
         assert_eq!(config.ladder, [Rung::Direct, Rung::Relay]);
         assert!(config.encrypt && config.checksum);
-        assert_eq!(config.hint, crate::config::Hint::Fast);
+        assert_eq!(config.hint, Some(crate::config::Objective::Fast));
+        assert_eq!(config.profile.as_deref(), Some("lan"));
+        assert!(!config.reproducible);
+        assert_eq!(config.learnt, Some("/tmp/learnt.toml".into()));
         assert_eq!(config.money.prices, Some("/etc/prices.toml".into()));
         assert_eq!(config.money.memory, Some(512 << 20));
         assert_eq!(config.money.machines, ["cache.t3.micro", "t3.nano"]);
@@ -172,7 +187,12 @@ mod tests {
                 "please",
                 "FMI_ENCRYPT: \"please\" is neither true nor false: write one of them",
             ),
-            ("FMI_HINT", "quick", "FMI_HINT: \"quick\" is no hint: write \"fast\" or \"cheap\""),
+            (
+                "FMI_HINT",
+                "quick",
+                "FMI_HINT: \"quick\" is no objective: write fast, cheap, \"fast within $0.001\" or \
+                 \"cheap within 20 ms\"",
+            ),
             (
                 "FMI_MACHINES",
                 "a,,b",

@@ -53,7 +53,7 @@ pub(super) fn read(origin: &str, text: &str) -> Result<Config> {
     let mut config = Config { model, ..Config::default() };
     if let Some(setting) = settings.iter().find(|setting| setting.path == "hint") {
         let hint = setting.value.text().and_then(units::hint);
-        config.hint = hint.map_err(|wrong| document.wrong(setting, &wrong))?;
+        config.hint = Some(hint.map_err(|wrong| document.wrong(setting, &wrong))?);
     }
     // An incomplete back end is reported at its own key.
     let section = |path: &str| settings.iter().find(|setting| setting.path == path);

@@ -78,7 +78,6 @@ fn reports_what_is_left_out() {
     if cfg!(not(feature = "s3")) {
         left_out.push("s3://bucket?region=eu-central-1: built without the feature \"s3\"");
     }
-    left_out.push("model: read, but not used yet");
     assert_eq!(reported(ALL), left_out);
     assert_eq!(reported(DIRECT), [""; 0]);
 }

@@ -12,8 +12,10 @@ mod env;
 mod json;
 mod json_tree;
 mod ladder;
+mod learnt;
 mod limits;
 mod load;
+mod model;
 mod money;
 mod ranks;
 mod suggest;
@@ -24,9 +26,10 @@ mod units;
 
 pub use address::{Rendezvous, Scheme};
 pub use channel::{ChannelSpec, Unavailable};
-pub use fmi_model::polling::Hint;
+pub use fmi_model::Objective;
 pub use limits::{Deadlines, Limits};
 pub use money::Money;
+use money::written;
 pub use token::Token;
 
 use std::path::PathBuf;
@@ -102,12 +105,23 @@ pub struct Config {
     /// Which algorithms run the collectives, before the library's own [table](Self::table). All
     /// processes of a job must have the same.
     pub algorithms: Vec<Rule>,
-    /// What the program wants where time and money can be had for each other: to know soon, or to
-    /// pay little. `cheap` if not set.
-    pub hint: Hint,
+    /// What the program wants where time and money can be had for each other: to know soon, to pay
+    /// little, or one within a bound of the other. If not set, algorithms are chosen for time, and stores are looked
+    /// into for money.
+    pub hint: Option<Objective>,
+    /// By what algorithms and channels are chosen: the name of a profile that is shipped, or a file. `None`: by the
+    /// library's own [table](Self::table). In a job that of the first process that has one counts for all.
+    pub profile: Option<String>,
+    /// Whether reductions give the same bits on every run, whatever the job has [learnt](crate::Communicator::calibrate):
+    /// then they are chosen by what it was told at first. `true` if not set. That of the process whose model counts
+    /// counts for all.
+    pub reproducible: bool,
+    /// A file to which the job's first process writes the profile as it has [learnt](crate::Communicator::calibrate)
+    /// it, when it leaves: the next job's [profile](Self#structfield.profile). Nothing is written if nothing was learnt.
+    pub learnt: Option<PathBuf>,
     /// What this process pays.
     pub money: Money,
-    /// The `model` of an `fmi.json`, as it was read. Not used yet.
+    /// The `model` of an `fmi.json`, as it was read: it counts where no [profile](Self#structfield.profile) is set.
     pub model: Option<serde_json::Value>,
 }
 
@@ -132,7 +146,10 @@ impl Default for Config {
             keep_awake: true,
             threads: None,
             algorithms: Vec::new(),
-            hint: Hint::default(),
+            hint: None,
+            profile: None,
+            reproducible: true,
+            learnt: None,
             money: Money::default(),
             model: None,
         }
@@ -269,8 +286,26 @@ impl Config {
     }
 
     /// Sets what the program wants where time and money can be had for each other.
-    pub fn hint(mut self, hint: Hint) -> Self {
-        self.hint = hint;
+    pub fn hint(mut self, hint: Objective) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Sets by which profile algorithms and channels are chosen: a name, or a file.
+    pub fn profile(mut self, name: impl Into<String>) -> Self {
+        self.profile = Some(name.into());
+        self
+    }
+
+    /// Says whether reductions give the same bits on every run, whatever the job has learnt.
+    pub fn reproducible(mut self, on: bool) -> Self {
+        self.reproducible = on;
+        self
+    }
+
+    /// Sets the file to which the job's first process writes the profile as it has learnt it.
+    pub fn learnt(mut self, path: impl Into<PathBuf>) -> Self {
+        self.learnt = Some(path.into());
         self
     }
 
@@ -328,7 +363,7 @@ mod tests {
         assert_eq!(config.deadlines.operation, Duration::from_secs(900));
         assert_eq!((config.deadlines.grace, config.min_size), (Duration::from_secs(5), 1));
         assert_eq!(config.limits.outbox, 4 << 20);
-        assert!(config.keep_awake);
+        assert!(config.keep_awake && config.reproducible && config.learnt.is_none());
         assert_eq!(config.ladder, [Rung::Direct, Rung::Punched, Rung::Relay, Rung::Store]);
         assert_eq!((config.encrypt, config.checksum, &config.rendezvous_ca), (false, false, &None));
         assert_eq!(config.validate(), Ok(()));
@@ -357,6 +392,8 @@ mod tests {
             .min_size(2)
             .outbox(4)
             .keep_awake(false)
+            .reproducible(false)
+            .learnt("learnt.toml")
             .threads(6);
         assert_eq!((config.job.as_str(), config.size, config.threads), ("x", Some(8), Some(6)));
         assert_eq!(config.ranks, Some(vec![3]));
@@ -366,7 +403,8 @@ mod tests {
         assert_eq!(config.deadlines.operation, Duration::from_secs(3));
         assert_eq!((config.deadlines.grace, config.min_size), (Duration::from_secs(4), 2));
         assert_eq!(config.limits.outbox, 4);
-        assert!(!config.keep_awake);
+        assert!(!config.keep_awake && !config.reproducible);
+        assert_eq!(config.learnt, Some(PathBuf::from("learnt.toml")));
         assert_eq!(config.ladder, [Rung::Relay, Rung::Direct]);
         assert!(config.encrypt && config.checksum);
         assert_eq!(config.rendezvous_ca, Some(PathBuf::from("ca.pem")));

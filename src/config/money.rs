@@ -3,7 +3,7 @@
 use super::told;
 use fmi_actors::{
     Result,
-    meter::{Bill, Bytes, Meter, Prices, Tariff},
+    meter::{Bytes, Meter, Prices, Tariff},
 };
 use std::{
     env, fs, io,
@@ -57,17 +57,30 @@ impl Money {
         Ok(Tariff { prices, memory, machines: self.machines.clone() })
     }
 
-    /// Says to the meter of a process what it pays and who gets its bill.
-    pub(crate) fn charge(&self, meter: &Arc<Meter>, (process, epoch): (u32, u32)) -> Result<()> {
+    /// Says to the meter of a process what it pays, who gets its bill, and what else is to be done when it
+    /// leaves.
+    pub(crate) fn charge(
+        &self,
+        meter: &Arc<Meter>,
+        (process, epoch): (u32, u32),
+        besides: Option<impl FnOnce() + Send + 'static>,
+    ) -> Result<()> {
         let mut tariff = self.tariff()?;
         if process > 0 {
             tariff.machines.clear();
         }
         meter.set_tariff(tariff);
-        if let Some(folder) = self.bill.clone() {
+        let folder = self.bill.clone();
+        if folder.is_some() || besides.is_some() {
             meter.on_settle(move |bill| {
+                if let Some(besides) = besides {
+                    besides();
+                }
+                let Some(folder) = folder else { return };
                 let name = format!("{}-{process}-{epoch}", std::process::id());
-                if let Err(error) = write(&folder, &name, &bill) {
+                let file = folder.join(format!("{name}.json"));
+                let text = serde_json::to_vec(&bill).map_err(io::Error::from);
+                if let Err(error) = text.and_then(|text| written(&file, &text)) {
                     tracing::warn!("the bill cannot be written to {}: {error}", folder.display());
                 }
             });
@@ -90,12 +103,12 @@ pub(super) fn machines(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// Whole or not at all: whoever collects bills may be quick.
-fn write(folder: &Path, name: &str, bill: &Bill) -> io::Result<()> {
-    let text = serde_json::to_vec(bill)?;
-    let draft = folder.join(format!(".{name}"));
+/// Writes a file, whole or not at all: whoever collects such files may be quick.
+pub(super) fn written(file: &Path, text: &[u8]) -> io::Result<()> {
+    let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let draft = file.with_file_name(format!(".{name}-{}", std::process::id()));
     fs::write(&draft, text)?;
-    fs::rename(draft, folder.join(format!("{name}.json")))
+    fs::rename(draft, file)
 }
 
 fn wrong(path: &Path, message: String) -> fmi_actors::Error {

@@ -10,7 +10,7 @@ use super::{Config, Rendezvous, address, algorithms, channel, ladder, money, ran
 
 const SECTIONS: [&str; 6] = ["deadlines", "limits", "tcp", "run", "money", algorithms::SECTION];
 
-const KEYS: [&str; 41] = [
+const KEYS: [&str; 44] = [
     "job",
     "size",
     "min_size",
@@ -21,6 +21,9 @@ const KEYS: [&str; 41] = [
     "channels",
     "ladder",
     "hint",
+    "profile",
+    "reproducible",
+    "learnt",
     "deadlines",
     "deadlines.join",
     "deadlines.silent",
@@ -100,7 +103,10 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
             .map(|rendezvous| config.rendezvous = Some(rendezvous)),
         "rendezvous_ca" => value.text().map(|path| config.rendezvous_ca = Some(path.into())),
         "ladder" => rungs(value).map(|ladder| config.ladder = ladder),
-        "hint" => value.text().and_then(units::hint).map(|hint| config.hint = hint),
+        "hint" => value.text().and_then(units::hint).map(|hint| config.hint = Some(hint)),
+        "profile" => value.text().map(|name| config.profile = Some(name.to_owned())),
+        "reproducible" => value.flag().map(|on| config.reproducible = on),
+        "learnt" => value.text().map(|path| config.learnt = Some(path.into())),
         "channels" => channels(value).map(|channels| config.channels = channels),
         "deadlines.join" => deadline(value).map(|join| config.deadlines.join = join),
         "deadlines.silent" => deadline(value).map(|silent| config.deadlines.silent = silent),

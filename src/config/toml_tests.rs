@@ -22,6 +22,9 @@ fn reads_every_key() {
         channels = ["local", "tcp", "redis://cache:6379/0"]
         ladder = ["direct", "relay"]
         hint = "fast"
+        profile = "lan"
+        reproducible = false
+        learnt = "learnt.toml"
 
         [deadlines]
         join = "2min"
@@ -62,7 +65,10 @@ fn reads_every_key() {
         .ladder("direct,relay")
         .unwrap();
     expected = expected.prices("/etc/prices.toml").memory(2 << 30);
-    expected.hint = crate::config::Hint::Fast;
+    expected.hint = Some(crate::config::Objective::Fast);
+    expected.profile = Some("lan".to_owned());
+    expected.reproducible = false;
+    expected.learnt = Some("learnt.toml".into());
     expected.money.machines = vec!["cache.t3.micro".to_owned()];
     expected.rendezvous = Some("tls://10.0.0.1:10000".parse().unwrap());
     expected.channels = channel::list("local,tcp,redis://cache:6379/0").unwrap();
@@ -183,7 +189,7 @@ fn unknown_keys() {
 fn the_first_mistake_in_the_file_is_told() {
     refused("zzz = 1\naaa = 1\n", "1:1", {
         "unknown key \"zzz\": the keys here are job, size, min_size, rank, ranks, rendezvous, \
-         rendezvous_ca, channels, ladder, hint, deadlines, limits, tcp, run, money, algorithms"
+         rendezvous_ca, channels, ladder, hint, profile, reproducible, learnt, deadlines, limits, tcp, run, money, algorithms"
     });
 }
 

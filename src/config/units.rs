@@ -95,9 +95,9 @@ fn scaled(text: &str, units: &[(&str, u128)]) -> Option<u128> {
     Some(total)
 }
 
-/// Reads what a program wants of its waits.
-pub(super) fn hint(text: &str) -> Result<fmi_model::polling::Hint, String> {
-    text.parse().map_err(|_| format!("{text:?} is no hint: write \"fast\" or \"cheap\""))
+/// Reads what a program wants.
+pub(super) fn hint(text: &str) -> Result<fmi_model::Objective, String> {
+    text.parse().map_err(|bad: fmi_model::objective::BadObjective| bad.to_string())
 }
 
 #[cfg(test)]

@@ -172,6 +172,12 @@ fn stores(config: &Config) -> Vec<ChannelSpec> {
 }
 
 /// The channel over a store; `None` if it is none.
+/// How to look into a store: it is paid by the look, so for money unless it is said otherwise.
+#[cfg(feature = "s3")]
+fn polling(config: &Config) -> fmi_model::polling::Hint {
+    config.hint.map_or_else(Default::default, Into::into)
+}
+
 async fn open_store(config: &Config, spec: &ChannelSpec) -> Result<Option<Arc<dyn Channel>>> {
     Ok(match spec {
         #[cfg(feature = "redis")]
@@ -180,7 +186,7 @@ async fn open_store(config: &Config, spec: &ChannelSpec) -> Result<Option<Arc<dy
         }
         #[cfg(feature = "s3")]
         ChannelSpec::S3(url) => {
-            Some(S3::connect(url, &config.job, config.hint).await? as Arc<dyn Channel>)
+            Some(S3::connect(url, &config.job, polling(config)).await? as Arc<dyn Channel>)
         }
         _ => {
             let _ = config;

@@ -6,6 +6,7 @@ mod job;
 
 mod rule_3_overlap;
 mod rule_5_agreement;
+mod rule_5_hints;
 mod rule_6_failure;
 
 use fmi::{Buf, Error, Reason, op};

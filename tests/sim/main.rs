@@ -1,15 +1,20 @@
 //! The simulator: the same seed gives the same run, lossy wires lose nothing, and a rank that
 //! dies at any step leaves nobody waiting.
 
+mod calibrate;
 mod cases;
+mod meter;
+mod model;
 mod store;
 
 use cases::{CASES, Case, triangle};
 use fmi::{
     Communicator, Error, Reason, op,
-    sim::{self, Death, End, Report, Sim},
+    plan::price::{Channels, Market},
+    sim::{self, Death, Depot, End, Report, Sim},
 };
-use std::time::Duration;
+use fmi_model::Profile;
+use std::{sync::Arc, time::Duration};
 
 /// All of them, three times.
 async fn everything(comm: Communicator) -> fmi::Result<Duration> {
@@ -36,6 +41,40 @@ fn the_same_seed_gives_the_same_run() {
     // Also when the run ends badly.
     let dies = |seed| faulty(7, seed).kill(3, Death::AfterFrames(11)).run(everything);
     assert_eq!(dies(1), dies(1));
+}
+
+/// Whatever is wanted, whatever the model says, and over whatever wires.
+#[test]
+fn what_the_model_chooses_is_right() {
+    let depots = [
+        None,
+        Some(Depot::default()),
+        Some(Depot { wide: true, ..Depot::default() }),
+        Some(Depot { alone: true, ..Depot::default() }),
+    ];
+    for (depot, (pack, profile, store)) in depots.iter().flat_map(|depot| {
+        [(1, "aws-lambda", "s3"), (3, "loopback", "redis"), (9, "lan", "tcp"), (2, "lan", "s3")]
+            .map(|market| (depot, market))
+    }) {
+        for hint in ["fast", "cheap", "fast within $0.00001", "cheap within 5 ms"] {
+            let market = Market::of(Profile::shipped(profile).unwrap());
+            let market = Arc::new(market.over(Channels::new("tcp", "tcp", store)));
+            let sim = Sim::new(9).pack(pack);
+            let sim = depot.iter().fold(sim, |sim, depot| sim.store(depot.clone()));
+            let report = sim.run(|comm| {
+                let comm = comm.with_model(&market).hint(hint.parse().unwrap());
+                async move {
+                    let half = comm.split(Some(comm.rank() as u64 % 2), 0).await?;
+                    everything(half.expect("all have a color")).await?;
+                    everything(comm).await
+                }
+            });
+            for (rank, end) in report.ends.iter().enumerate() {
+                assert!(matches!(end, End::Done(Ok(_))), "{depot:?}, rank {rank}: {end:?}");
+            }
+            assert_eq!(report.stored, 0, "something is left");
+        }
+    }
 }
 
 #[test]

@@ -63,7 +63,7 @@ const CALLS_OF_MANY: &[(&str, Call)] = &[
 fn a_collective_asks_of_a_store_what_its_plan_says() {
     for n in [2, 3, 5, 16] {
         for (name, call) in CALLS {
-            let Requests { puts, gets } = requests(&alone(n, Depot::default()), *call);
+            let Requests { puts, gets, .. } = requests(&alone(n, Depot::default()), *call);
             let (puts, gets) = (puts as usize, gets as usize);
             let algorithm = Algorithm::find(name).unwrap();
             let report = algorithm.check(Shape::of(n).rooted(1)).unwrap();
@@ -84,7 +84,7 @@ fn a_collective_asks_of_a_store_what_its_plan_says() {
     }
     for (name, call) in CALLS_OF_MANY {
         let n = 70;
-        let Requests { puts, gets } = requests(&alone(n, Depot::default()), *call);
+        let Requests { puts, gets, .. } = requests(&alone(n, Depot::default()), *call);
         let algorithm = Algorithm::find(name).unwrap();
         let report = algorithm.check(Shape::of(n).rooted(1)).unwrap();
         assert_eq!((puts as usize, gets as usize), (report.puts, report.gets), "{name} of {n}");
@@ -96,7 +96,7 @@ fn a_collective_asks_of_a_store_what_its_plan_says() {
 fn a_process_reads_once_what_several_of_its_ranks_want() {
     let sim = alone(12, Depot::default()).pack(4);
     // One of each process: of the root's own, who came before the root did.
-    assert_eq!(requests(&sim, CALLS[1].1), Requests { puts: 1, gets: 3 });
+    assert_eq!(requests(&sim, CALLS[1].1), Requests { puts: 1, gets: 3, looks: 0 });
 }
 
 /// Ranks of the publisher's process have its items before the store does. Reads that it did not count
@@ -128,7 +128,7 @@ fn what_many_read_is_put_there_once_if_a_store_serves_many() {
         .boxed_local()
     };
     let sim = |wide| Sim::new(17).store(Depot { wide, stored: usize::MAX, ..Depot::default() });
-    assert_eq!(requests(&sim(true), call), Requests { puts: 1, gets: 16 });
+    assert_eq!(requests(&sim(true), call), Requests { puts: 1, gets: 16, looks: 0 });
     assert_eq!(requests(&sim(false), call), Requests::default());
 }
 

@@ -6,7 +6,7 @@ use crate::{
     channel::Link,
     frame::Space,
     mailbox::{Failure, Rest, Slot, Taken, Wakers},
-    meter::Tally,
+    meter::{Tally, Tier},
     pair::{Lane, Pair},
     peer::Peer,
 };
@@ -18,6 +18,8 @@ use std::{collections::VecDeque, sync::Arc};
 pub(super) struct Entry {
     pub(super) pair: Pair,
     pub(super) peer: Arc<Peer>,
+    /// It is on this machine.
+    pub(super) near: bool,
     /// Sends that wait for room, by lane.
     pub(super) waiting: [VecDeque<Arc<SendSlot>>; 2],
     /// Sends that wait for the match, by message.
@@ -72,12 +74,18 @@ impl Entry {
         self.link.clone()
     }
 
+    /// How far the link leads.
+    pub(super) fn tier(&self, link: &dyn Link, direct: bool) -> Tier {
+        if direct { Tier::Process } else { Tier::of(link.rung(), self.near) }
+    }
+
     /// Where frames on this link are counted.
-    pub(super) fn tally(&mut self, link: &dyn Link) -> &mut Tally {
-        let (channel, count) = (link.channel(), self.tallies.len());
-        match self.tallies.iter().rposition(|tally| tally.channel() == channel) {
-            Some(place) => self.tallies.swap(place, count - 1),
-            None => self.tallies.push(Tally::new(channel)),
+    pub(super) fn tally(&mut self, link: &dyn Link, direct: bool) -> &mut Tally {
+        let (channel, tier) = (link.channel(), self.tier(link, direct));
+        let last = self.tallies.len().wrapping_sub(1);
+        match self.tallies.iter().rposition(|tally| tally.is_of(channel, tier)) {
+            Some(place) => self.tallies.swap(place, last),
+            None => self.tallies.push(Tally::new(channel, tier)),
         }
         self.tallies.last_mut().expect("one was put there if there was none")
     }

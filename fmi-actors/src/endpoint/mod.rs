@@ -31,7 +31,7 @@ use crate::{
     frame::{Datatype, Signature, Space},
     home::HomeHandle,
     mailbox::{Envelope, Filter, Group},
-    meter::Meter,
+    meter::{Call, Meter},
     pair::Outgoing,
 };
 use std::sync::Arc;
@@ -172,6 +172,11 @@ impl Endpoint {
     #[must_use]
     pub fn meter(&self) -> &Arc<Meter> {
         &self.rank.meter
+    }
+
+    /// This rank has called a collective, which has ended well.
+    pub fn record(&self, call: &Call<'_>) {
+        self.rank.calls.record(call);
     }
 
     /// The time now.

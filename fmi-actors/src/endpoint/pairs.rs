@@ -18,8 +18,9 @@ use crate::{
     home::{self, HomeHandle},
     keeper::Keeper,
     mailbox::{Delivery, Failure, Freed, Mailbox, Slot, Taken, Wakers},
-    meter::{Meter, Tally},
+    meter::{Counted, Ledger, Meter},
     pair::{Ends, Event, Pair, Path, Violation},
+    peer::Peer,
     sleeper::Sleeper,
 };
 use parking_lot::Mutex;
@@ -33,6 +34,8 @@ pub(crate) struct Ranked {
     home: Option<HomeHandle>,
     pub(super) keeper: Arc<dyn Keeper>,
     pub(super) meter: Arc<Meter>,
+    /// Its collectives.
+    pub(super) calls: Ledger,
     pub(super) mailbox: Mailbox,
     pub(super) pairs: Mutex<Pairs>,
     pub(super) watches: Mutex<Watches>,
@@ -72,6 +75,7 @@ impl Ranked {
             home,
             keeper,
             meter: Arc::clone(meter),
+            calls: Ledger::default(),
             mailbox: Mailbox::new(number),
             pairs: Mutex::default(),
             watches: Mutex::default(),
@@ -269,8 +273,11 @@ impl Ranked {
             let look = frame.is_none() && path.receipts && entry.pair.wants_receipts(waits);
             if let Some(frame) = &frame {
                 match !path.direct && self.meter.is_detailed() {
-                    true => self.meter.message(link.channel(), frame),
-                    false => entry.tally(&*link).count(frame),
+                    true => {
+                        let tier = entry.tier(&*link, false);
+                        self.meter.message(link.channel(), tier, frame);
+                    }
+                    false => entry.tally(&*link, path.direct).count(frame),
                 }
             }
             // Inside a process what has left has arrived: that may admit more.
@@ -309,10 +316,12 @@ impl Ranked {
         wake(wakers);
     }
 
-    /// What its pairs have sent.
-    pub(crate) fn tally(&self, into: &mut Vec<Tally>) {
+    /// What its pairs have sent, and what it has called.
+    pub(crate) fn count(&self, into: &mut Counted) {
+        into.ranks += 1;
+        self.calls.collect(&mut into.calls);
         let pairs = self.pairs.lock();
-        into.extend(pairs.by_rank.values().flat_map(|entry| entry.tallies.iter().copied()));
+        into.tallies.extend(pairs.by_rank.values().flat_map(|entry| entry.tallies.iter().copied()));
     }
 
     /// Waits for the link to have room again.
@@ -490,6 +499,7 @@ impl Ranked {
                 };
                 Some(vacant.insert(Entry {
                     pair: Pair::new(ends, node.settings().outbox),
+                    near: is_near(&node, &peer),
                     peer,
                     waiting: Default::default(),
                     sync: FxHashMap::default(),
@@ -524,4 +534,11 @@ pub(super) fn wake(wakers: Wakers) {
     for waker in wakers {
         waker.wake();
     }
+}
+
+/// Whether a process is on the same machine, as far as that is known.
+fn is_near(node: &Node, peer: &Peer) -> bool {
+    let machine = &peer.member().machine;
+    let own = node.roster().member(node.process());
+    !machine.is_empty() && own.is_some_and(|own| own.machine == *machine)
 }

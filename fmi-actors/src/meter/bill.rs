@@ -1,13 +1,18 @@
-//! What it has come to: for programs and for people.
+//! What it has come to.
 
-use super::{Bytes, Dollars, Prices, Request, Seconds};
+use super::{Bytes, Calls, Dollars, Prices, Request, Seconds, Tier};
 use serde::{Deserialize, Serialize};
-use std::{fmt, iter::Sum, ops::AddAssign};
+use std::{cmp::Ordering, iter::Sum, ops::AddAssign};
 
 /// What a process has done and what that costs, or several of them together.
 ///
 /// The money of a line is that of its requests, or of the function while it waits. What functions
-/// cost as long as they live, waiting or not, stands beside ([`function`](Self::function)).
+/// cost as long as they live, waiting or not, stands beside ([`function`](Self::function)); so does what they
+/// cost while a collective runs ([`Calls::function`]): seen otherwise, it is the same money.
+///
+/// [`Display`](std::fmt::Display) shows a table for people, [serde](Serialize) writes JSON whose names are those of the fields
+/// (quantities are numbers, in seconds, bytes, dollars; a line's [`counts`](Line::counts) and
+/// [`calls`](Line::calls) stand in the line itself), [`prometheus`](Self::prometheus) writes what Prometheus reads.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Bill {
     /// How many processes it is of.
@@ -16,7 +21,7 @@ pub struct Bill {
     pub lifetime: Seconds,
     /// What that costs if they are functions: their time, and an invocation each.
     pub function: Dollars,
-    /// By operation and channel.
+    /// By operation, channel and tier.
     pub lines: Vec<Line>,
     /// Machines that were rented for the job.
     pub machines: Vec<Machine>,
@@ -29,9 +34,15 @@ pub struct Line {
     pub operation: String,
     /// The channel, or [`WAITING`](Self::WAITING).
     pub channel: String,
+    /// How far it leads. `None` if it is not known, and of waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
     /// What went over it.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Calls of groups that it joins: those of whom those who are farthest apart talk over it.
+    #[serde(flatten)]
+    pub calls: Calls,
     /// How long functions waited for it, those that waited for several things at once counted once.
     pub waiting: Seconds,
     /// What that costs.
@@ -86,10 +97,34 @@ impl Bill {
         all
     }
 
+    /// Calls of all lines together.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        let mut all = Calls::default();
+        self.lines.iter().for_each(|line| all += line.calls);
+        all
+    }
+
     /// Whether a store was asked for anything.
     #[must_use]
     pub fn has_requests(&self) -> bool {
         Request::ALL.iter().any(|kind| self.counts().requests(*kind) > 0)
+    }
+
+    /// The line of that name, wherever it stands; lines are in order.
+    pub(super) fn line(&mut self, operation: &str, channel: &str, tier: Option<Tier>) -> &mut Line {
+        let key = |line: &Line| -> Ordering {
+            let own = (&*line.operation, &*line.channel, line.tier);
+            own.cmp(&(operation, channel, tier))
+        };
+        let place = match self.lines.binary_search_by(key) {
+            Ok(place) => place,
+            Err(place) => {
+                self.lines.insert(place, Line::new(operation, channel, tier));
+                place
+            }
+        };
+        &mut self.lines[place]
     }
 }
 
@@ -97,8 +132,17 @@ impl Line {
     /// The channel of lines that say how long an operation waited: it waits for whatever comes.
     pub const WAITING: &'static str = "waiting";
 
-    pub(super) fn new(operation: &str, channel: &str) -> Self {
-        Self { operation: operation.to_owned(), channel: channel.to_owned(), ..Self::default() }
+    /// What its operation cost while it ran: the function's share, and requests on this channel. What
+    /// [`Calls::predicted_cost`] foretells.
+    #[must_use]
+    pub fn cost(&self) -> Dollars {
+        let requests = if self.channel == Self::WAITING { Dollars::ZERO } else { self.money };
+        if self.calls.calls > 0 { self.calls.function + requests } else { Dollars::ZERO }
+    }
+
+    pub(super) fn new(operation: &str, channel: &str, tier: Option<Tier>) -> Self {
+        let (operation, channel) = (operation.to_owned(), channel.to_owned());
+        Self { operation, channel, tier, ..Self::default() }
     }
 }
 
@@ -158,16 +202,11 @@ impl AddAssign<&Self> for Bill {
         self.lifetime += other.lifetime;
         self.function += other.function;
         for line in &other.lines {
-            let key = |line: &Line| (line.operation.clone(), line.channel.clone());
-            match self.lines.binary_search_by_key(&key(line), key) {
-                Ok(place) => {
-                    let sum = &mut self.lines[place];
-                    sum.counts += line.counts;
-                    sum.waiting += line.waiting;
-                    sum.money += line.money;
-                }
-                Err(place) => self.lines.insert(place, line.clone()),
-            }
+            let sum = self.line(&line.operation, &line.channel, line.tier);
+            sum.counts += line.counts;
+            sum.calls += line.calls;
+            sum.waiting += line.waiting;
+            sum.money += line.money;
         }
         self.machines.extend(other.machines.iter().cloned());
     }
@@ -182,96 +221,13 @@ impl<'a> Sum<&'a Self> for Bill {
     }
 }
 
-impl fmt::Display for Bill {
-    /// A table with the columns that have something in them.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = Row(HEAD.map(str::to_owned));
-        let mut rows = vec![head];
-        rows.extend(self.lines.iter().map(|line| {
-            Row::new([&line.operation, &line.channel], &line.counts, line.waiting, line.money)
-        }));
-        rows.extend(self.machines.iter().map(|machine| {
-            let nothing = Counts::default();
-            Row::new(["machine", &machine.name], &nothing, machine.time, machine.money)
-        }));
-        let waited = self.lines.iter().map(|line| line.waiting).sum();
-        rows.push(Row::new(["all", ""], &self.counts(), waited, self.money()));
-        let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
-            let cell = |row: &Row| row.0[column].chars().count();
-            let filled = rows[1..].iter().any(|row| cell(row) > 0);
-            if filled { rows.iter().map(cell).max().unwrap_or(0) } else { 0 }
-        });
-        for row in &rows {
-            let mut text = String::new();
-            for (column, (cell, width)) in row.0.iter().zip(widths).enumerate() {
-                match (column, width) {
-                    (_, 0) => {}
-                    (0 | 1, _) => text += &format!("{cell:<width$}  "),
-                    _ => text += &format!("{cell:>width$}  "),
-                }
-            }
-            writeln!(f, "{}", text.trim_end())?;
-        }
-        let (processes, lifetime, function) = (self.processes, self.lifetime, self.function);
-        let what = if processes == 1 { "process" } else { "processes" };
-        write!(
-            f,
-            "{processes} {what}, {lifetime} together; as functions, waiting or not: {function}"
-        )
-    }
-}
-
-const COLUMNS: usize = 12;
-const HEAD: [&str; COLUMNS] = [
-    "operation",
-    "channel",
-    "messages",
-    "bytes",
-    "moved",
-    "put",
-    "get",
-    "list",
-    "delete",
-    "command",
-    "waited",
-    "money",
-];
-
-/// Cells of the table.
-struct Row([String; COLUMNS]);
-
-impl Row {
-    fn new(names: [&str; 2], counts: &Counts, waited: Seconds, money: Dollars) -> Self {
-        let [put, get, list, delete, command] =
-            Request::ALL.map(|kind| number(counts.requests(kind)));
-        let waited = if waited > Seconds::ZERO { waited.to_string() } else { String::new() };
-        let [operation, channel] = names.map(str::to_owned);
-        let messages = number(counts.messages);
-        let (own, moved) = (bytes(counts.bytes), bytes(counts.moved));
-        let money = if money > Dollars::ZERO { money.to_string() } else { String::new() };
-        Self([
-            operation, channel, messages, own, moved, put, get, list, delete, command, waited,
-            money,
-        ])
-    }
-}
-
-/// Nothing is easier to overlook than a zero.
-fn number(count: u64) -> String {
-    if count == 0 { String::new() } else { count.to_string() }
-}
-
-fn bytes(bytes: Bytes) -> String {
-    if bytes == Bytes::ZERO { String::new() } else { bytes.to_string() }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn line(operation: &str, put: u64, money: f64) -> Line {
+    pub(in crate::meter) fn line(operation: &str, put: u64, money: f64) -> Line {
         let counts = Counts { put, messages: 1, bytes: Bytes::new(1024), ..Counts::default() };
-        Line { counts, money: Dollars::new(money), ..Line::new(operation, "s3") }
+        Line { counts, money: Dollars::new(money), ..Line::new(operation, "s3", Some(Tier::Store)) }
     }
 
     #[test]
@@ -290,16 +246,32 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_the_columns_that_say_something() {
-        let mut bill = Bill { processes: 1, ..Bill::default() };
-        bill.lines = vec![line("barrier", 0, 0.0), line("bcast", 1, 5e-6)];
-        bill.lines[0].waiting = Seconds::new(1.5);
-        let table = "\
-operation  channel  messages  bytes  put  waited      money
-barrier    s3              1  1 KiB        1.5 s
-bcast      s3              1  1 KiB    1          $0.000005
-all                        2  2 KiB    1   1.5 s  $0.000005
-1 process, 0 s together; as functions, waiting or not: $0";
-        assert_eq!(bill.to_string(), table);
+    fn lines_of_another_tier_are_other_lines() {
+        let near = Line { tier: Some(Tier::Machine), ..line("bcast", 0, 0.0) };
+        let lines = vec![near, line("bcast", 1, 1.0)];
+        let bill = Bill { processes: 1, lines, ..Bill::default() };
+        let sum: Bill = [bill.clone(), bill].iter().sum();
+        let tiers: Vec<_> = sum.lines.iter().map(|line| line.tier).collect();
+        assert_eq!(tiers, [Some(Tier::Machine), Some(Tier::Store)]);
+        assert_eq!(sum.lines[1].counts.put, 2);
+    }
+
+    #[test]
+    fn json_is_read_again_and_older_bills_too() {
+        let calls = Calls { calls: 2, time: Seconds::new(0.5), ..Calls::default() };
+        let lines = vec![Line { calls, ..line("bcast", 1, 1.0) }];
+        let bill = Bill { processes: 1, lines, ..Bill::default() };
+        let text = serde_json::to_value(&bill).unwrap();
+        assert_eq!(text["lines"][0]["tier"], "store");
+        assert_eq!((&text["lines"][0]["calls"], &text["lines"][0]["put"]), (&2.into(), &1.into()));
+        assert_eq!(serde_json::from_value::<Bill>(text.clone()).unwrap(), bill);
+        let mut old = text;
+        let line = old["lines"][0].as_object_mut().unwrap();
+        line.retain(|name, _| {
+            serde_json::to_value(Counts::default()).unwrap().get(name).is_some()
+                || ["operation", "channel", "waiting", "money"].contains(&&**name)
+        });
+        let old: Bill = serde_json::from_value(old).unwrap();
+        assert_eq!((old.lines[0].tier, old.calls().calls), (None, 0));
     }
 }

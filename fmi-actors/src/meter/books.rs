@@ -1,6 +1,6 @@
 //! What a [`Meter`](super::Meter) has counted by operation and channel.
 
-use super::{Bill, Counts, Line, Machine, Purpose, Seconds, Tariff};
+use super::{Bill, Counted, Counts, Line, Machine, Purpose, Seconds, Tariff, Tier};
 use crate::{clock::Time, frame::Space};
 use rustc_hash::FxHashMap;
 use std::{
@@ -46,7 +46,7 @@ const NAMES: usize = 4096;
 pub(super) struct Books {
     names: FxHashMap<Space, Operation>,
     named: VecDeque<Space>,
-    counts: BTreeMap<(Operation, &'static str), Counts>,
+    counts: BTreeMap<(Operation, &'static str, Tier), Counts>,
     waits: BTreeMap<Operation, Seconds>,
     /// Those that wait now, the latest last.
     waiting: Vec<Operation>,
@@ -93,8 +93,13 @@ impl Books {
         }
     }
 
-    pub(super) fn counts(&mut self, operation: Operation, channel: &'static str) -> &mut Counts {
-        self.counts.entry((operation, channel)).or_default()
+    pub(super) fn counts(
+        &mut self,
+        operation: Operation,
+        channel: &'static str,
+        tier: Tier,
+    ) -> &mut Counts {
+        self.counts.entry((operation, channel, tier)).or_default()
     }
 
     /// What the process waits for: the latest of several.
@@ -129,21 +134,23 @@ impl Books {
         books
     }
 
-    pub(super) fn bill(self, tariff: &Tariff, lifetime: Seconds) -> Bill {
+    pub(super) fn bill(self, tariff: &Tariff, lifetime: Seconds, own: &Counted) -> Bill {
         let Tariff { prices, memory, machines } = tariff;
-        let mut lines: BTreeMap<(String, String), Line> = BTreeMap::new();
-        for ((operation, channel), counts) in self.counts {
-            let key = (operation.name().to_owned(), channel.to_owned());
-            let line = lines.entry(key).or_insert_with(|| Line::new(operation.name(), channel));
+        let mut bill = Bill::default();
+        for ((operation, channel, tier), counts) in self.counts {
+            let line = bill.line(operation.name(), channel, Some(tier));
             line.money += counts.price(prices);
             line.counts += counts;
         }
         for (operation, waited) in self.waits {
-            let key = (operation.name().to_owned(), Line::WAITING.to_owned());
-            let line =
-                lines.entry(key).or_insert_with(|| Line::new(operation.name(), Line::WAITING));
+            let line = bill.line(operation.name(), Line::WAITING, None);
             line.waiting += waited;
             line.money += prices.function_second(*memory) * waited;
+        }
+        for entry in &own.calls {
+            let mut calls = entry.calls;
+            calls.charge(prices, *memory, own.ranks);
+            bill.line(entry.operation.name(), &entry.channel, Some(entry.tier)).calls += calls;
         }
         let machines = machines.iter().filter_map(|name| {
             let money = prices.machine_second(name)? * lifetime;
@@ -153,7 +160,7 @@ impl Books {
             processes: 1,
             lifetime,
             function: prices.function_second(*memory) * lifetime + prices.function.request,
-            lines: lines.into_values().collect(),
+            lines: bill.lines,
             machines: machines.collect(),
         }
     }

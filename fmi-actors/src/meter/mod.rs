@@ -1,18 +1,27 @@
-//! Counts what a process sends, asks of stores and waits for, and what that costs.
+//! Counts what a process sends, asks of stores and waits for, how long its collectives take, and what that
+//! costs.
 //!
 //! Messages are counted where their pair is moved anyway, under its lock, as point to point or of a
 //! collective. A process that uses a store also tells operations apart and measures their waits
-//! ([`Meter::is_detailed`]): a request takes so long there that a common lock is nothing. What goes on
-//! is put together only when somebody asks for the [`Bill`].
+//! ([`Meter::is_detailed`]): a request takes so long there that a common lock is nothing. Each rank counts its
+//! own calls of collectives (there, and where there is a model). What goes on is put together only when
+//! somebody asks for the [`Bill`].
 
 mod bill;
 mod books;
+mod calls;
+mod prometheus;
+mod table;
+mod tier;
 
 pub use bill::{Bill, Counts, Line, Machine};
 pub use books::Operation;
+pub(crate) use calls::Ledger;
+pub use calls::{Call, Calls, Forecast};
+pub use tier::Tier;
 
 pub use fmi_model::{
-    Bytes, Dollars, Seconds,
+    Bytes, Dollars, GibSeconds, Seconds,
     prices::{Prices, Request},
 };
 
@@ -151,7 +160,7 @@ impl Meter {
     ) {
         let mut books = self.books.lock();
         let operation = books.operation(purpose);
-        books.counts(operation, channel).request(kind, count, bytes);
+        books.counts(operation, channel, Tier::Store).request(kind, count, bytes);
     }
 
     /// An operation begins to wait. Whoever waits at once shares the time: the function is paid
@@ -165,27 +174,27 @@ impl Meter {
     }
 
     /// A message has left on a link that others use too.
-    pub(crate) fn message(&self, channel: &'static str, frame: &Frame) {
+    pub(crate) fn message(&self, channel: &'static str, tier: Tier, frame: &Frame) {
         let mut books = self.books.lock();
         let operation = books.operation(Purpose::Space(frame.header.space));
         let (messages, bytes) = weigh(frame);
-        books.counts(operation, channel).message(messages, bytes);
+        books.counts(operation, channel, tier).message(messages, bytes);
     }
 
-    /// What it has come to by now, with what the pairs have counted.
-    pub(crate) fn bill(&self, now: Time, lifetime: Seconds, tallies: &[Tally]) -> Bill {
+    /// What it has come to by now, with what the ranks have counted.
+    pub(crate) fn bill(&self, now: Time, lifetime: Seconds, own: &Counted) -> Bill {
         let tariff = self.tariff();
         let mut books = self.books.lock().at(now);
-        for tally in tallies {
+        for tally in &own.tallies {
             for (operation, class) in
                 [Operation::MESSAGES, Operation::COLLECTIVES].iter().zip(tally.classes)
             {
                 if class.0 > 0 || class.1 > 0 {
-                    books.counts(*operation, tally.channel).message(class.0, class.1);
+                    books.counts(*operation, tally.channel, tally.tier).message(class.0, class.1);
                 }
             }
         }
-        books.bill(&tariff, lifetime)
+        books.bill(&tariff, lifetime, own)
     }
 
     /// Hands the last bill over.
@@ -231,21 +240,34 @@ impl Drop for Waiting {
     }
 }
 
+/// What ranks have counted by themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    /// How many ranks these are.
+    pub(crate) ranks: usize,
+    /// Of their pairs.
+    pub(crate) tallies: Vec<Tally>,
+    /// Their calls.
+    pub(crate) calls: Vec<calls::Entry>,
+}
+
 /// What one pair has sent over one channel; kept with the pair, counted under its lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tally {
     channel: &'static str,
+    tier: Tier,
     /// Messages and bytes: point to point, of collectives.
     classes: [(u64, u64); 2],
 }
 
 impl Tally {
-    pub(crate) const fn new(channel: &'static str) -> Self {
-        Self { channel, classes: [(0, 0); 2] }
+    pub(crate) const fn new(channel: &'static str, tier: Tier) -> Self {
+        Self { channel, tier, classes: [(0, 0); 2] }
     }
 
-    pub(crate) const fn channel(&self) -> &'static str {
-        self.channel
+    /// Whether it counts what goes there.
+    pub(crate) fn is_of(&self, channel: &str, tier: Tier) -> bool {
+        self.tier == tier && self.channel == channel
     }
 
     pub(crate) fn count(&mut self, frame: &Frame) {

@@ -30,7 +30,7 @@ fn requests_cost_what_the_list_says() {
     meter.request("s3", Purpose::Space(space(0)), Request::Delete, 0);
     meter.request("s3", Purpose::Upkeep, Request::List, 0);
     meter.request("redis", Purpose::Upkeep, Request::Command, 0);
-    let bill = meter.bill(Time(0), Seconds::new(3600.0), &[]);
+    let bill = meter.bill(Time(0), Seconds::new(3600.0), &Counted::default());
     let near = |is: f64, should: f64| assert!((is - should).abs() < 1e-12, "{is} {should}");
     near(money(&bill, "bcast", "s3"), 5e-6 + 10.0 * 4e-7);
     near(money(&bill, "collectives", "s3"), 4e-7);
@@ -57,7 +57,7 @@ fn those_who_wait_at_once_share_the_time() {
     let third = wait("bcast", 600);
     drop(third);
     second.end(Time(700 * MS));
-    let bill = meter.bill(Time(900 * MS), Seconds::ZERO, &[]);
+    let bill = meter.bill(Time(900 * MS), Seconds::ZERO, &Counted::default());
     let waited = |name| {
         let of = |line: &&Line| line.operation == name;
         bill.lines.iter().find(of).unwrap().waiting.get()
@@ -87,7 +87,7 @@ fn looks_are_for_what_the_process_waits_for() {
     drop(first);
     assert_eq!(meter.awaited(), None);
     look();
-    let bill = meter.bill(Time(MS), Seconds::ZERO, &[]);
+    let bill = meter.bill(Time(MS), Seconds::ZERO, &Counted::default());
     let mut gets: Vec<_> =
         bill.lines.iter().map(|l| (l.operation.as_str(), l.counts.get)).collect();
     gets.retain(|(_, gets)| *gets > 0);
@@ -101,8 +101,12 @@ fn moving_bytes_costs_where_it_is_not_free() {
     meter.set_tariff(Tariff { prices, ..Tariff::default() });
     meter.requests("s3", Purpose::Awaited, Request::Get, 0, 1 << 29);
     let frame = crate::frame::Header { kind: Kind::Message, length: u32::MAX, ..blank() };
-    meter.message("tcp", &Frame { header: frame, signature: None, payload: Payload::empty() });
-    let bill = meter.bill(Time(0), Seconds::ZERO, &[]);
+    meter.message(
+        "tcp",
+        Tier::Network,
+        &Frame { header: frame, signature: None, payload: Payload::empty() },
+    );
+    let bill = meter.bill(Time(0), Seconds::ZERO, &Counted::default());
     assert_eq!(bill.money(), Dollars::new(0.25));
 }
 
@@ -129,7 +133,7 @@ fn names_are_bounded() {
 
 #[test]
 fn tallies_tell_messages_from_what_keeps_a_pair_going() {
-    let mut tally = Tally::new("tcp");
+    let mut tally = Tally::new("tcp", Tier::Machine);
     let frame = |kind, number, length| {
         let header = crate::frame::Header { kind, space: space(number), length, ..blank() };
         Frame { header, signature: None, payload: Payload::empty() }
@@ -138,13 +142,60 @@ fn tallies_tell_messages_from_what_keeps_a_pair_going() {
     tally.count(&frame(Kind::Data, 0, 700));
     tally.count(&frame(Kind::Message, 5, 30));
     tally.count(&frame(Kind::Ack, 0, 0));
-    let bill = meter().bill(Time(0), Seconds::ZERO, &[tally]);
+    let counted = Counted { tallies: vec![tally], ..Counted::default() };
+    let bill = meter().bill(Time(0), Seconds::ZERO, &counted);
     let lines: Vec<_> = bill
         .lines
         .iter()
         .map(|line| (line.operation.as_str(), line.counts.messages, line.counts.bytes.get()))
         .collect();
     assert_eq!(lines, [("collectives", 1, 30), ("point to point", 1, 700)]);
+    assert!(bill.lines.iter().all(|line| line.tier == Some(Tier::Machine)));
+}
+
+#[test]
+fn parts_sum_up_to_the_whole() {
+    let meter = meter();
+    let ledgers = [Ledger::default(), Ledger::default()];
+    let call = |operation, tier, time, forecast| Call {
+        operation: Operation::named(operation),
+        channel: "s3",
+        tier,
+        time: Seconds::new(time),
+        forecast,
+    };
+    let forecast = Forecast { time: Seconds::new(0.2), money: Dollars::new(1e-3) };
+    for ledger in &ledgers {
+        ledger.record(&call("bcast", Tier::Store, 0.5, Some(forecast)));
+        ledger.record(&call("bcast", Tier::Store, 0.25, None));
+        ledger.record(&call("bcast", Tier::Network, 0.125, Some(forecast)));
+        ledger.record(&call("gather", Tier::Store, 0.125, None));
+    }
+    meter.name(space(3), "bcast");
+    meter.request("s3", Purpose::Space(space(3)), Request::Put, 100);
+    let mut own = Counted { ranks: 2, ..Counted::default() };
+    ledgers.iter().for_each(|ledger| ledger.collect(&mut own.calls));
+    let bill = meter.bill(Time(0), Seconds::new(1.0), &own);
+    assert_eq!(bill.lines.len(), 3, "{bill}");
+    let stored = &bill.lines[1];
+    assert_eq!((&*stored.operation, stored.tier), ("bcast", Some(Tier::Store)));
+    let calls = stored.calls;
+    assert_eq!((calls.calls, calls.predicted_calls), (4, 2));
+    assert_eq!((calls.time.get(), calls.predicted_calls_time.get()), (1.5, 1.0));
+    assert_eq!((calls.predicted.get(), calls.predicted_cost.get()), (0.4, 2e-3));
+    // Both ranks were busy with collectives all the time that the function lived.
+    let all = bill.calls();
+    assert_eq!((all.calls, all.time, all.gib_seconds.get()), (8, Seconds::new(2.0), 1.0));
+    let gib_second = Prices::aws().function.gib_second * Seconds::new(1.0);
+    assert!((all.function - gib_second).get().abs() < 1e-15);
+    assert!((stored.cost() - calls.function).get() > 4.9e-6, "with its request");
+    // What functions cost anyhow is not paid twice.
+    let requests = Prices::aws().store.put;
+    let machine = bill.machines[0].money;
+    assert!((bill.money() - requests - machine).get().abs() < 1e-15);
+    let twice: Bill = [bill.clone(), bill.clone()].iter().sum();
+    assert_eq!(twice.calls().gib_seconds.get(), 2.0);
+    assert!((twice.money() - bill.money() * 2.0).get().abs() < 1e-15);
 }
 
 fn blank() -> crate::frame::Header {

@@ -49,6 +49,14 @@ impl Node {
         self.channels.iter().find_map(|channel| channel.store())
     }
 
+    /// Name of the channel that has the store, or of the first that has none; empty if there is no such one.
+    #[must_use]
+    pub fn channel_name(&self, of_store: bool) -> &'static str {
+        let mut channels = self.channels.iter();
+        let channel = channels.find(|channel| channel.store().is_some() == of_store);
+        channel.map_or("", |channel| channel.name())
+    }
+
     /// Whether all processes of the job have this process's store, and if so, whether links lead
     /// from one to the other beside it. All say the same: they know each other's addresses.
     #[must_use]

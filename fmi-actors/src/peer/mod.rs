@@ -32,6 +32,11 @@ pub struct Member {
     pub ranks: Vec<u32>,
     /// Channel and address pairs that it can be dialled at.
     pub addresses: Vec<(String, String)>,
+    /// The machine that it runs on: equal on processes that can share memory. Empty where that is not
+    /// known: then it counts as a machine of its own.
+    pub machine: String,
+    /// How many threads its ranks are spread over, in runs; 0: each has its own.
+    pub threads: u32,
     /// How often its ranks have registered.
     pub incarnation: u16,
     /// Its address as the rendezvous saw it; another than its own if an address translation lies
@@ -339,9 +344,13 @@ impl Peer {
             node.keeper().spawn(Box::pin(async move {
                 peer.dial().await;
                 peer.dialling.store(false, Ordering::Release);
-                // A frame may have come between the last look and the flag.
-                if let Some(node) = peer.node.upgrade() {
-                    node.resume(&peer.member.ranks);
+                let Some(node) = peer.node.upgrade() else { return };
+                // A frame may have come between the last look and the flag, or the link may have gone.
+                // All others have left when it came up: to send them again would double what every
+                // new link begins with.
+                match peer.link() {
+                    Some(_) => node.go_on(&peer.member.ranks),
+                    None => node.resume(&peer.member.ranks),
                 }
             }));
         }

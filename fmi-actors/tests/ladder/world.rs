@@ -68,7 +68,7 @@ impl World {
         let log = Arc::new(Mutex::new(Vec::new()));
         let nodes: Arc<Mutex<Vec<Weak<Node>>>> = Arc::default();
         let member = |process| Member { process, ranks: vec![process], ..Member::default() };
-        let roster = Arc::new(Roster::new(vec![member(0), member(1)]));
+        let roster = Arc::new(Roster::new(vec![member(0), member(1)], Arc::default()));
         let node = |process| {
             let channel: Arc<dyn Channel> = Arc::new(Scripted {
                 clock: Arc::clone(&clock),

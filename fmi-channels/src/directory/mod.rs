@@ -83,4 +83,7 @@ pub struct Formed {
     pub epoch: u32,
     /// All processes.
     pub members: Arc<[Member]>,
+    /// The model of time and money by which all go: the text of the lowest process that
+    /// [has one](Registration::model), empty if none has.
+    pub model: Arc<str>,
 }

@@ -38,7 +38,8 @@ impl Membership for Client {
         Box::pin(async move {
             let members = Client::complete(self).await?;
             let registered = self.registered();
-            Ok(Formed { process: registered.process, epoch: registered.epoch, members })
+            let (process, epoch) = (registered.process, registered.epoch);
+            Ok(Formed { process, epoch, members, model: self.model() })
         })
     }
 

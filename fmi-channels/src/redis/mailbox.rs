@@ -39,8 +39,6 @@ const PAGE: usize = 64;
 const SILENT: Duration = Duration::from_secs(10);
 /// How often a process that has no mailbox is asked to send again, a tick apart.
 const REPLAY_TRIES: u32 = 15;
-/// How often removing the mailbox is tried.
-const REMOVE_TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -505,7 +503,7 @@ impl Mailbox {
         }
     }
 
-    /// Deletes the mailbox and what waits in it. Nobody makes it again.
+    /// Deletes the mailbox and what waits in it. Nobody makes it again. The caller limits the time.
     pub(super) async fn remove(&self, office: &Arc<Office>) -> Result<(), Trouble> {
         self.over.store(true, Ordering::Release);
         self.call.notify_one();
@@ -519,26 +517,15 @@ impl Mailbox {
         let away = format!("{}:left", self.keys.stream);
         let mut rename = cmd("RENAME");
         rename.arg(&self.keys.stream).arg(&away);
-        let mut tries = 0;
-        let connection = loop {
-            let connection = office.hub.connection(self.keys.slot).await?;
-            match connection.ask(rename.clone()).await {
-                Ok(_) => break connection,
-                Err(trouble) if trouble.reason.contains("no such key") => return Ok(()),
-                Err(trouble) => {
-                    office.hub.failed(&connection, &trouble);
-                    tries += 1;
-                    if tries == REMOVE_TRIES || trouble.is_lasting() {
-                        return Err(trouble);
-                    }
-                }
-            }
-        };
+        match office.insist(self.keys.slot, &rename).await {
+            Err(trouble) if trouble.reason.contains("no such key") => return Ok(()),
+            renamed => renamed.map(drop)?,
+        }
         let mut delete = cmd("DEL");
         delete.arg(&away);
         let mut range = cmd("XRANGE");
         range.arg(&away).arg(format!("({last}")).arg("+");
-        let left = entries(connection.ask(range).await?).unwrap_or_default();
+        let left = entries(office.insist(self.keys.slot, &range).await?).unwrap_or_default();
         for (_, letter) in &left {
             if let Ok(letter) = Letter::read(letter)
                 && letter.kind == Kind::Value
@@ -547,7 +534,7 @@ impl Mailbox {
                 delete.arg(self.keys.value(from, value.number));
             }
         }
-        connection.ask(delete).await.map(|_| ())
+        office.insist(self.keys.slot, &delete).await.map(drop)
     }
 }
 

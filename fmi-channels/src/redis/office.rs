@@ -17,7 +17,7 @@ use fmi_actors::{
     channel::{DialError, Link},
 };
 use parking_lot::Mutex;
-use redis::cmd;
+use redis::{Cmd, Value, cmd};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
@@ -186,20 +186,27 @@ impl Office {
 
     /// Deletes what may have been left behind. The caller limits the time.
     async fn delete_doubts(&self) {
-        let mut doubts = std::mem::take(&mut *self.doubts.lock());
-        while let Some((key, slot)) = doubts.front() {
+        let doubts = std::mem::take(&mut *self.doubts.lock());
+        for (key, slot) in doubts {
             let mut delete = cmd("DEL");
             delete.arg(key);
-            let deleted = match self.hub.connection(*slot).await {
+            let _ = self.insist(slot, &delete).await;
+        }
+    }
+
+    /// Asks until there is an answer or trouble that lasts. The caller limits the time.
+    pub(super) async fn insist(&self, slot: u16, command: &Cmd) -> Result<Value, Trouble> {
+        loop {
+            let answer = match self.hub.connection(slot).await {
                 Ok(connection) => {
-                    let answer = connection.ask(delete).await;
+                    let answer = connection.ask(command.clone()).await;
                     answer.inspect_err(|trouble| self.hub.failed(&connection, trouble))
                 }
                 Err(trouble) => Err(trouble),
             };
-            match deleted {
+            match answer {
                 Err(trouble) if !trouble.is_lasting() => tokio::time::sleep(PAUSE).await,
-                _ => drop(doubts.pop_front()),
+                answer => return answer,
             }
         }
     }

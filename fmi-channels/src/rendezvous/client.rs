@@ -228,6 +228,15 @@ impl Client {
         }
     }
 
+    /// The group's model: that of the lowest process that has one. Empty if none has, and until
+    /// the job is [complete](Self::complete).
+    pub fn model(&self) -> Arc<str> {
+        match &*self.state.borrow() {
+            State::Complete(_, model) => Arc::clone(model),
+            State::Joining | State::Failed(_) => Arc::default(),
+        }
+    }
+
     /// The next event, or `None` when nothing more can come (after `RendezvousLost` or `leave`).
     ///
     /// Cancel-safe.
@@ -266,7 +275,7 @@ impl Client {
         let mut state = self.state.clone();
         let settled = state.wait_for(|state| !matches!(state, State::Joining)).await;
         match settled.as_deref() {
-            Ok(State::Complete(members)) => Ok(members.clone()),
+            Ok(State::Complete(members, _)) => Ok(members.clone()),
             Ok(State::Failed(error)) => Err(error.clone()),
             Ok(State::Joining) | Err(_) => Err(self.lost("the job was left".to_owned())),
         }
@@ -364,6 +373,7 @@ async fn attempt(
     }
 
     let registration = registration(local);
+    registration.check().map_err(failed)?;
     let job = registration.job.clone();
     let ours = registration.size;
     let given = match &registration.ranks {
@@ -372,7 +382,7 @@ async fn attempt(
         Ranks::Given(ranks) => Some(ranks.len()),
         Ranks::Any(count) => Some(*count as usize),
     };
-    let request = frame(&Request::Register(registration));
+    let request = frame(&Request::Register(Box::new(registration)));
     if request.len() - 4 > MAX_REQUEST {
         return Err(failed(format!(
             "a registration of {} bytes, at most {MAX_REQUEST} are allowed",

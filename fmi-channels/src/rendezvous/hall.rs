@@ -48,7 +48,7 @@ pub(super) struct Hall {
 /// Where a registration goes.
 enum Place {
     Job(u32),
-    New(Job),
+    New(Box<Job>),
 }
 
 impl Hall {
@@ -92,7 +92,7 @@ impl Hall {
                 let admitted = job.register(registration, observed, claim, now)?;
                 let epoch = self.new_epoch();
                 self.names.insert(name.clone(), epoch);
-                self.jobs.insert(epoch, (name, job));
+                self.jobs.insert(epoch, (name, *job));
                 (epoch, admitted)
             }
         };
@@ -261,16 +261,19 @@ impl Hall {
         if !old.is_broken() {
             return refuse(RejoinRefusal::NotBroken);
         }
-        Ok(Place::New(Job::after(after.epoch, old)))
+        Ok(Place::New(Box::new(Job::after(after.epoch, old))))
     }
 
     fn place_for_newcomer(&self, registration: &Registration) -> Result<Place, Refusal> {
         let Some(&epoch) = self.names.get(&registration.job) else {
             let size = registration.size.ok_or(Refusal::SizeUnknown)?;
-            return Ok(Place::New(Job::new(size)));
+            return Ok(Place::New(Box::new(Job::new(size))));
         };
         let (_, job) = self.jobs.get(&epoch).expect("every name has its job");
-        Ok(if job.is_broken() { Place::New(Job::after(epoch, job)) } else { Place::Job(epoch) })
+        Ok(match job.is_broken() {
+            true => Place::New(Box::new(Job::after(epoch, job))),
+            false => Place::Job(epoch),
+        })
     }
 
     /// A survivor has gone from an epoch that had not begun. If it is still in the broken one,

@@ -142,7 +142,7 @@ fn complete(size: u32) -> (Hall, Vec<Ticket>) {
 /// Processes and their ranks, as all are told.
 fn members(hall: &Hall, ticket: Ticket) -> Vec<(u32, Vec<u32>)> {
     let told = decode(&hall.news(ticket, &mut 0));
-    let Some(Answer::Complete { members }) = told.into_iter().next() else { return vec![] };
+    let Some(Answer::Complete { members, .. }) = told.into_iter().next() else { return vec![] };
     members.into_iter().map(|member| (member.process, member.ranks)).collect()
 }
 

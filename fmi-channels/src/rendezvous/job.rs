@@ -14,6 +14,7 @@ use bytes::Bytes;
 use fmi_actors::codec;
 
 use super::{
+    models::Models,
     protocol::{
         Answer, Cause, Limit, MAX_LIST, MISSING_NAMED, Member, Missing, Ranks, Refusal,
         Registration, RejoinRefusal,
@@ -63,6 +64,8 @@ pub(super) struct Job {
     next_process: u32,
     /// Encoded bytes of all members.
     list: usize,
+    /// Until the job is complete.
+    models: Models,
     complete: bool,
     aborted: bool,
     /// It was complete and a process has gone.
@@ -120,6 +123,7 @@ impl Job {
             processes: BTreeMap::new(),
             next_process: 0,
             list: 0,
+            models: Models::default(),
             complete: false,
             aborted: false,
             thinned: false,
@@ -236,6 +240,7 @@ impl Job {
             told: false,
         };
         self.processes.insert(process, entry);
+        self.models.enter(process, registration.model);
         if let Some(regroup) = &mut self.regroup {
             regroup.enter(process, before, registration.terms, now);
         }
@@ -326,6 +331,7 @@ impl Job {
             self.first_free = self.first_free.min(*rank as usize);
         }
         self.list -= gone.bytes;
+        self.models.leave(process);
         let before = self.regroup.as_mut().and_then(|regroup| regroup.exit(process));
         Remains { ranks: gone.ranks, news: false, before }
     }
@@ -399,7 +405,8 @@ impl Job {
             self.close_ranks();
         }
         let members = self.processes.values_mut().filter_map(|p| p.member.take()).collect();
-        self.tell(None, &Answer::Complete { members });
+        let model = std::mem::take(&mut self.models).first(|_| true).to_owned();
+        self.tell(None, &Answer::Complete { members, model });
     }
 
     /// Numbers the ranks that are there anew, without gaps, in the order that they have.

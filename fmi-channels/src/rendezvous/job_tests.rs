@@ -15,6 +15,7 @@ pub(in super::super) fn given(job: &str, size: u32, ranks: &[u32]) -> Registrati
         after: None,
         terms: Terms::default(),
         fingerprint: None,
+        model: String::new(),
     }
 }
 
@@ -49,8 +50,28 @@ fn last_rank_completes_and_all_get_the_same_bytes() {
     assert!(job.is_complete());
     let (one, two) = (job.news(0, &mut 0), job.news(1, &mut 0));
     assert_eq!(one[0].as_ptr(), two[0].as_ptr());
-    let Answer::Complete { members } = decode(&one).remove(0) else { panic!("not complete") };
+    let Answer::Complete { members, .. } = decode(&one).remove(0) else { panic!("not complete") };
     assert_eq!(members.iter().map(|m| &m.ranks[..]).collect::<Vec<_>>(), [&[2, 0][..], &[1]]);
+}
+
+#[test]
+fn model_of_the_first_that_is_still_there_goes_to_all_once() {
+    let mut job = Job::new(4);
+    let with = |model: &str| Registration { model: model.to_owned(), ..any("j", 4, 1) };
+    for model in ["", "first", "second", "first"] {
+        let admitted = come(&mut job, with(model)).unwrap();
+        if admitted.process == 1 {
+            job.depart(1, Departure::Died);
+        }
+    }
+    // Who is refused says nothing.
+    come(&mut job, Registration { size: Some(5), ..with("third") }).unwrap_err();
+    come(&mut job, with("")).unwrap();
+    let told = news(&job, 0);
+    let [Answer::Complete { model, .. }] = &told[..] else { panic!("not complete once") };
+    assert_eq!(model, "second");
+    // Nothing of it is kept beside the log.
+    assert_eq!(job.models.first(|_| true), "");
 }
 
 #[test]

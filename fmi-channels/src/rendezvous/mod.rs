@@ -1,7 +1,8 @@
 //! The rendezvous: the place where the processes of a job find each other.
 //!
 //! A process [registers](Client::connect) with the list of its ranks. When all ranks of the job
-//! have come, every process gets the list of all [members](Member); from then on it hears when
+//! have come, every process gets the list of all [members](Member), and the model that one of them
+//! brought for all; from then on it hears when
 //! one is gone, leaves or fails. Processes without a link have
 //! the rendezvous carry short [notes](Client::tell) between them; messages between ranks never pass
 //! there, and a job that is complete survives its loss. When a process is gone, its job is broken: survivors (with
@@ -10,6 +11,7 @@
 //! | part | what | I/O |
 //! |---|---|---|
 //! | `job` | one job: who has which rank, and the log that all its processes read | none |
+//! | `models` | whose model becomes the group's | none |
 //! | `regroup` | how long a broken job's next epoch waits for whom | none |
 //! | `hall` | all jobs, epochs, limits | none |
 //! | `pulse` | when a connection counts as dead | none |
@@ -49,6 +51,7 @@ mod job;
 mod letters;
 #[cfg(feature = "tcp")]
 pub mod mirror;
+mod models;
 #[cfg(feature = "tcp")]
 mod monitor;
 #[cfg(feature = "tcp")]
@@ -76,7 +79,9 @@ mod visit;
 mod wire;
 
 pub use event::Event;
-pub use protocol::{After, Member, MirrorPorts, Ranks, Registered, Registration, Terms};
+pub(crate) use models::Models;
+pub(crate) use protocol::model;
+pub use protocol::{After, MAX_MODEL, Member, MirrorPorts, Ranks, Registered, Registration, Terms};
 #[cfg(feature = "tcp")]
 pub use {
     client::{Client, Reach},

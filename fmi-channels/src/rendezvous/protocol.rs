@@ -9,19 +9,22 @@
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use fmi_actors::Reason;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// Bytes that a request may have. 100,000 given ranks fit.
 pub(super) const MAX_REQUEST: usize = 1 << 20;
 
-/// Bytes that an answer may have; only the list of the members comes near.
-pub(super) const MAX_ANSWER: usize = 8 << 20;
+/// Bytes that an answer may have; only that of a complete job comes near.
+pub(super) const MAX_ANSWER: usize = MAX_LIST + MAX_MODEL + 64;
+
+/// Bytes that the list of the members may have.
+pub(super) const MAX_LIST: usize = 8 << 20;
+
+/// Bytes that a [model](Registration::model) may have.
+pub const MAX_MODEL: usize = 64 << 10;
 
 /// Bytes of the name of the channel that a note belongs to.
 pub(super) const MAX_CHANNEL: usize = 64;
-
-/// Bytes that the list of the members may have: the rest of its frame takes a few.
-pub(super) const MAX_LIST: usize = MAX_ANSWER - 64;
 
 /// Ranks that an answer about missing ranks names.
 pub(super) const MISSING_NAMED: usize = 16;
@@ -63,6 +66,24 @@ pub struct Registration {
     pub terms: Terms,
     /// SHA-256 of the certificate that it shows on encrypted links, for the others to pin.
     pub fingerprint: Option<[u8; 32]>,
+    /// The model of time and money that it proposes, at most [`MAX_MODEL`] bytes; empty if it has
+    /// none. All take that of the lowest process that has one.
+    #[serde(deserialize_with = "model")]
+    pub model: String,
+}
+
+impl Registration {
+    /// What would be refused wherever it went, in words that say what to do.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let length = self.model.len();
+        if length > MAX_MODEL {
+            return Err(format!(
+                "the model of this process has {length} bytes, at most {MAX_MODEL} are allowed: \
+                 shorten the profile"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// A place in a broken epoch, whose process takes part in the next one.
@@ -162,6 +183,8 @@ impl From<&Member> for fmi_actors::Member {
             process: member.process,
             ranks: member.ranks.clone(),
             addresses: member.addresses.clone(),
+            machine: member.machine.clone(),
+            threads: member.threads,
             incarnation: member.incarnation,
             observed: member.observed,
             fingerprint: member.fingerprint,
@@ -173,7 +196,7 @@ impl From<&Member> for fmi_actors::Member {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Request {
     /// First on every connection, and only first.
-    Register(Registration),
+    Register(Box<Registration>),
     WhoIsMissing,
     /// "I am alive"; comes back as [`Answer::Beat`].
     Beat,
@@ -201,6 +224,9 @@ pub(super) enum Answer {
     Refused(Refusal),
     Complete {
         members: Vec<Member>,
+        /// Of all, once: the text of the lowest process that has one.
+        #[serde(deserialize_with = "model")]
+        model: String,
     },
     Missing(Missing),
     Beat,
@@ -373,6 +399,17 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     Text::deserialize(deserializer).map(|text| text.0)
 }
 
+/// Decodes a [model](Registration::model), unless it is too long.
+pub(crate) fn model<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let model = text(deserializer)?;
+    match model.len() {
+        0..=MAX_MODEL => Ok(model),
+        long => Err(D::Error::custom(format_args!(
+            "a model of {long} bytes, at most {MAX_MODEL} are allowed"
+        ))),
+    }
+}
+
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
     let pairs = Vec::<(Text, Text)>::deserialize(deserializer)?;
     Ok(pairs.into_iter().map(|(channel, address)| (channel.0, address.0)).collect())
@@ -418,13 +455,14 @@ mod tests {
             after: Some(After::new(7, 1, Some((2, Reason::Unreachable("far".to_owned()))))),
             terms: Terms::default(),
             fingerprint: Some([7; 32]),
+            model: "slow = 1".to_owned(),
         }
     }
 
     #[test]
     fn round_trips() {
         let requests = [
-            Request::Register(registration()),
+            Request::Register(Box::new(registration())),
             Request::WhoIsMissing,
             Request::Abort { rank: 3, reason: Cause::Panicked("oh".to_owned()) },
             Request::Tell { to: 3, channel: "tcp".to_owned(), note: vec![1, 2] },
@@ -436,6 +474,20 @@ mod tests {
         let answer = Answer::Refused(Refusal::Limit { what: Limit::Jobs, limit: 3 });
         let bytes = codec::encode(&answer).unwrap();
         assert_eq!(codec::decode::<Answer>(&bytes).unwrap(), answer);
+    }
+
+    #[test]
+    fn a_model_is_as_long_as_is_allowed_and_no_longer() {
+        let of = |length| Registration { model: "m".repeat(length), ..registration() };
+        for (length, fits) in [(0, true), (MAX_MODEL, true), (MAX_MODEL + 1, false)] {
+            let one = of(length);
+            assert_eq!(one.check().is_ok(), fits);
+            let bytes = codec::encode(&one).unwrap();
+            assert_eq!(codec::decode::<Registration>(&bytes).ok(), fits.then_some(one));
+            let all = Answer::Complete { members: Vec::new(), model: "m".repeat(length) };
+            let bytes = codec::encode(&all).unwrap();
+            assert_eq!(codec::decode::<Answer>(&bytes).ok(), fits.then_some(all));
+        }
     }
 
     #[test]
@@ -492,7 +544,7 @@ mod tests {
 
         #[test]
         fn damaged_messages_decode_or_fail(at in 0..60usize, value: u8, cut in 0..60usize) {
-            let mut bytes = codec::encode(&Request::Register(registration())).unwrap();
+            let mut bytes = codec::encode(&Request::Register(Box::new(registration()))).unwrap();
             let at = at % bytes.len();
             bytes[at] = value;
             let _ = codec::decode::<Request>(&bytes);

@@ -27,7 +27,8 @@ use super::{
 #[derive(Debug, Clone)]
 pub(super) enum State {
     Joining,
-    Complete(Arc<[Member]>),
+    /// All processes, and their model.
+    Complete(Arc<[Member]>, Arc<str>),
     Failed(Error),
 }
 
@@ -210,10 +211,10 @@ impl Session {
                     let _ = reply.send(missing.clone());
                 }
             }
-            Answer::Complete { members } => {
+            Answer::Complete { members, model } => {
                 let ranks = members.iter().map(|member| (member.process, member.ranks.clone()));
                 self.present = ranks.collect();
-                self.settle(State::Complete(members.into()));
+                self.settle(State::Complete(members.into(), model.into()));
             }
             Answer::Gone { process } => {
                 let ranks = self.present.remove(&process).ok_or(STRANGER)?;

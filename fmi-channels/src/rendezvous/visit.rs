@@ -190,7 +190,7 @@ async fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> Res
     let size = registration.size;
     let entered = {
         let mut floor = shared.floor.lock();
-        let entered = floor.hall.register(registration, observed, Instant::now());
+        let entered = floor.hall.register(*registration, observed, Instant::now());
         let entered = entered.map(|(ticket, admitted)| {
             let bells = floor.bells(ticket);
             let size = floor.hall.job(ticket).map_or(0, |job| job.full());

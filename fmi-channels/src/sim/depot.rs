@@ -2,22 +2,24 @@
 
 use super::{
     dice::Dice,
-    network::{Network, Process},
+    network::{Network, Process, Sleep},
 };
 use bytes::Bytes;
 use fmi_actors::{
     AlignedBuf, Error, Member, Node, Result,
     channel::{Channel, Way},
+    clock::Time,
     frame::Space,
     store::{Item, Part, Store},
 };
-use futures::future::{self, BoxFuture, poll_fn};
+use fmi_model::channel::Channel as ModelChannel;
+use futures::future::{self, BoxFuture, OptionFuture, poll_fn};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::{
     collections::VecDeque,
     net::IpAddr,
-    ops::Range,
+    ops::{Add, Range},
     pin::pin,
     sync::{Arc, Weak},
     task::{Poll, Waker},
@@ -27,6 +29,8 @@ use std::{
 /// A store that the simulated processes have in common.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Depot {
+    /// A channel of a profile: requests take what it says, and `latency` and `bandwidth` do not count.
+    pub channel: Option<Arc<ModelChannel>>,
     /// What each request takes, besides its bytes.
     pub latency: Duration,
     /// Bytes a second of a request.
@@ -39,6 +43,8 @@ pub struct Depot {
     pub alone: bool,
     /// It serves many readers as fast as one.
     pub wide: bool,
+    /// Messages through it reach a process without its looking for them.
+    pub pushes: bool,
     /// Share of items that it forgets as soon as they are there.
     pub forgets: f64,
 }
@@ -50,18 +56,50 @@ pub struct Requests {
     pub puts: u64,
     /// Reads of items and of parts of them.
     pub gets: u64,
+    /// Reads that found nothing yet, where readers look again and again.
+    pub looks: u64,
+}
+
+impl Add for Requests {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            puts: self.puts + other.puts,
+            gets: self.gets + other.gets,
+            looks: self.looks + other.looks,
+        }
+    }
+}
+
+impl Depot {
+    /// The store that a channel of a profile is, where nothing else joins the processes. One whose readers
+    /// have to look serves many as fast as one, as S3 does; one with a server tells them.
+    #[must_use]
+    pub fn of(channel: &ModelChannel) -> Self {
+        let looked_for = channel.requests.is_some();
+        Self {
+            channel: Some(Arc::new(channel.clone())),
+            stored: if looked_for { 1 << 20 } else { usize::MAX },
+            alone: true,
+            wide: looked_for,
+            pushes: !looked_for,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Depot {
     /// 500 µs a request, 1 GB/s, beside other links.
     fn default() -> Self {
         Self {
+            channel: None,
             latency: Duration::from_micros(500),
             bandwidth: 1e9,
             failures: 0.0,
             stored: 64 << 10,
             alone: false,
             wide: false,
+            pushes: false,
             forgets: 0.0,
         }
     }
@@ -93,7 +131,7 @@ struct Held {
 }
 
 /// The store as one process uses it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct SimStore {
     network: Weak<Network>,
     process: Process,
@@ -158,27 +196,36 @@ impl SimStore {
         })
     }
 
-    /// Lets the time of a request pass; an error if it fails.
+    /// Whether a request fails; then this is why.
+    fn failure(&self, what: &str, item: Item) -> Option<Error> {
+        self.contents.lock().dice.hits(self.depot.failures).then(|| Error::Store {
+            store: Self::NAME.to_owned(),
+            what: format!("{what} {:?} of rank {}", item.part, item.from),
+            reason: "it is simulated to fail".to_owned(),
+        })
+    }
+
+    /// Lets the time of a request pass, which takes until `modelled` on a channel of a profile.
     fn request(
         &self,
-        what: &str,
-        item: Item,
-    ) -> impl Fn(usize) -> BoxFuture<'static, Result<()>> + Send + use<> {
-        let fails = self.contents.lock().dice.hits(self.depot.failures);
-        let (network, depot) = (self.network.clone(), self.depot.clone());
-        let what = format!("{what} {:?} of rank {}", item.part, item.from);
-        move |bytes| {
-            let network = network.upgrade();
-            let span = depot.latency + Duration::from_secs_f64(bytes as f64 / depot.bandwidth);
-            let (store, reason) = (Self::NAME.to_owned(), "it is simulated to fail".to_owned());
-            let error = fails.then(|| Error::Store { store, what: what.clone(), reason });
-            Box::pin(async move {
-                if let Some(network) = network {
-                    network.sleep(span).await;
-                }
-                error.map_or(Ok(()), Err)
-            })
-        }
+        bytes: usize,
+        modelled: impl FnOnce(&Network, &ModelChannel) -> Time,
+    ) -> OptionFuture<Sleep> {
+        let span = || {
+            let transfer = Duration::from_secs_f64(bytes as f64 / self.depot.bandwidth);
+            self.depot.latency + transfer
+        };
+        let sleep = self.network.upgrade().map(|network| match &self.depot.channel {
+            Some(channel) => network.sleep_until(modelled(&network, channel)),
+            None => network.sleep(span()),
+        });
+        sleep.into()
+    }
+
+    /// How often a reader has looked in vain that waited so long.
+    fn looks(&self, waited: Duration) -> u64 {
+        let channel = self.depot.channel.as_ref();
+        channel.map_or(0, |channel| channel.looks(waited.into()) as u64)
     }
 
     /// Ready when what this process has there is `few`.
@@ -203,17 +250,18 @@ impl Store for SimStore {
     }
 
     fn put(&self, item: Item, content: Bytes, readers: usize) -> BoxFuture<'static, Result<()>> {
-        let request = self.request("put", item);
-        let (contents, forgotten) = (Arc::clone(&self.contents), Arc::clone(&self.forgotten));
-        let (owner, network) = (self.process, self.network.clone());
-        let forgets = self.depot.forgets;
+        let (failure, store) = (self.failure("put", item), self.clone());
         Box::pin(async move {
-            request(content.len()).await?;
-            let lives = network.upgrade().is_some_and(|network| network.lives(owner));
-            if lives && !forgotten.lock().contains(&item.space) {
-                let mut contents = contents.lock();
+            let (owner, bytes) = (store.process, content.len());
+            store.request(bytes, |network, channel| network.write(owner, channel, bytes)).await;
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            let lives = store.network.upgrade().is_some_and(|network| network.lives(owner));
+            if lives && !store.forgotten.lock().contains(&item.space) {
+                let mut contents = store.contents.lock();
                 contents.requests.puts += 1;
-                if !contents.dice.hits(forgets) {
+                if !contents.dice.hits(store.depot.forgets) {
                     contents.items.insert(item, Held { content, left: readers, owner });
                     contents.changed();
                 }
@@ -229,14 +277,17 @@ impl Store for SimStore {
         align: usize,
         counts: bool,
     ) -> BoxFuture<'static, Result<AlignedBuf>> {
-        let (contents, request) = (Arc::clone(&self.contents), self.request("get", item));
+        let (failure, store) = (self.failure("get", item), self.clone());
         Box::pin(async move {
+            let now = || store.network.upgrade().map_or(Time::NEVER, |network| network.now());
+            let begin = now();
             let content = poll_fn(|context| {
-                let mut contents = contents.lock();
+                let mut contents = store.contents.lock();
                 match contents.items.get(&item) {
                     Some(held) => {
                         let content = held.content.clone();
                         contents.requests.gets += 1;
+                        contents.requests.looks += store.looks(now().since(begin));
                         Poll::Ready(Some(content))
                     }
                     None if matches!(item.part, Part::Message(..)) => Poll::Ready(None),
@@ -248,11 +299,17 @@ impl Store for SimStore {
             let range = range.unwrap_or(0..content.len() as u64);
             let (start, end) = (range.start as usize, range.end as usize);
             let part = content.get(start..end).ok_or_else(lost)?;
-            request(part.len()).await?;
+            let (reader, bytes, waited) = (store.process, part.len(), now() > begin);
+            let read =
+                |network: &Network, channel: &_| network.read(reader, channel, bytes, waited);
+            store.request(bytes, read).await;
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
             let mut buf = AlignedBuf::with_capacity(part.len(), align)?;
             buf.extend(part);
             if counts {
-                contents.lock().read(item);
+                store.contents.lock().read(item);
             }
             Ok(buf)
         })
@@ -268,6 +325,10 @@ impl Store for SimStore {
 
     fn is_wide(&self) -> bool {
         self.depot.wide
+    }
+
+    fn pushes(&self) -> bool {
+        self.depot.pushes
     }
 
     fn forget(&self, space: Space) {

@@ -23,7 +23,7 @@ impl Dice {
     }
 
     /// In `0..1`.
-    fn fraction(&mut self) -> f64 {
+    pub(super) fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         (mix(self.0) >> 11) as f64 / (1u64 << 53) as f64
     }

@@ -32,12 +32,14 @@
 //! assert!(times[0].is_zero() && times[1] > scenario.wire.latency);
 //! ```
 
+mod calendar;
 mod depot;
 mod dice;
 mod events;
 mod executor;
 mod keeper;
 mod link;
+mod modelled;
 mod network;
 mod report;
 mod wire;
@@ -183,6 +185,8 @@ impl Scenario {
                 rounds: tally.rounds,
                 frames: tally.frames,
                 bytes: tally.bytes,
+                messages: tally.messages,
+                payload: tally.payload,
                 lost: tally.lost,
                 stored: network.left_in_store(),
                 requests: network.asked_of_store(),
@@ -311,7 +315,7 @@ fn job(network: &Arc<Network>, ranks: &[usize], settings: &Settings) -> (Process
         let addresses = names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
         Member { process, ranks: (first..next).collect(), addresses, ..Member::default() }
     });
-    let roster = Arc::new(Roster::new(members.collect()));
+    let roster = Arc::new(Roster::new(members.collect(), Arc::default()));
     let base = network.enlist(ranks.iter().copied());
     let contents = Contents::new(network.seed());
     network.stock(&contents);

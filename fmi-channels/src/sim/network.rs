@@ -3,18 +3,20 @@
 //! Nothing here is called while a lock of it is held: an event is taken from the queue, then it
 //! happens.
 
+mod stores;
+
 use super::{
     depot::{Contents, Requests},
-    dice::Dice,
     events::{Events, Key},
     link::SimLink,
-    wire::{Port, Trip, Wire},
+    modelled::Load,
+    wire::{Port, Shared, Trip, Wire},
 };
 use fmi_actors::{
     LinkRank, Node, Reason,
     channel::Link,
     clock::Time,
-    frame::{Frame, HEADER_LEN, Kind, SIGNATURE_LEN},
+    frame::{Frame, Kind},
     mix,
     service::TICK,
 };
@@ -63,7 +65,11 @@ pub enum Death {
 pub(super) struct Tally {
     pub(super) frames: u64,
     pub(super) bytes: u64,
+    pub(super) payload: u64,
+    pub(super) messages: u64,
     pub(super) lost: u64,
+    /// Those of messages, where each is written and read in a store.
+    pub(super) requests: Requests,
     pub(super) rounds: u32,
     pub(super) trace: u64,
 }
@@ -83,7 +89,7 @@ pub(super) struct Network {
 
 struct State {
     events: Events<Event>,
-    dice: Dice,
+    shared: Shared,
     processes: Vec<Host>,
     tally: Tally,
     /// Processes that died and have tasks to be dropped.
@@ -124,6 +130,8 @@ enum Event {
         link: Arc<SimLink>,
         frame: Frame,
         round: u32,
+        /// The receiving port is done with it.
+        received: bool,
     },
     /// A link has room again.
     Relief(Arc<SimLink>),
@@ -155,7 +163,7 @@ impl Network {
             now: AtomicU64::new(0),
             state: Mutex::new(State {
                 events: Events::default(),
-                dice: Dice::new(seed),
+                shared: Shared::new(seed),
                 processes: Vec::new(),
                 tally: Tally::default(),
                 died: Vec::new(),
@@ -173,26 +181,6 @@ impl Network {
 
     pub(super) fn seed(&self) -> u64 {
         self.seed
-    }
-
-    /// A job's store is on the network.
-    pub(super) fn stock(&self, contents: &Arc<Mutex<Contents>>) {
-        self.stores.lock().push(Arc::downgrade(contents));
-    }
-
-    /// What processes that live have left in stores.
-    pub(super) fn left_in_store(&self) -> usize {
-        let stores: Vec<_> = self.stores.lock().iter().filter_map(Weak::upgrade).collect();
-        stores.iter().map(|contents| contents.lock().left(|process| self.lives(process))).sum()
-    }
-
-    /// What has been asked of stores.
-    pub(super) fn asked_of_store(&self) -> Requests {
-        let stores: Vec<_> = self.stores.lock().iter().filter_map(Weak::upgrade).collect();
-        stores.iter().fold(Requests::default(), |sum, contents| {
-            let Requests { puts, gets } = contents.lock().requests;
-            Requests { puts: sum.puts + puts, gets: sum.gets + gets }
-        })
     }
 
     pub(super) fn now(&self) -> Time {
@@ -285,7 +273,11 @@ impl Network {
     }
 
     pub(super) fn sleep(self: &Arc<Self>, span: Duration) -> Sleep {
-        Sleep { network: Arc::clone(self), at: self.now() + span, event: None }
+        self.sleep_until(self.now() + span)
+    }
+
+    pub(super) fn sleep_until(self: &Arc<Self>, at: Time) -> Sleep {
+        Sleep { network: Arc::clone(self), at, event: None }
     }
 
     pub(super) fn kick(&self, process: Process) {
@@ -327,8 +319,7 @@ impl Network {
 
     /// Gives a frame to the ports; `None` if its sender is dead. With the sender's round.
     pub(super) fn carry(&self, link: &SimLink, frame: &Frame) -> Option<(Trip, usize, u32)> {
-        let signature = if frame.signature.is_some() { SIGNATURE_LEN } else { 0 };
-        let bytes = HEADER_LEN + signature + frame.header.length as usize;
+        let load = Load::of(frame);
         let now = self.now();
         let state = &mut *self.state.lock();
         let [from, to] =
@@ -336,21 +327,30 @@ impl Network {
         if !from.alive || state.over {
             return None;
         }
-        let trip = self.wire.carry(now, (&mut from.port, &mut to.port), bytes, &mut state.dice);
-        let round = if frame.header.kind == Kind::Ack { 0 } else { from.round + 1 };
-        state.tally.frames += 1;
-        state.tally.bytes += bytes as u64;
-        state.tally.lost += u64::from(trip.arrives.is_none());
+        let ports = (&mut from.port, &mut to.port);
+        let trip = self.wire.carry(now, ports, &load, &mut state.shared);
+        let round = if load.is_ack { 0 } else { from.round + 1 };
+        let tally = &mut state.tally;
+        tally.frames += 1;
+        tally.bytes += load.bytes as u64;
+        tally.payload += load.payload;
+        tally.messages += u64::from(matches!(frame.header.kind, Kind::Message | Kind::Envelope));
+        tally.lost += u64::from(trip.arrives.is_none());
+        if self.is_paid() && !load.is_ack {
+            tally.requests.puts += 1;
+            tally.requests.gets += 1;
+        }
         from.frames += 1;
         if from.dies_after.is_some_and(|after| after <= from.frames) {
             from.alive = false;
             state.events.push(now, Event::Death(link.from));
         }
-        Some((trip, bytes, round))
+        Some((trip, load.bytes, round))
     }
 
     pub(super) fn arrive(&self, at: Time, link: Arc<SimLink>, frame: Frame, round: u32) {
-        self.state.lock().events.push(at, Event::Arrival { link, frame, round });
+        let received = self.wire.channel.is_none();
+        self.state.lock().events.push(at, Event::Arrival { link, frame, round, received });
     }
 
     pub(super) fn relieve(&self, at: Time, link: Arc<SimLink>) {
@@ -359,7 +359,7 @@ impl Network {
 
     /// A link takes no more. It ends when all that it took is there.
     pub(super) fn hang_up(&self, link: Arc<SimLink>) {
-        let at = link.last().max(self.now() + self.wire.latency);
+        let at = link.last().max(self.now() + self.wire.latency());
         let mut state = self.state.lock();
         if !state.over {
             state.events.push(at, Event::HangUp(link));
@@ -409,7 +409,16 @@ impl Network {
 
     fn happen(&self, event: Event) {
         match event {
-            Event::Arrival { link, frame, round } => self.deliver(&link, frame, round),
+            Event::Arrival { link, frame, round, received } => {
+                let at = if received { None } else { self.receive(&link, &frame) };
+                match at {
+                    Some(at) if at > self.now() => {
+                        let event = Event::Arrival { link, frame, round, received: true };
+                        self.state.lock().events.push(at, event);
+                    }
+                    _ => self.deliver(&link, frame, round),
+                }
+            }
             Event::Relief(link) => {
                 link.relieved();
                 if let (Some((node, _)), Some((_, to))) = (self.node(link.from), self.node(link.to))
@@ -455,6 +464,13 @@ impl Network {
         }
     }
 
+    /// When the receiving port is done with what has come now.
+    fn receive(&self, link: &SimLink, frame: &Frame) -> Option<Time> {
+        let State { processes, shared, .. } = &mut *self.state.lock();
+        let port = &mut processes[link.to.index()].port;
+        self.wire.receive(self.now(), port, &Load::of(frame), shared)
+    }
+
     fn deliver(&self, link: &Arc<SimLink>, frame: Frame, round: u32) {
         let Some((node, _)) = self.node(link.to) else { return };
         let from = {
@@ -484,7 +500,7 @@ impl Network {
         let job = state.processes[process.index()].job.clone();
         for observer in job.map(Process).filter(|observer| *observer != process) {
             // The news take their time, and not the same to everybody.
-            let late = state.dice.up_to(self.detection / 4);
+            let late = state.shared.dice.up_to(self.detection / 4);
             let at = self.now() + self.detection + late;
             state.events.push(at, Event::Detection(observer, process));
         }

@@ -17,11 +17,17 @@ pub struct Report<T> {
     pub frames: u64,
     /// Their bytes, headers included.
     pub bytes: u64,
+    /// Messages between processes. Frames that only keep a pair of ranks going, or bring a part of a
+    /// message, are none.
+    pub messages: u64,
+    /// Bytes of the messages.
+    pub payload: u64,
     /// Frames that got lost on it.
     pub lost: u64,
     /// Items that processes which lived to the end left in the store.
     pub stored: usize,
-    /// What all processes have asked of the store.
+    /// What all processes have asked of the store. Where the links are a channel whose messages are
+    /// [paid](fmi_model::channel::Requests), each of them counts, too.
     pub requests: Requests,
     /// A hash of every event and its time: equal for equal runs.
     pub trace: u64,

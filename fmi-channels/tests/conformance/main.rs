@@ -15,7 +15,8 @@ mod local {
         fn nodes(&self, processes: &[usize], settings: &Settings) -> Vec<Arc<Node>> {
             let ranks = (0..processes.iter().sum::<usize>() as u32).collect();
             let member = Member { ranks, ..Member::default() };
-            let place = Place { process: 0, epoch: 1, members: vec![member] };
+            let place =
+                Place { process: 0, epoch: 1, members: vec![member], model: Arc::default() };
             let node = Node::new(place, Vec::new(), &[], settings.clone());
             LocalLink::attach(&node);
             vec![node]

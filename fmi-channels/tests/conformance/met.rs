@@ -54,6 +54,7 @@ async fn meet(processes: Vec<usize>, settings: Settings) -> (Proxy, Vec<Arc<Node
             after: None,
             terms: Terms::default(),
             fingerprint: Some(identity.fingerprint()),
+            model: String::new(),
         };
         next += *ranks as u32;
         let patience = Duration::from_secs(20);
@@ -72,6 +73,7 @@ async fn meet(processes: Vec<usize>, settings: Settings) -> (Proxy, Vec<Arc<Node
             process: registered.process,
             epoch: registered.epoch,
             members: members.iter().map(Member::from).collect(),
+            model: client.model(),
         };
         let node = Node::new(place, vec![Arc::new(relay)], &[], settings.clone());
         node.set_post(Arc::new(client.post()));

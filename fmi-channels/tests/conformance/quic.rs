@@ -122,7 +122,8 @@ fn nodes(
     let nodes: Vec<_> = (0..)
         .zip(&channels)
         .map(|(process, channel)| {
-            let place = Place { process, epoch: 77, members: members.clone() };
+            let place =
+                Place { process, epoch: 77, members: members.clone(), model: Arc::default() };
             let channel: Arc<Quic> = Arc::clone(channel);
             Node::new(place, vec![channel], &[], settings.clone())
         })

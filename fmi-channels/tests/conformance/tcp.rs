@@ -124,15 +124,22 @@ fn nodes(
             let address = reached(process, channel.local_addr()).to_string();
             let addresses = vec![("tcp".to_owned(), address)];
             let ranks = (first..next).collect();
-            let member =
-                Member { process, ranks, addresses, incarnation: 3, fingerprint, observed: None };
+            let member = Member {
+                process,
+                ranks,
+                addresses,
+                incarnation: 3,
+                fingerprint,
+                ..Member::default()
+            };
             (member, channel)
         })
         .unzip();
     (0..)
         .zip(channels)
         .map(|(process, channel)| {
-            let place = Place { process, epoch: 77, members: members.clone() };
+            let place =
+                Place { process, epoch: 77, members: members.clone(), model: Arc::default() };
             let node = Node::new(place, vec![Arc::new(channel)], &[], settings.clone());
             LocalLink::attach(&node);
             node.start();

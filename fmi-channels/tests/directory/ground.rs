@@ -43,6 +43,7 @@ macro_rules! suite {
             all_find_each_other_and_leave_nothing,
             runs_follow_each_other(10),
             ranks_are_numbered_and_jobs_kept_apart,
+            all_take_the_model_of_the_first_who_has_one,
             deaths_departures_and_failures_are_told,
             a_run_waits_until_the_one_before_is_dead,
             who_died_while_it_waited_is_replaced,

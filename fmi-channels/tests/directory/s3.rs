@@ -70,6 +70,7 @@ suite!(
     all_find_each_other_and_leave_nothing,
     runs_follow_each_other(3),
     ranks_are_numbered_and_jobs_kept_apart,
+    all_take_the_model_of_the_first_who_has_one,
     deaths_departures_and_failures_are_told,
     who_does_not_fit_is_told_so,
     another_token_is_noticed,

@@ -4,7 +4,7 @@ use crate::ground::Ground;
 use fmi_actors::{Error, Reason, Result};
 use fmi_channels::{
     directory::{Directory, Formed, Membership, Register, Shared},
-    rendezvous::{After, Event, Ranks, Registration, Terms},
+    rendezvous::{After, Event, MAX_MODEL, Ranks, Registration, Terms},
 };
 use futures::future::join_all;
 use std::{sync::Arc, time::Duration};
@@ -23,6 +23,7 @@ pub(crate) fn registration(job: &str, size: u32, ranks: Ranks) -> Registration {
         after: None,
         terms: Terms::default(),
         fingerprint: None,
+        model: String::new(),
     }
 }
 
@@ -111,6 +112,40 @@ pub(crate) async fn ranks_are_numbered_and_jobs_kept_apart(ground: &impl Ground)
         assert_eq!(ranks, [0, 1, 2]);
     }
     leave(&all).await;
+    assert_eq!(ground.left().await, Vec::<String>::new());
+}
+
+/// That of the lowest process that has one, whatever its ranks.
+pub(crate) async fn all_take_the_model_of_the_first_who_has_one(ground: &impl Ground) {
+    let directory = ground.directory("secret");
+    let with = |rank, model: &str| Registration {
+        model: model.to_owned(),
+        ..registration("job", 4, Ranks::Given(vec![rank]))
+    };
+    // Its entry is gone before all are there, and one that does not fit counts for nothing.
+    let left = register(&directory, with(0, "left")).await.unwrap();
+    let none = register(&directory, with(3, "")).await.unwrap();
+    let misfit = register(&directory, with(3, "misfit")).await.unwrap();
+    let first = register(&directory, with(2, "first")).await.unwrap();
+    let second = register(&directory, with(1, "second")).await.unwrap();
+    left.leave().await;
+    let long = with(0, &"x".repeat(MAX_MODEL + 1));
+    let long = register(&directory, long).await.unwrap_err().to_string();
+    assert!(long.contains("65537 bytes, at most 65536 are allowed: shorten"), "{long}");
+    let last = register(&directory, with(0, &"y".repeat(MAX_MODEL))).await.unwrap();
+    let places = [none, first, second, last];
+    for formed in join_all(places.iter().map(|place| place.complete())).await {
+        assert_eq!(&*formed.unwrap().model, "first");
+    }
+    misfit.complete().await.unwrap_err();
+    join_all(places.iter().map(|place| place.leave())).await;
+    // The longest that is allowed; and without any there is none.
+    for model in ["m".repeat(MAX_MODEL), String::new()] {
+        let alone = Registration { size: Some(1), ..with(0, &model) };
+        let (place, formed) = join(&directory, alone, SOON).await.unwrap();
+        assert_eq!(*formed.model, *model);
+        place.leave().await;
+    }
     assert_eq!(ground.left().await, Vec::<String>::new());
 }
 

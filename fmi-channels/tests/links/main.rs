@@ -76,7 +76,12 @@ impl Process {
     /// Takes its place among these.
     fn start(self, members: &[Member], silent: Duration) -> Rank {
         let settings = Settings { silent, ..Settings::default() };
-        let place = Place { process: self.member.process, epoch: EPOCH, members: members.to_vec() };
+        let place = Place {
+            process: self.member.process,
+            epoch: EPOCH,
+            members: members.to_vec(),
+            model: Arc::default(),
+        };
         let channel: Arc<dyn Channel> = Arc::new(self.channel);
         let node = Node::new(place, vec![channel], &[], settings);
         LocalLink::attach(&node);

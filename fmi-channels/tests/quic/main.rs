@@ -143,7 +143,12 @@ impl Pair {
         let settings = Settings { silent: Duration::from_secs(2), ..Settings::default() };
         (0..2)
             .map(|process| {
-                let place = Place { process: process as u32, epoch: 3, members: members.clone() };
+                let place = Place {
+                    process: process as u32,
+                    epoch: 3,
+                    members: members.clone(),
+                    model: Arc::default(),
+                };
                 let channel = Arc::clone(&self.channels[process]);
                 let home = homes.get(process..=process).unwrap_or_default();
                 let node = Node::new(place, vec![channel], home, settings.clone());

@@ -57,7 +57,8 @@ impl Wire for Job {
         (0..processes.len() as u32)
             .map(|process| {
                 let channel = futures::executor::block_on(connect(&self.url, &self.name));
-                let place = Place { process, epoch: 5, members: members.clone() };
+                let place =
+                    Place { process, epoch: 5, members: members.clone(), model: Arc::default() };
                 let node = Node::new(place, vec![channel.unwrap()], &[], settings.clone());
                 LocalLink::attach(&node);
                 node.start();

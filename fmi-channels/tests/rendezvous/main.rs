@@ -6,6 +6,7 @@ mod bad_input;
 mod endings;
 mod joining;
 mod mirrors;
+mod models;
 mod notes;
 mod rejoining;
 mod relaying;
@@ -79,6 +80,7 @@ fn given(job: &str, size: u32, ranks: &[u32]) -> Registration {
         after: None,
         terms: Terms::default(),
         fingerprint: None,
+        model: String::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Bed, any, bounded, event, given};
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// The registration of a process that comes from this place.
-fn again(size: u32, from: &Client, grace: Duration) -> Registration {
+pub(super) fn again(size: u32, from: &Client, grace: Duration) -> Registration {
     let place = from.registered();
     Registration {
         after: Some(After::new(place.epoch, place.process, None)),

@@ -92,7 +92,8 @@ impl Wire for Job {
         (0..)
             .zip(channels)
             .map(|(process, channel)| {
-                let place = Place { process, epoch, members: members.clone() };
+                let place =
+                    Place { process, epoch, members: members.clone(), model: Arc::default() };
                 let node = Node::new(place, vec![channel], &[], settings.clone());
                 LocalLink::attach(&node);
                 node.start();

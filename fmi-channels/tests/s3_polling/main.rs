@@ -225,7 +225,7 @@ fn nodes(channels: &[Arc<S3>]) -> Vec<Arc<Node>> {
     };
     let members = vec![member(0), member(1)];
     let node = |(process, channel): (u32, &Arc<S3>)| {
-        let place = Place { process, epoch: 1, members: members.clone() };
+        let place = Place { process, epoch: 1, members: members.clone(), model: Arc::default() };
         let node = Node::new(place, vec![channel.clone()], &[], Settings::default());
         LocalLink::attach(&node);
         node.start();

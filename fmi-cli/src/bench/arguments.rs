@@ -43,7 +43,7 @@ impl ValueEnum for OpChoice {
 }
 
 impl Op {
-    const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Pingpong,
         Self::Barrier,
         Self::Bcast,
@@ -58,8 +58,13 @@ impl Op {
         Self::Exscan,
     ];
 
+    /// Whether it moves anything but a signal.
+    pub(crate) fn has_bytes(self) -> bool {
+        self != Self::Barrier
+    }
+
     /// As on the command line and in JSON.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pingpong => "pingpong",
             Self::Barrier => "barrier",

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 /// One rank's part in the whole plan. `report` is called on rank 0.
 pub(super) async fn rank(comm: &Communicator, plan: &Plan, report: impl Fn(Row)) -> Result<()> {
-    let budget = Budget { iters: plan.iters, warmup: plan.warmup };
+    let budget = Budget { aim: plan.aim, iters: plan.iters, warmup: plan.warmup };
     for case in &plan.cases {
         let samples = measure(&prepared(comm, case), case, budget).await?;
         if comm.rank() == 0 {
@@ -194,6 +194,7 @@ fn row(plan: &Plan, case: &Case, samples: Vec<f64>) -> Row {
         layout: plan.layout,
         ranks: plan.ranks,
         threads: plan.threads,
+        cores: super::cores(),
         bytes: case.bytes,
         iters,
         median_us: rounded(median),

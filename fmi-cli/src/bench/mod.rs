@@ -7,7 +7,9 @@ mod layout;
 mod output;
 mod timing;
 
+pub(crate) use algorithms::{collective, every, named, question};
 pub(crate) use layout::{RankArgs, run_rank};
+pub(crate) use output::progress;
 
 use crate::failure::Failure;
 use arguments::{OpChoice, byte_list};
@@ -15,7 +17,7 @@ use clap::ValueEnum;
 use fmi::config::ChannelSpec;
 use output::Output;
 use serde::{Deserialize, Serialize};
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 /// Measures operations: median and 99th percentile of their duration.
 ///
@@ -29,7 +31,7 @@ pub(crate) struct Args {
     op: Vec<OpChoice>,
 
     /// Measures these algorithms instead of the one that is chosen, each where it is one of the
-    /// operation's: ring, allreduce/ring; several with commas between them.
+    /// operation's: ring, allreduce/ring; several with commas between them, or all that can run.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     algorithm: Vec<String>,
 
@@ -52,11 +54,15 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     layout: Option<Layout>,
 
-    /// Measured iterations. [default: what takes about 0.7 s, from 10 to 100,000]
+    /// What the measured iterations of a case take, about, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 0.7, value_parser = seconds)]
+    time: f64,
+
+    /// Measured iterations. [default: what takes about --time, from 10 to 100,000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     iters: Option<u32>,
 
-    /// Iterations before that. [default: about 0.1 s, or a tenth of --iters]
+    /// Iterations before that. [default: about a seventh of --time, or a tenth of --iters]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=10_000_000))]
     warmup: Option<u32>,
 
@@ -76,13 +82,14 @@ Examples:
 
 A line of --json:
   {\"op\":\"allreduce\",\"channel\":\"tcp\",\"layout\":\"processes\",\"ranks\":2,\"threads\":1,\
-\"bytes\":4,\"iters\":300,\"median_us\":12.1,\"p99_us\":30.2,\"mb_per_s\":0.3}
-With --algorithm there is \"algorithm\":\"ring\" after the op. threads are those of each process that run ranks; a megabyte is 10^6 bytes.";
+\"cores\":2,\"bytes\":4,\"iters\":300,\"median_us\":12.1,\"p99_us\":30.2,\"mb_per_s\":0.3}
+With --algorithm there is \"algorithm\":\"ring\" after the op. threads are those of each process that run ranks, \
+cores those of the machine; a megabyte is 10^6 bytes. `fmi model fit --from results.jsonl` makes a profile of them.";
 
 /// An operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Op {
+pub(crate) enum Op {
     Pingpong,
     Barrier,
     Bcast,
@@ -100,7 +107,7 @@ enum Op {
 /// Where ranks live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Layout {
+pub(crate) enum Layout {
     /// In this process.
     Threads,
     /// Each in a process of its own.
@@ -109,16 +116,16 @@ enum Layout {
 
 /// One thing to measure.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Case {
-    op: Op,
-    bytes: usize,
+pub(crate) struct Case {
+    pub(crate) op: Op,
+    pub(crate) bytes: usize,
     /// Among those of the operation; `None` for the one that is chosen.
-    algorithm: Option<String>,
+    pub(crate) algorithm: Option<String>,
 }
 
 /// All that the ranks must know. Travels to processes as JSON.
 #[derive(Clone, Serialize, Deserialize)]
-struct Plan {
+pub(crate) struct Plan {
     cases: Vec<Case>,
     channel: String,
     /// The channel's, if it has one. Not on the command line of processes: a password may be in it.
@@ -128,11 +135,40 @@ struct Plan {
     ranks: usize,
     /// That run ranks, of each process.
     threads: usize,
+    /// What the iterations of a case should take.
+    aim: Duration,
     iters: Option<usize>,
     warmup: Option<usize>,
 }
 
 impl Plan {
+    /// To measure these cases there, in the layout that is usual, as long as this for each.
+    pub(crate) fn new(
+        channel: &ChannelSpec,
+        ranks: usize,
+        cases: Vec<Case>,
+        aim: Duration,
+    ) -> Self {
+        let local = *channel == ChannelSpec::Local;
+        let layout = if local { Layout::Threads } else { Layout::Processes };
+        Self {
+            cases,
+            channel: channel.name().to_owned(),
+            url: channel.url().map(str::to_owned),
+            layout,
+            ranks,
+            threads: threads(layout, channel, ranks),
+            aim,
+            iters: None,
+            warmup: None,
+        }
+    }
+
+    /// Measures all cases; `report` gets each result when it is there.
+    pub(crate) fn measure(&self, report: impl FnMut(Row)) -> Result<(), Failure> {
+        layout::run(self, report)
+    }
+
     /// The channel, as a configuration has it.
     fn spec(&self) -> &str {
         self.url.as_deref().unwrap_or(&self.channel)
@@ -141,19 +177,22 @@ impl Plan {
 
 /// A result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Row {
-    op: Op,
+pub(crate) struct Row {
+    pub(crate) op: Op,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    algorithm: Option<String>,
-    channel: String,
-    layout: Layout,
-    ranks: usize,
-    threads: usize,
-    bytes: usize,
-    iters: usize,
-    median_us: f64,
-    p99_us: f64,
-    mb_per_s: f64,
+    pub(crate) algorithm: Option<String>,
+    pub(crate) channel: String,
+    pub(crate) layout: Layout,
+    pub(crate) ranks: usize,
+    pub(crate) threads: usize,
+    /// Of the machine. 0, if somebody has not said so.
+    #[serde(default)]
+    pub(crate) cores: usize,
+    pub(crate) bytes: usize,
+    pub(crate) iters: usize,
+    pub(crate) median_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) mb_per_s: f64,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -161,7 +200,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut output = Output::new(args.json, plan.cases.len());
     output.next(plan.cases.first());
     let mut done = 0;
-    let result = layout::run(&plan, |row| {
+    let result = plan.measure(|row| {
         done += 1;
         output.row(&row);
         output.next(plan.cases.get(done));
@@ -184,31 +223,40 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
              --layout threads, or --channel tcp",
         ));
     }
-    let cases = cases(args, ranks)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = match (layout, local) {
-        (Layout::Threads, true) => cores.min(ranks),
-        // Each rank is a node of its own, with an arbiter of its own.
-        (Layout::Threads, false) => ranks,
-        (Layout::Processes, _) => 1,
-    };
     Ok(Plan {
-        cases,
-        channel: channel.name().to_owned(),
-        url: channel.url().map(str::to_owned),
         layout,
-        ranks,
-        threads,
+        threads: threads(layout, channel, ranks),
         iters: args.iters.map(|iters| iters as usize),
         warmup: args.warmup.map(|warmup| warmup as usize),
+        ..Plan::new(channel, ranks, cases(args, ranks)?, Duration::from_secs_f64(args.time))
     })
+}
+
+/// Threads of each process that run ranks.
+fn threads(layout: Layout, channel: &ChannelSpec, ranks: usize) -> usize {
+    match layout {
+        Layout::Threads if *channel == ChannelSpec::Local => cores().min(ranks),
+        // Each rank is a node of its own, with an arbiter of its own.
+        Layout::Threads => ranks,
+        Layout::Processes => 1,
+    }
+}
+
+/// Cores of this machine.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Reads a time.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|seconds| (0.001..=3600.0).contains(seconds));
+    number.ok_or_else(|| format!("{text:?} is no time: write seconds, from 0.001 to 3600"))
 }
 
 /// Every operation with every algorithm and every length; a barrier has none.
 fn cases(args: &Args, ranks: usize) -> Result<Vec<Case>, Failure> {
     algorithms::check(&args.algorithm, &args.op)?;
     let mut cases = Vec::new();
-    let together = args.channel == ChannelSpec::Local;
     for (choice, op) in
         args.op.iter().flat_map(|choice| choice.ops().into_iter().map(move |op| (choice, op)))
     {
@@ -219,10 +267,10 @@ fn cases(args: &Args, ranks: usize) -> Result<Vec<Case>, Failure> {
             return Err(Failure::usage("a pingpong takes two ranks: give --ranks 2 or more"));
         }
         let lengths: Vec<_> = match op {
-            Op::Barrier => vec![0],
+            op if !op.has_bytes() => vec![0],
             _ => args.bytes.iter().flat_map(|list| &list.0).copied().collect(),
         };
-        let wanted = algorithms::of(op, &args.algorithm, ranks, together)?;
+        let wanted = algorithms::of(op, &args.algorithm, ranks, &args.channel)?;
         for algorithm in wanted {
             let case = |bytes: &usize| Case { op, bytes: *bytes, algorithm: algorithm.clone() };
             cases.extend(lengths.iter().map(case));

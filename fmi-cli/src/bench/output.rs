@@ -13,16 +13,10 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(json: bool, cases: usize) -> Self {
-        // Hidden where stderr is no terminal.
-        let bar = match json {
-            true => ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
-            false => ProgressBar::new(cases as u64),
-        };
-        let template = "{spinner} {bar:30} {pos}/{len} {msg} {elapsed}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+        let bar = progress(cases as u64);
+        if json {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        bar.enable_steady_tick(Duration::from_millis(200));
         Self { json, begun: false, bar }
     }
 
@@ -52,6 +46,17 @@ impl Output {
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// A bar for so many cases, on standard error; hidden where that is no terminal.
+pub(crate) fn progress(cases: u64) -> ProgressBar {
+    let bar = ProgressBar::new(cases);
+    let template = "{spinner} {bar:30} {pos}/{len} {msg} {elapsed}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 fn head(row: &Row) -> String {

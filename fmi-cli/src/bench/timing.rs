@@ -3,16 +3,16 @@
 use fmi::{Communicator, Result, op};
 use std::time::{Duration, Instant};
 
-/// What the iterations of a case should take.
-const AIM: Duration = Duration::from_millis(700);
-/// What warming up should take.
-const WARM: Duration = Duration::from_millis(100);
+/// What warming up takes of the time of a case.
+const WARM: u32 = 7;
 const LEAST: usize = 10;
 const MOST: usize = 100_000;
 
-/// Iterations that the user asked for.
+/// What the user asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
+    /// What the iterations of a case should take.
+    pub(super) aim: Duration,
     pub(super) iters: Option<usize>,
     pub(super) warmup: Option<usize>,
 }
@@ -27,14 +27,15 @@ pub(super) async fn sample(
 ) -> Result<Vec<f64>> {
     let fixed = budget.warmup.or(budget.iters.map(|iters| (iters / 10).clamp(1, 1000)));
     let mut count = fixed.unwrap_or(LEAST);
+    let long = budget.aim / WARM;
     let iters = loop {
         let start = Instant::now();
         batch(count).await?;
         let spent = start.elapsed();
-        let warm = fixed.is_some() || spent >= WARM || count >= MOST / 4;
+        let warm = fixed.is_some() || spent >= long || count >= MOST / 4;
         let next = match warm {
-            true => (0, budget.iters.unwrap_or_else(|| enough(spent, count)) as u64),
-            false => (more(spent, count) as u64, 0),
+            true => (0, budget.iters.unwrap_or_else(|| enough(budget.aim, spent, count)) as u64),
+            false => (more(long, spent, count) as u64, 0),
         };
         match comm.bcast(Some(next), 0).await? {
             (0, iters) => break iters as usize,
@@ -84,15 +85,15 @@ pub(super) fn summary(mut samples: Vec<f64>) -> (f64, f64) {
     (median, samples[(samples.len() * 99).div_ceil(100) - 1])
 }
 
-/// Iterations that take about [`AIM`], if `count` took `spent`.
-fn enough(spent: Duration, count: usize) -> usize {
+/// Iterations that take about as long as `aim`, if `count` took `spent`.
+fn enough(aim: Duration, spent: Duration, count: usize) -> usize {
     let each = (spent.as_secs_f64() / count.max(1) as f64).max(1e-9);
-    ((AIM.as_secs_f64() / each) as usize).clamp(LEAST, MOST)
+    ((aim.as_secs_f64() / each) as usize).clamp(LEAST, MOST)
 }
 
 /// Iterations for the next round of warming up, which has to be longer than `spent`.
-fn more(spent: Duration, count: usize) -> usize {
-    let factor = WARM.as_secs_f64() * 1.2 / spent.as_secs_f64().max(1e-6);
+fn more(long: Duration, spent: Duration, count: usize) -> usize {
+    let factor = long.as_secs_f64() * 1.2 / spent.as_secs_f64().max(1e-6);
     (count as f64 * factor.clamp(2.0, 8.0)) as usize
 }
 
@@ -111,11 +112,13 @@ mod tests {
 
     #[test]
     fn iterations_fit_the_time_and_the_bounds() {
+        let enough = |spent, count| enough(Duration::from_millis(700), spent, count);
         assert!((699..=700).contains(&enough(Duration::from_millis(100), 100)));
         assert_eq!(enough(Duration::from_secs(10), 10), LEAST);
         assert_eq!(enough(Duration::from_nanos(1), 1000), MOST);
         assert_eq!(enough(Duration::ZERO, 0), MOST);
-        assert_eq!(more(Duration::from_micros(1), 10), 80);
-        assert_eq!(more(Duration::from_millis(90), 10), 20);
+        let more = |spent| more(Duration::from_millis(100), spent, 10);
+        assert_eq!(more(Duration::from_micros(1)), 80);
+        assert_eq!(more(Duration::from_millis(90)), 20);
     }
 }

@@ -163,6 +163,7 @@ fn alone() -> fmi::Result<Registration> {
         after: None,
         terms: Terms::default(),
         fingerprint: None,
+        model: String::new(),
     })
 }
 

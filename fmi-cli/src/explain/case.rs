@@ -1,7 +1,14 @@
 //! A call to explain: the question, the answer, and what happens.
 
-use super::Args;
-use crate::{failure::Failure, units::count};
+use super::{
+    Args,
+    model::{Place, Verdict},
+};
+use crate::{
+    failure::Failure,
+    model::weigh::{self, is_known},
+    units::count,
+};
 use fmi::{
     Config,
     plan::{
@@ -20,6 +27,8 @@ pub(super) struct Case {
     pub(super) shape: Shape,
     pub(super) algorithm: &'static Algorithm,
     pub(super) why: Why,
+    /// What the model says, if a profile was asked for.
+    pub(super) verdict: Option<Verdict>,
     /// `None` where it would be too long to show.
     pub(super) trace: Option<Trace>,
     /// Of each rank, if there is a trace.
@@ -35,6 +44,8 @@ pub(super) enum Why {
     Asked,
     /// A rule of the table, which has this number, and what was tried before it.
     Rule { number: usize, rule: Rule, passed: Vec<(usize, &'static Algorithm, Objection)> },
+    /// The model finds it the best.
+    Model,
     /// No rule applies; it is the first that can run.
     Fallback,
 }
@@ -58,8 +69,10 @@ impl Case {
         let (size, root) = (args.ranks as usize, args.root as usize);
         check_root(collective, root, size)?;
         let bytes = if collective == Collective::Barrier { 0 } else { args.bytes as u64 };
-        let length = length(collective, bytes, size);
-        let known = !args.opaque && collective != Collective::Scatter;
+        let length = weigh::length(collective, bytes, size);
+        let known = !args.opaque && is_known(collective);
+        let place = Place::new(args)?;
+        let asked_store = args.store.into();
         let question = Question {
             collective,
             demand: args.op_kind.into(),
@@ -67,17 +80,27 @@ impl Case {
             bytes: known.then_some(length),
             cuttable: !args.opaque && collective != Collective::Barrier,
             together: args.together,
-            store: args.store.into(),
+            store: place.as_ref().map_or(asked_store, Place::shelf),
         };
-        let (question, algorithm, why) = match &args.algorithm {
-            Some(name) => (question, asked(name, &question)?, Why::Asked),
-            None => chosen(table, question),
+        let verdict = |place: Place| place.verdict(question, (root, length), args.objective);
+        let verdict = place.map(verdict).transpose()?;
+        let modelled = verdict.as_ref().and_then(Verdict::chosen);
+        let (question, algorithm, why) = match (&args.algorithm, modelled) {
+            (Some(name), _) => (question, asked(name, &question)?, Why::Asked),
+            (None, Some(plan)) if !is_preferred(table, &question) => {
+                (question, plan.algorithm, Why::Model)
+            }
+            (None, _) => chosen(table, question),
         };
         let cut = question.bytes.filter(|_| question.cuttable).unwrap_or(0);
-        let shape = Shape::of(size).rooted(root).chunked(chunks(cut));
+        // The model knows how long chunks are to be.
+        let plan = verdict.as_ref().and_then(|verdict| verdict.plan(algorithm));
+        let shape = plan.map(|plan| plan.shape);
+        let shape = shape.unwrap_or(Shape::of(size).rooted(root).chunked(chunks(cut)));
         let element = if length.is_multiple_of(4) { 4 } else { 1 };
         let ranks = Vec::new();
-        let mut case = Self { question, bytes, shape, algorithm, why, trace: None, ranks, element };
+        let mut case =
+            Self { question, bytes, shape, algorithm, why, verdict, trace: None, ranks, element };
         let long = (algorithm.sent)(shape).max(algorithm.blocks(shape)).saturating_mul(size);
         if long <= BLOCKS_MAX {
             let wrong = |error| Failure::new(format!("{algorithm} is wrong: {error}"));
@@ -90,7 +113,7 @@ impl Case {
 
     /// Bytes of one value.
     pub(super) fn length(&self) -> u64 {
-        length(self.question.collective, self.bytes, self.question.size)
+        weigh::length(self.question.collective, self.bytes, self.question.size)
     }
 
     /// How many blocks a workspace has.
@@ -160,12 +183,11 @@ fn check_root(collective: Collective, root: usize, size: usize) -> Result<(), Fa
     Ok(())
 }
 
-/// Bytes of one value, where a rank has so many in all.
-fn length(collective: Collective, bytes: u64, size: usize) -> u64 {
-    match collective {
-        Collective::Alltoall | Collective::ReduceScatter => bytes / size as u64,
-        _ => bytes,
-    }
+/// Whether a rule applies that the user put before those of the library.
+fn is_preferred(table: &Table, question: &Question) -> bool {
+    let own = Table::default().rules().len();
+    let preferred = table.rules().len().saturating_sub(own);
+    table.rule(question).is_some_and(|(index, _)| index < preferred)
 }
 
 fn asked(name: &str, question: &Question) -> Result<&'static Algorithm, Failure> {

@@ -1,11 +1,15 @@
 //! A call as JSON.
 
-use super::case::{Case, Totals, Why};
-use crate::failure::Failure;
+use super::{
+    case::{Case, Totals, Why},
+    model::Verdict,
+};
+use crate::{failure::Failure, model::weigh::Plan};
 use fmi::plan::{
     Side,
     trace::{Event, Kind},
 };
+use fmi_model::{Dollars, Seconds};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -17,6 +21,8 @@ struct Explained<'c> {
     root: Option<usize>,
     bytes: u64,
     why: Reason<'c>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<Modelled<'c>>,
     rounds: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<usize>,
@@ -32,6 +38,7 @@ struct Explained<'c> {
 #[serde(tag = "by", rename_all = "snake_case")]
 enum Reason<'c> {
     Asked,
+    Model,
     Rule { number: usize, rule: String, passed: Vec<Passed<'c>> },
     Fallback,
 }
@@ -40,6 +47,34 @@ enum Reason<'c> {
 struct Passed<'c> {
     number: usize,
     algorithm: &'c str,
+    because: String,
+}
+
+#[derive(Serialize)]
+struct Modelled<'c> {
+    profile: &'c str,
+    channel: &'c str,
+    objective: String,
+    because: String,
+    /// The best first.
+    candidates: Vec<Priced>,
+    refused: Vec<Refused>,
+}
+
+#[derive(Serialize)]
+struct Priced {
+    algorithm: &'static str,
+    /// Bytes, of a pipeline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunk: Option<u64>,
+    median_us: f64,
+    p95_us: f64,
+    dollars: Dollars,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    algorithm: &'static str,
     because: String,
 }
 
@@ -75,6 +110,7 @@ pub(super) fn case(case: &Case) -> Result<String, Failure> {
     let collective = case.question.collective;
     let why = match &case.why {
         Why::Asked => Reason::Asked,
+        Why::Model => Reason::Model,
         Why::Fallback => Reason::Fallback,
         Why::Rule { number, rule, passed } => {
             let passed = passed.iter().map(|(number, algorithm, objection)| Passed {
@@ -92,6 +128,7 @@ pub(super) fn case(case: &Case) -> Result<String, Failure> {
         root: collective.is_rooted().then_some(case.shape.root),
         bytes: case.bytes,
         why,
+        model: case.verdict.as_ref().map(|verdict| modelled(case, verdict)),
         rounds: (case.algorithm.rounds)(case.shape),
         messages: trace.map(|trace| trace.report.messages),
         busiest_bytes: case.busiest(),
@@ -99,6 +136,28 @@ pub(super) fn case(case: &Case) -> Result<String, Failure> {
         totals: case.ranks.iter().enumerate().map(totals).collect(),
         plan: trace.map(|trace| trace.events.iter().map(|event| line(case, event)).collect()),
     })
+}
+
+fn modelled<'c>(case: &Case, verdict: &'c Verdict) -> Modelled<'c> {
+    let micros = |time: Seconds| (time.get() * 1e9).round() / 1e3;
+    let priced = |plan: &Plan| Priced {
+        algorithm: plan.algorithm.name,
+        chunk: plan.chunk,
+        median_us: micros(plan.price.time),
+        p95_us: micros(plan.price.late),
+        dollars: plan.price.money,
+    };
+    let refused = verdict.weighed.refused.iter();
+    let refused = refused
+        .map(|(algorithm, why)| Refused { algorithm: algorithm.name, because: why.to_string() });
+    Modelled {
+        profile: &verdict.profile,
+        channel: &verdict.channel,
+        objective: verdict.objective.to_string(),
+        because: verdict.because(case.algorithm),
+        candidates: verdict.weighed.plans.iter().map(priced).collect(),
+        refused: refused.collect(),
+    }
 }
 
 fn totals((rank, totals): (usize, &Totals)) -> RankTotals {

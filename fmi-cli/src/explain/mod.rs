@@ -2,6 +2,7 @@
 
 mod case;
 mod json;
+mod model;
 mod svg;
 mod table;
 mod text;
@@ -13,11 +14,12 @@ use fmi::{
     Config,
     plan::{Collective, Demand, Shelf},
 };
+use fmi_model::Objective;
 use std::{fs, io::Write, path::PathBuf, process::ExitCode};
 
 /// Shows which algorithm runs a collective and why, and its plan round by round.
 ///
-/// Without OP: by which table algorithms are chosen. Algorithms that fmi.toml or FMI_ALGORITHMS
+/// Without OP: by which table algorithms are chosen. With --profile the model of time and money chooses. Algorithms that fmi.toml or FMI_ALGORITHMS
 /// prefer are, here too. Each plan is checked before it is shown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -60,6 +62,20 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "none", conflicts_with = "together")]
     store: StoreIs,
 
+    /// Ask the model of time and money instead of the table: what all plans take and cost by this profile, one
+    /// that comes with this program, or a file.
+    #[arg(long, value_name = "NAME|FILE", requires = "op")]
+    profile: Option<String>,
+
+    /// The profile's channels that join the processes: tcp, s3, tcp+s3. [default: tcp; as --store says, s3
+    /// or redis]
+    #[arg(long, value_name = "NAME", requires = "profile", conflicts_with_all = ["store", "together"])]
+    channel: Option<String>,
+
+    /// What is wanted: fast, cheap, "fast within $0.001", "cheap within 20 ms".
+    #[arg(long, value_name = "WHAT", requires = "profile", default_value = "fast")]
+    objective: Objective,
+
     /// Draw the plan into this file, as a message diagram.
     #[arg(long, value_name = "FILE", requires = "op")]
     svg: Option<PathBuf>,
@@ -84,6 +100,7 @@ Examples:
   fmi explain allreduce -n 4 --algorithm ring --svg ring.svg
   fmi explain reduce -n 5 --root 2 --op-kind ordered --opaque
   fmi explain bcast -n 16 --store alone                    where only Redis or S3 joins them
+  fmi explain allreduce -n 8 --bytes 4MiB --profile aws-lambda   what the model says of all plans
   fmi explain --list -n 1000                               all algorithms on 1000 ranks
   fmi explain bcast -n 8 --json
       {\"op\":\"bcast\",\"algorithm\":\"bcast/binomial\",\"ranks\":8,…,\"rounds\":3,…}
@@ -92,7 +109,7 @@ A round: each rank sends at most one message and receives at most one.";
 
 /// A collective, by its name.
 #[derive(Debug, Clone, Copy)]
-struct Op(Collective);
+pub(crate) struct Op(pub(crate) Collective);
 
 impl ValueEnum for Op {
     fn value_variants<'a>() -> &'a [Self] {
@@ -135,7 +152,7 @@ impl From<StoreIs> for Shelf {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum OpKind {
+pub(crate) enum OpKind {
     /// Any order and bracketing: op::sum, op::commutative.
     Commutative,
     /// Rank order, any bracketing: op::associative.

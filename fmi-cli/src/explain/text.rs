@@ -1,7 +1,13 @@
 //! A call in words: why, what it costs, what happens.
 
-use super::case::{Case, Why};
-use crate::units::{count, human};
+use super::{
+    case::{Case, Why},
+    model::Verdict,
+};
+use crate::{
+    model::weigh::Plan,
+    units::{count, human},
+};
 use fmi::plan::{
     Blocks, Side,
     trace::{Event, Kind, Trace},
@@ -76,6 +82,9 @@ fn write(text: &mut String, case: &Case) -> fmt::Result {
     let bytes = if case.bytes > 0 { format!(" of {}", human(case.bytes)) } else { String::new() };
     writeln!(text, "{collective}{bytes} on {}: {algorithm}", case.ranks())?;
     why(text, case)?;
+    if let Some(verdict) = &case.verdict {
+        model(text, case, verdict)?;
+    }
     writeln!(text, "  costs   {}", cost(case))?;
     if case.blocks() > 0 {
         let first = human(case.bytes_of(&Blocks::from(0)));
@@ -95,6 +104,7 @@ fn write(text: &mut String, case: &Case) -> fmt::Result {
 fn why(text: &mut String, case: &Case) -> fmt::Result {
     match &case.why {
         Why::Asked => writeln!(text, "  why     it is asked for"),
+        Why::Model => Ok(()),
         Why::Fallback => {
             writeln!(text, "  why     no rule applies, and it is the first that can run")
         }
@@ -110,6 +120,30 @@ fn why(text: &mut String, case: &Case) -> fmt::Result {
             Ok(())
         }
     }
+}
+
+/// All plans with their prices, and why this one.
+fn model(text: &mut String, case: &Case, verdict: &Verdict) -> fmt::Result {
+    let what = if matches!(case.why, Why::Model) { "why     " } else { "model   " };
+    writeln!(text, "  {what}{}", verdict.because(case.algorithm))?;
+    let Verdict { profile, channel, objective, weighed, .. } = verdict;
+    writeln!(text, "  by      the profile {profile} over {channel}, {objective}")?;
+    let names: Vec<String> = weighed.plans.iter().map(Plan::name).collect();
+    let width = names.iter().map(String::len).max().unwrap_or(0).max(20);
+    writeln!(text, "{:>10}{:<width$}{:>12}{:>12}{:>19}", "", "", "median", "p95", "money")?;
+    for (plan, name) in weighed.plans.iter().zip(names) {
+        let mark = if plan.algorithm == case.algorithm { "→" } else { " " };
+        let price = &plan.price;
+        writeln!(
+            text,
+            "        {mark} {name:<width$}{:>12}{:>12}{:>19}",
+            price.time, price.late, price.money
+        )?;
+    }
+    for (algorithm, objection) in &weighed.refused {
+        writeln!(text, "          not {}: {objection}", algorithm.name)?;
+    }
+    Ok(())
 }
 
 fn rounds(text: &mut String, case: &Case, trace: &Trace) -> fmt::Result {

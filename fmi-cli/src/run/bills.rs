@@ -2,8 +2,69 @@
 
 use crate::failure::Failure;
 use fmi::meter::Bill;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
 use tempfile::TempDir;
+
+/// How a bill is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// One line.
+    Json,
+    /// The text format of Prometheus.
+    Prometheus,
+}
+
+impl Format {
+    /// What the name of a file asks for.
+    pub(super) fn of(file: &Path) -> Option<Self> {
+        match file.extension()?.to_str()? {
+            "json" => Some(Self::Json),
+            "prom" => Some(Self::Prometheus),
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(self, bill: &Bill) -> Result<String, Failure> {
+        match self {
+            Self::Table => Ok(bill.to_string()),
+            Self::Json => {
+                serde_json::to_string(bill).map_err(|error| Failure::new(error.to_string()))
+            }
+            Self::Prometheus => Ok(bill.prometheus()),
+        }
+    }
+}
+
+/// Whole or not at all: whoever collects such files may be quick.
+pub(super) fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let wrong = |error: std::io::Error| {
+        Failure::new(format!("the bill cannot be written to {}: {error}", file.display()))
+    };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut draft = tempfile::NamedTempFile::new_in(folder).map_err(wrong)?;
+    writeln!(draft, "{}", text.trim_end()).map_err(wrong)?;
+    let file = draft.persist(file).map_err(|error| wrong(error.error))?;
+    // It is no secret, unlike what temporary files mostly hold.
+    readable(&file).map_err(wrong)
+}
+
+#[cfg(unix)]
+fn readable(file: &fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_: &fs::File) -> std::io::Result<()> {
+    Ok(())
+}
 
 /// The folder, until this is dropped.
 #[derive(Debug)]

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 /// A bench of all operations takes seconds on a busy machine, not minutes.
 const LIMIT: Duration = Duration::from_secs(60);
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "op",
     "channel",
     "layout",
     "ranks",
     "threads",
+    "cores",
     "bytes",
     "iters",
     "median_us",

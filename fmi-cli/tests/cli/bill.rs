@@ -25,6 +25,63 @@ fn a_bill_is_of_all_processes() {
 }
 
 #[test]
+fn bills_of_jobs_with_a_model_say_what_was_foretold() {
+    let options = ["-n", "2", "--channel", "tcp", "--bill=json"];
+    let mut command = fmi_run(&options, "hello");
+    command.env("FMI_PROFILE", "loopback");
+    let ran = finish(command, LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!ran.stderr.contains("fmi run:"), "{ran:?}");
+    let json = ran.stdout.lines().rfind(|line| line.starts_with('{')).expect("a line of JSON");
+    let bill: serde_json::Value = serde_json::from_str(json).unwrap();
+    let lines = bill["lines"].as_array().unwrap();
+    let called = |line: &&serde_json::Value| line["calls"].as_u64() > Some(0);
+    let called: Vec<_> = lines.iter().filter(called).collect();
+    assert!(!called.is_empty(), "{json}");
+    for line in called {
+        assert_eq!((&line["channel"], &line["tier"]), (&"tcp".into(), &"machine".into()), "{line}");
+        assert!(line["time"].as_f64() > Some(0.0) && line["gib_seconds"].as_f64() > Some(0.0));
+        assert_eq!(line["calls"], line["predicted_calls"], "{line}");
+        assert!(line["predicted"].as_f64() > Some(0.0), "{line}");
+        assert!(line["predicted_cost"].as_f64() > Some(0.0), "{line}");
+    }
+}
+
+#[test]
+fn bills_go_to_files_and_to_prometheus() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |options: &[&str]| {
+        let mut all = vec!["-n", "2", "--channel", "tcp"];
+        all.extend(options);
+        let ran = finish(fmi_run(&all, "hello"), LIMIT);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran
+    };
+    let file = |name: &str| folder.path().join(name);
+    let at = |name: &str| file(name).to_str().unwrap().to_owned();
+    let ran = run(&["--bill-file", &at("job.prom")]);
+    assert!(!ran.stderr.contains("fmi run:"), "{ran:?}");
+    let text = std::fs::read_to_string(file("job.prom")).unwrap();
+    assert!(text.contains("\nfmi_processes 2\n"), "{text}");
+    let sent = "fmi_messages_total{operation=\"collectives\",channel=\"tcp\",tier=\"machine\"}";
+    assert!(text.lines().any(|line| line.starts_with(sent)), "{text}");
+    run(&["--bill-file", &at("job.json")]);
+    let text = std::fs::read_to_string(file("job.json")).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["processes"], 2);
+    run(&["--bill=table", "--bill-file", &at("job")]);
+    assert!(std::fs::read_to_string(file("job")).unwrap().starts_with("fmi run: 2 ranks, "));
+    let ran = run(&["--bill=prometheus"]);
+    assert!(ran.stdout.contains("# TYPE fmi_messages_total counter\n"), "{ran:?}");
+    let ran = finish(fmi_run(&["-n", "1", "--bill=xml"], "hello"), LIMIT);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let nowhere = file("none").join("job.prom");
+    let options = ["-n", "1", "--bill-file", nowhere.to_str().unwrap()];
+    let ran = finish(fmi_run(&options, "hello"), LIMIT);
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("the bill cannot be written to "), "{ran:?}");
+}
+
+#[test]
 fn functions_cost_what_the_file_of_prices_says() {
     let folder = tempfile::tempdir().unwrap();
     let prices = folder.path().join("prices.toml");

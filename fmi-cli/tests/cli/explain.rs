@@ -207,6 +207,39 @@ fn the_jobs_own_table_counts() {
 }
 
 #[test]
+fn a_profile_has_all_plans_weighed() {
+    let options = "allreduce -n 8 --bytes 4MiB --profile aws-lambda";
+    let found = text(options);
+    assert!(found.contains("\n  why     rabenseifner: "), "{found}");
+    assert!(found.contains(" % less than recursive_doubling; "), "{found}");
+    assert!(found.contains("\n        → rabenseifner ") && found.contains("\n          ring "));
+    assert!(found.contains("          not shared: it needs ranks that share memory"), "{found}");
+    let found = json(options);
+    assert_eq!(found["why"]["by"], "model");
+    let candidates = found["model"]["candidates"].as_array().unwrap();
+    assert_eq!(candidates[0]["algorithm"], "rabenseifner");
+    assert!(candidates.len() > 3 && candidates[0]["median_us"].is_f64());
+    assert!(json("allreduce -n 8 --bytes 4MiB")["model"].is_null());
+    // What is asked for, or preferred, runs; the model says what it thinks of it.
+    let asked = text(&format!("{options} --algorithm ring"));
+    assert!(asked.contains("it is asked for\n  model   ring: "), "{asked}");
+    assert!(asked.contains(" % more than rabenseifner\n"), "{asked}");
+    let arguments: Vec<_> = ["explain"].into_iter().chain(options.split(' ')).collect();
+    let mut command = fmi(&arguments);
+    command.env("FMI_ALGORITHMS", "allreduce/ring");
+    let ran = finish(command, LIMIT);
+    assert!(ran.stdout.contains("allreduce/ring\n  why     rule 1: "), "{ran:?}");
+    // Through a store, beside links, in one process.
+    for (options, algorithm) in [
+        ("barrier -n 100 --profile aws-lambda --store alone", "barrier/shared"),
+        ("bcast -n 256 --bytes 32MiB --profile aws-lambda --channel tcp+s3", "bcast/stored"),
+        ("bcast -n 8 --profile loopback --together", "bcast/shared"),
+    ] {
+        assert_eq!(json(options)["algorithm"], algorithm, "{options}");
+    }
+}
+
+#[test]
 fn names_that_are_wrong_are_told() {
     for (options, text) in [
         ("alreduce", "allreduce"),
@@ -219,6 +252,10 @@ fn names_that_are_wrong_are_told() {
         ("bcast -n 4 --root 4", "is not one of the 4 ranks: give 0 to 3"),
         ("allreduce --root 1", "allreduce has no root"),
         ("--algorithm ring", "required"),
+        ("bcast --profile mars", "known are aws-lambda, lan, loopback"),
+        ("bcast --profile lan --channel tpc", "no such channel"),
+        ("bcast --objective cheap", "--profile"),
+        ("--profile lan", "required"),
     ] {
         let ran = explain(options);
         assert_eq!(ran.code, Some(2), "{ran:?}");

@@ -4,7 +4,10 @@ mod bench;
 mod bill;
 mod doctor;
 mod explain;
+mod fit;
 mod folder;
+mod model;
+mod model_predict;
 mod ranks;
 #[cfg(feature = "redis")]
 mod redis;

@@ -10,7 +10,7 @@ use std::fmt;
 /// [`check`](Self::check) it, and give it to `Communicator::using`.
 ///
 /// ```
-/// use fmi_collectives::plan::{Algorithm, Collective, Demand, Shape, Step};
+/// use fmi_collectives::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
 ///
 /// /// The root sends to everybody.
 /// const STAR: Algorithm = Algorithm {
@@ -19,6 +19,7 @@ use std::fmt;
 ///     demand: Demand::Ordered,
 ///     cut: None,
 ///     shared: false,
+///     growth: Growth::Logarithmic,
 ///     steps: |rank, Shape { size, root, .. }| {
 ///         let others = (0..size).filter(move |rank| *rank != root);
 ///         if rank == root {
@@ -52,12 +53,27 @@ pub struct Algorithm {
     pub cut: Option<fn(Shape) -> usize>,
     /// Publishes and fetches: for ranks that share memory (or a store).
     pub shared: bool,
+    /// How it is priced where there are many ranks.
+    pub growth: Growth,
     /// One rank's steps, lazily. The rank is below the size.
     pub steps: fn(usize, Shape) -> Steps,
     /// How many rounds it takes, exactly; see [`Report::rounds`](check::Report::rounds).
     pub rounds: fn(Shape) -> usize,
     /// How many blocks the rank that sends most sends, exactly.
     pub sent: fn(Shape) -> usize,
+}
+
+/// How a plan grows with its ranks and chunks, and so how much of it has to be played through to know what
+/// it takes. What is said here is only a way to save time: small plans are played through anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Growth {
+    /// It has n·log n messages or fewer. All of it is played through.
+    Logarithmic,
+    /// All ranks do the same at the same time. One of them is played through.
+    Mirrored,
+    /// Each further rank or chunk takes as much longer as the one before it. Plans among fewer ranks and
+    /// with fewer chunks are played through, and continued in a straight line.
+    Linear,
 }
 
 /// What all ranks know of a call when they make their plans.

@@ -133,6 +133,13 @@ impl Blocks {
         Some(first.start..end)
     }
 
+    /// As [`as_range`](Self::as_range), if that is seen at once.
+    pub(super) fn plain(&self) -> Option<Range<usize>> {
+        let one_run = self.end.saturating_sub(self.first) <= self.run;
+        let plain = one_run && self.within.is_none() && !self.reversed;
+        plain.then(|| self.first as usize..self.end.max(self.first) as usize)
+    }
+
     /// Whether a block is among them.
     #[must_use]
     pub fn contains(&self, block: usize) -> bool {
@@ -278,6 +285,9 @@ mod tests {
         assert_eq!(list(&7.into()), [7]);
         assert_eq!(list(&Blocks::NONE), []);
         assert_eq!(Blocks::from(2..5).as_range(), Some(2..5));
+        assert_eq!(Blocks::from(2..5).plain(), Some(2..5));
+        assert_eq!(Blocks::NONE.plain(), Some(0..0));
+        assert_eq!(Blocks::wrapping(6, 3, 4..8).plain(), None);
     }
 
     #[test]

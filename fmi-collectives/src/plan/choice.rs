@@ -15,7 +15,7 @@ const ANY_SIZE: Range<usize> = 0..usize::MAX;
 
 /// What all ranks know of a call before it: the answer depends on nothing else, so that all
 /// choose alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Question {
     /// What is called.
     pub collective: Collective,
@@ -128,7 +128,10 @@ pub struct Rule {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
+    /// The user's, then the library's.
     rules: Vec<Rule>,
+    /// How many are the user's.
+    preferred: usize,
 }
 
 impl Rule {
@@ -192,7 +195,21 @@ impl Table {
     #[must_use]
     pub fn prefer(mut self, rule: Rule) -> Self {
         self.rules.insert(0, rule);
+        self.preferred += 1;
         self
+    }
+
+    /// Those that somebody prefers to the library's own.
+    #[must_use]
+    pub fn preferred(&self) -> &[Rule] {
+        &self.rules[..self.preferred]
+    }
+
+    /// What the first preferred rule that applies says.
+    #[must_use]
+    pub fn preference(&self, question: &Question) -> Option<Choice> {
+        let rule = self.preferred().iter().find(|rule| rule.objection(question).is_none())?;
+        Some(Choice { algorithm: rule.algorithm, chunks: question.chunks() })
     }
 
     /// In the order in which they are tried.
@@ -229,7 +246,12 @@ impl Table {
 /// Into how many chunks a pipeline cuts a value.
 #[must_use]
 pub fn chunks(bytes: u64) -> usize {
-    bytes.div_ceil(CHUNK).clamp(1, CHUNKS) as usize
+    cut(bytes, CHUNK)
+}
+
+/// Into how many chunks of so many bytes a value is cut.
+pub(super) fn cut(bytes: u64, chunk: u64) -> usize {
+    bytes.div_ceil(chunk.max(1)).clamp(1, CHUNKS) as usize
 }
 
 /// Whether an algorithm gives the right result there.
@@ -251,6 +273,7 @@ impl Default for Table {
         let store = |algorithm| R::always(algorithm).within(Place::Store);
         let pushed = |algorithm| R::always(algorithm).within(Place::Pushed);
         Self {
+            preferred: 0,
             rules: vec![
                 // Within one process.
                 within(&barrier::shared::ALGORITHM),

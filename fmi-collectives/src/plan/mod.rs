@@ -26,6 +26,7 @@ pub mod bcast;
 pub mod check;
 pub mod exscan;
 pub mod gather;
+pub mod price;
 pub mod reduce;
 pub mod reduce_scatter;
 pub mod scan;
@@ -36,17 +37,22 @@ mod algorithm;
 mod binomial;
 mod blocks;
 mod choice;
+mod chooser;
 mod collective;
 mod fold;
 mod groups;
 mod objection;
+mod ranking;
 mod step;
 
-pub use algorithm::{Algorithm, Shape};
+pub use algorithm::{Algorithm, Growth, Shape};
 pub use blocks::Blocks;
 pub use choice::{CHUNK, Choice, Place, Question, Rule, Shelf, Table, can_run, chunks};
+pub use chooser::Chooser;
+pub(crate) use chooser::Lesson;
 pub use collective::{Collective, Demand};
 pub use objection::Objection;
+pub use ranking::{CHUNK_SIZES, Candidate, Ranking, TYPICAL};
 pub use step::{Action, Side, Step, Steps, Tier};
 
 /// ⌈log₂ n⌉ for n ≥ 1: how often 1 must be doubled to reach n.

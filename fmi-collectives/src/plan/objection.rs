@@ -17,6 +17,8 @@ pub enum Objection {
     Several,
     /// It publishes and fetches, and the ranks share neither memory nor a store.
     Apart,
+    /// It publishes what nobody is told of, where ranks do not look for it unasked.
+    Untold,
     /// The rule is for ranks that reach each other in another way.
     Place,
     /// The rule is for other numbers of ranks.
@@ -57,6 +59,7 @@ impl fmt::Display for Objection {
             Self::Opaque => "it cuts values, and these cannot be cut",
             Self::Several => "it cuts values, and of several only whole ones can be moved yet",
             Self::Apart => "it needs ranks that share memory or a store",
+            Self::Untold => "nobody would be told to look for what it publishes",
             Self::Place => "the rule is for ranks that reach each other in another way",
             Self::Size => "the rule is for other numbers of ranks",
             Self::Bytes => "the rule is for other numbers of bytes",

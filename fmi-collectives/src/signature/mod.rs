@@ -1,7 +1,9 @@
 //! What a rank believes a collective to be: travels with its first frames, and is compared.
 
+mod hint;
 mod protocol;
 
+pub(crate) use hint::Hint;
 pub(crate) use protocol::{signature_of, without_modules};
 
 use crate::{
@@ -21,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) reduction: u32,
     /// Ranks that would learn the terms from the first frame find what is published instead.
     pub(crate) published: bool,
+    /// What algorithms are chosen for.
+    pub(crate) hint: Hint,
     /// `None` on ranks that learn it from the first frame.
     pub(crate) terms: Option<Terms>,
 }
@@ -69,6 +73,7 @@ impl Call {
             What::Dup => DUP,
         };
         bytes[1] = self.published.into();
+        self.hint.write(&mut bytes);
         let root = self.root.map_or(u32::MAX, |root| root as u32);
         bytes[4..8].copy_from_slice(&root.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.datatype.0.to_le_bytes());
@@ -91,6 +96,10 @@ pub(crate) fn describe(signature: &Signature, other: &Signature) -> String {
     let text = plainly(signature);
     if !is_same_call(signature, other) {
         return text;
+    }
+    let [hint, another] = [signature, other].map(|signature| Hint::read(&signature.0));
+    if hint != another {
+        return format!("{text}, hint {}", hint.objective());
     }
     match Terms::decode(signature) {
         None => format!("{text} by messages"),

@@ -162,6 +162,7 @@ async fn meet(
             after: None,
             terms: Terms::default(),
             fingerprint: Some(identity.fingerprint()),
+            model: String::new(),
         };
         next += *ranks as u32;
         let reach = Reach { address: world.rendezvous.url(), port: Some(port), ..Reach::default() };
@@ -177,6 +178,7 @@ async fn meet(
             process: registered.process,
             epoch: registered.epoch,
             members: members.iter().map(Member::from).collect(),
+            model: client.model(),
         };
         let node = Node::new(place, vec![bound.channel()], &[], settings.clone());
         node.set_post(Arc::new(client.post()));

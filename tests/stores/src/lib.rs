@@ -51,7 +51,7 @@ impl Job {
             .collect();
         let mut ranks = Vec::new();
         for (process, channel) in (0..).zip(channels) {
-            let place = Place { process, epoch, members: members.clone() };
+            let place = Place { process, epoch, members: members.clone(), model: Arc::default() };
             let node = Node::new(place, vec![channel], &[], Settings::default());
             LocalLink::attach(&node);
             node.start();

@@ -116,6 +116,7 @@ mod tests {
                 after: None,
                 terms: Terms::default(),
                 fingerprint: None,
+                model: String::new(),
             };
             (*process, Record { registration, silent: Duration::from_secs(1), id: 0 })
         };

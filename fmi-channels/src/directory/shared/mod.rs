@@ -2,9 +2,9 @@
 //! ours, for processes that reach each other directly or through a store.
 //!
 //! Each process writes an entry, whole and under the token's MAC; when all ranks are there, one
-//! writes the roster, which is what all go by. Entries are written anew as signs of life; one that
-//! grows old is a death, one that is gone has left. Who forged a content, or holds another token,
-//! is not heard.
+//! writes the roster, with the model of the lowest that has one, which is what all go by. Entries
+//! are written anew as signs of life; one that grows old is a death, one that is gone has left. Who
+//! forged a content, or holds another token, is not heard.
 //!
 //! Processes that come at once to a place where nothing is may each begin a run. Those of the
 //! earlier runs give them up, by an empty roster, and go to the last one: as a roster exists once,
@@ -117,6 +117,7 @@ impl Directory for Shared {
             if registration.size.is_none() {
                 return Err(self.failed("it is told no size: set FMI_SIZE"));
             }
+            registration.check().map_err(|reason| self.failed(reason))?;
             let due = Instant::now() + deadline;
             let opened = self.site.open(&registration.job, self.silent).await;
             let names = opened.map_err(|trouble| self.failed(trouble))?;

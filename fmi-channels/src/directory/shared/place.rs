@@ -200,7 +200,8 @@ impl Place {
         {
             return Ok(Ok(Outcome::Waiting(Vec::new())));
         }
-        // Somebody may have left, and another come to his number, between two looks.
+        // Somebody may have left, and another come to his number, between two looks; and the models
+        // are read again with the entries.
         joining.run = self.entry.run(joining.run.number);
         let closed = async {
             let view = joining.run.look(found).await?;
@@ -209,7 +210,9 @@ impl Place {
                 return Ok(Outcome::Again);
             }
             let epoch = (random()? as u32).max(1);
-            joining.run.close(&Roster { epoch, members }).await?;
+            let is_in = |process| members.iter().any(|member| member.process == process);
+            let model = view.models.first(is_in).to_owned();
+            joining.run.close(&Roster { epoch, members, model }).await?;
             Ok(Outcome::Again)
         };
         Ok(closed.await)
@@ -294,13 +297,13 @@ impl Place {
         if !roster.members.iter().any(|member| member.process == process) {
             return Err(self.full());
         }
-        let members: Arc<[_]> = roster.members.into();
+        let (members, model): (Arc<[_]>, _) = (roster.members.into(), roster.model.into());
         let (events, heard) = mpsc::unbounded_channel();
         *self.events.lock().await = Some(heard);
         let watcher = Watcher::new(Arc::clone(pulse), Arc::clone(&members), events);
         let (end, ended) = flag::channel(false);
         *self.watching.lock() = Some(Watching { end, task: tokio::spawn(watcher.keep(ended)) });
-        Ok(Formed { process, epoch: roster.epoch, members })
+        Ok(Formed { process, epoch: roster.epoch, members, model })
     }
 
     /// A content that does not bear our token and yet lives on is a process with another one.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RUN/PROCESS.entry   a registration; written anew as a sign of life
-//! RUN/roster          the job is complete: who has which rank
+//! RUN/roster          the job is complete: who has which rank, and the model of all
 //! RUN/abort           the first rank that failed
 //! ```
 //!
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     handshake::Token,
-    rendezvous::{Member, Registration},
+    rendezvous::{Member, Models, Registration, model},
 };
 use fmi_actors::{Reason, codec};
 use futures::{StreamExt, stream};
@@ -36,16 +36,26 @@ pub(super) struct Record {
     pub(super) id: u64,
 }
 
+impl Record {
+    /// Without its model, and that: who reads records keeps no model of each.
+    fn parted(mut self) -> (Self, String) {
+        let model = std::mem::take(&mut self.registration.model);
+        (self, model)
+    }
+}
+
 /// Who makes up a complete job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Roster {
     pub(super) epoch: u32,
     /// Nobody: this run is given up for a later one.
     pub(super) members: Vec<Member>,
+    #[serde(deserialize_with = "model")]
+    pub(super) model: String,
 }
 
 impl Roster {
-    pub(super) const GIVEN_UP: Self = Self { epoch: 0, members: Vec::new() };
+    pub(super) const GIVEN_UP: Self = Self { epoch: 0, members: Vec::new(), model: String::new() };
 
     pub(super) fn is_given_up(&self) -> bool {
         self.members.is_empty()
@@ -66,7 +76,8 @@ pub(super) struct Run {
     pub(super) number: u64,
     job: String,
     token: Token,
-    /// Entries that were read, with the time of the last sign of life that was seen.
+    /// Entries that were read, without their models, with the time of the last sign of life that
+    /// was seen.
     known: BTreeMap<u32, (Record, SystemTime)>,
     /// Entries that have to be there, but were not read yet.
     unseen: BTreeMap<u32, SystemTime>,
@@ -77,6 +88,8 @@ pub(super) struct Run {
 pub(super) struct View {
     /// The entries, each with the time of its last sign of life.
     pub(super) entries: BTreeMap<u32, (Record, SystemTime)>,
+    /// Models of the entries that were not known before.
+    pub(super) models: Models,
     /// What looks like entries but holds another token.
     pub(super) forged: BTreeMap<u32, SystemTime>,
     pub(super) roster: Option<Roster>,
@@ -117,7 +130,7 @@ impl Run {
         loop {
             let bytes = self.sealed(Kind::Entry, &entry(number), record)?;
             if let Some(at) = self.names.create(&self.name(&entry(number)), bytes).await? {
-                self.known.insert(number, (record.clone(), at));
+                self.known.insert(number, (record.clone().parted().0, at));
                 return Ok((number, at));
             }
             number += 1;
@@ -191,10 +204,12 @@ impl Run {
         let reads = unread.into_iter().map(|(number, at)| async move {
             (number, at, run.read::<Record>(Kind::Entry, &entry(number), ENTRY).await)
         });
-        let reads: Vec<_> = stream::iter(reads).buffer_unordered(AT_ONCE).collect().await;
-        for (number, at, read) in reads {
+        let mut reads = stream::iter(reads).buffer_unordered(AT_ONCE);
+        while let Some((number, at, read)) = reads.next().await {
             match read? {
                 Some(Ok(record)) => {
+                    let (record, model) = record.parted();
+                    view.models.enter(number, model);
                     view.entries.insert(number, (record, at));
                 }
                 Some(Err(Unfit::Forged)) => drop(view.forged.insert(number, at)),
@@ -202,6 +217,7 @@ impl Run {
                 Some(Err(Unfit::Foreign)) | None => {}
             }
         }
+        drop(reads);
         self.known = view.entries.clone();
         self.unseen.clear();
         let there =

@@ -1,7 +1,7 @@
 //! Ring allgather. n−1 rounds, (n−1)S bytes a rank, always to the same neighbour.
 //! Chan, Heimlich, Purkayastha & van de Geijn 2007.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,6 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: false,
+    growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,
     sent: |shape| shape.size - 1,

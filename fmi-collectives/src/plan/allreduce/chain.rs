@@ -1,7 +1,7 @@
 //! Chain allreduce in chunks, for ordered operations on long values. 2n+2c−5 rounds for c chunks, or
 //! 2(n−1) for one: a rank in the middle receives each chunk twice, and sends 2S bytes.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, scan};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, scan};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,6 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
     shared: false,
+    growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| match (shape.size, shape.chunks) {
         (1, _) => 0,
@@ -29,7 +30,9 @@ pub const ALGORITHM: Algorithm = Algorithm {
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     let Shape { size, chunks, .. } = shape;
     let behind = 2 * (size - 1 - rank);
-    (0..chunks + behind).flat_map(move |round| {
+    // Between the last chunk that goes up and the first that comes down there may be nothing to do.
+    let rounds = (0..chunks).chain(chunks.max(behind)..chunks + behind);
+    rounds.flat_map(move |round| {
         let up = (round < chunks).then(|| scan::chain::chunk(rank, size, round));
         let down = round.checked_sub(behind).map(|chunk| {
             let recv = (rank + 1 < size).then(|| Step::recv(rank + 1, chunk));

@@ -4,7 +4,7 @@
 //! Rabenseifner 2004; here neighbours begin, so that operands stay in order.
 
 use crate::plan::{
-    Algorithm, Collective, Demand, Shape, Side, Step,
+    Algorithm, Collective, Demand, Growth, Shape, Side, Step,
     fold::{Fold, Role},
 };
 use std::ops::Range;
@@ -16,6 +16,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Associative,
     cut: Some(|shape| Fold::of(shape.size).actors),
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| {
         let fold = Fold::of(shape.size);
@@ -68,8 +69,9 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
 
 /// The pieces that an actor is left with after so many halvings: the lower half where its bit is 0.
 fn share(actor: usize, level: usize, actors: usize) -> Range<usize> {
-    let halves = (0..level).filter(|bit| actor >> bit & 1 == 1);
-    let start = halves.map(|bit| actors >> (bit + 1)).sum();
+    // The lowest bit decides about the largest half.
+    let halves = actor & ((1 << level) - 1);
+    let start = halves.reverse_bits().checked_shr(usize::BITS - actors.ilog2()).unwrap_or(0);
     start..start + (actors >> level)
 }
 

@@ -3,7 +3,7 @@
 //! Thakur, Rabenseifner & Gropp 2005.
 
 use crate::plan::{
-    Algorithm, Collective, Demand, Shape, Side, Step,
+    Algorithm, Collective, Demand, Growth, Shape, Side, Step,
     fold::{Fold, Role},
 };
 
@@ -14,6 +14,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Associative,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| {
         let fold = Fold::of(shape.size);

@@ -1,7 +1,7 @@
 //! Chain reduce and binomial tree bcast, for ordered operations. n−1 + ⌈log₂ n⌉ rounds, 2(n−1)
 //! messages of S bytes, at most ⌈log₂ n⌉ from one rank.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, bcast, log2_ceil, reduce};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, bcast, log2_ceil, reduce};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,6 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1 + log2_ceil(shape.size),
     sent: |shape| log2_ceil(shape.size),

@@ -2,7 +2,7 @@
 //! rounds, 2S(n−1)/n bytes a rank, always to the same neighbour.
 //! Patarasuk & Yuan 2009.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, allgather, reduce_scatter};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, allgather, reduce_scatter};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Commutative,
     cut: Some(|shape| shape.size),
     shared: false,
+    growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| 2 * (shape.size - 1),
     sent: |shape| 2 * (shape.size - 1),

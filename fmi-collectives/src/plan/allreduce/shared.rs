@@ -2,7 +2,7 @@
 //! pieces, and each rank combines one. 2(n−1) rounds; each rank publishes S bytes, combines S and reads
 //! S(n−1)/n.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, allgather, reduce_scatter};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, allgather, reduce_scatter};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Associative,
     cut: Some(|shape| shape.size),
     shared: true,
+    growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| 2 * (shape.size - 1),
     sent: |shape| if shape.size == 1 { 0 } else { shape.size },

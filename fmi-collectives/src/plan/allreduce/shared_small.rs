@@ -1,7 +1,7 @@
 //! Allreduce of short values through shared memory, for ordered operations. n rounds: rank 0 combines
 //! the values of all ranks in rank order and publishes the result.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, bcast, reduce};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, bcast, reduce};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,6 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: true,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { shape.size },
     sent: |shape| 1.min(shape.size - 1),

@@ -2,7 +2,9 @@
 //! publishes what the leaders of groups have combined. n publications of S bytes, 2(n−1) fetches, of
 //! which no rank but the first has more than 15 a level of ⌈log₁₆ n⌉, side by side.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, Tier, bcast, groups, reduce};
+use crate::plan::{
+    Algorithm, Collective, Demand, Growth, Shape, Step, Tier, bcast, groups, reduce,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +13,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Associative,
     cut: None,
     shared: true,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { groups::members(0, shape.size).count() + 1 },
     sent: |shape| 1.min(shape.size - 1),

@@ -1,7 +1,7 @@
 //! Dissemination barrier. ⌈log₂ n⌉ rounds, each with one empty message from every rank.
 //! Hensgen, Finkel & Manber 1988.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Shape, Step, log2_ceil};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,6 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
     sent: |_| 0,

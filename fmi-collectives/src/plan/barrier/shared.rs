@@ -1,7 +1,7 @@
 //! Barrier through shared memory. n rounds, without contention: rank 0 looks for the signal of each
 //! rank, then gives one that all others look for.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Shape, Step, Tier};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, Tier};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,6 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: true,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { shape.size },
     sent: |_| 0,

@@ -1,7 +1,7 @@
 //! Chain bcast in chunks, for long values. n+c−2 rounds for c chunks; every rank but the last of the
 //! chain sends S bytes.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,6 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
     shared: false,
+    growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { shape.size + shape.chunks - 2 },
     sent: |shape| if shape.size == 1 { 0 } else { shape.chunks },

@@ -2,7 +2,7 @@
 //! tree and collected around a ring. ⌈log₂ n⌉ + n − 1 rounds; the root sends most, 2S(n−1)/n bytes.
 //! Barnett, Gupta, Payne, Shuler, van de Geijn & Watts 1994; Thakur, Rabenseifner & Gropp 2005.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, binomial::Tree, log2_ceil};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, binomial::Tree, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: Some(|shape| shape.size),
     shared: false,
+    growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size) + shape.size - 1,
     sent: |shape| 2 * (shape.size - 1),

@@ -1,6 +1,6 @@
 //! Bcast through shared memory. One round: the root publishes its value once, the others read it.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, Tier};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, Tier};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,6 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: true,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| 1.min(shape.size - 1),
     sent: |shape| 1.min(shape.size - 1),

@@ -5,7 +5,7 @@
 //! Where a store serves many readers as fast as one, this takes the time of one read, whatever n.
 
 use crate::plan::{
-    Algorithm, Blocks, Collective, Demand, Shape, Step, Tier, binomial::Tree, log2_ceil,
+    Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, Tier, binomial::Tree, log2_ceil,
 };
 
 /// This [module](self).
@@ -15,6 +15,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: true,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { log2_ceil(shape.size) + 2 },
     sent: |shape| 1.min(shape.size - 1),

@@ -2,7 +2,7 @@
 //! chunks; each rank in the middle sends 2S bytes.
 
 use super::shifted;
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, scan};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, scan};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
     shared: false,
+    growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| match shape.size {
         1 => 0,

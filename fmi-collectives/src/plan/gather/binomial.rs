@@ -2,7 +2,7 @@
 //! largest message is that of the largest subtree, about n/2·S.
 //! Johnsson & Ho 1989.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, binomial::Tree, log2_ceil};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, binomial::Tree, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
     sent: |shape| Tree::of(shape).largest_subtree(),

@@ -1,6 +1,6 @@
 //! Linear gather, for large values. n−1 rounds, S bytes a rank, straight to the root.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,6 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,
     sent: |shape| 1.min(shape.size - 1),

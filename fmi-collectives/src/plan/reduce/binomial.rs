@@ -2,7 +2,9 @@
 //! one from each rank.
 //! Johnsson & Ho 1989.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step, binomial::Tree, log2_ceil};
+use crate::plan::{
+    Algorithm, Collective, Demand, Growth, Shape, Side, Step, binomial::Tree, log2_ceil,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +13,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Commutative,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
     sent: |shape| 1.min(shape.size - 1),

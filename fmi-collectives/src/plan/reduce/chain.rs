@@ -2,7 +2,7 @@
 //! the last rank, n+c−1, or r+2c−1 if more: a root r in the middle passes every chunk on and gets
 //! it back. Every rank sends S bytes at most.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, scan};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, scan};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
     shared: false,
+    growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds,
     sent: |shape| if shape.size == 1 { 0 } else { shape.chunks },

@@ -2,7 +2,9 @@
 //! ⌈log₂ n⌉ rounds, n−1 messages of S bytes, at most one from each rank, whatever the root.
 //! Thakur, Rabenseifner & Gropp 2005; here over absolute ranks for every root.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step, fold::group, log2_ceil};
+use crate::plan::{
+    Algorithm, Collective, Demand, Growth, Shape, Side, Step, fold::group, log2_ceil,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +13,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Associative,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
     sent: |shape| 1.min(shape.size - 1),

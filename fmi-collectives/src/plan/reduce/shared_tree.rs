@@ -3,7 +3,7 @@
 //! bytes and as many fetches, and one of each more where the root is not rank 0; no rank reads more
 //! than 15 values a level of ⌈log₁₆ n⌉, side by side.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step, Tier, groups};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step, Tier, groups};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -12,6 +12,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Associative,
     cut: None,
     shared: true,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| groups::members(0, shape.size).count() + usize::from(shape.root != 0),
     sent: |shape| 1.min(shape.size - 1),

@@ -4,7 +4,7 @@
 //! Recursive halving as in Rabenseifner 2004, with neighbours first and blocks at regular distances.
 
 use crate::plan::{
-    Algorithm, Blocks, Collective, Demand, Shape, Side, Step,
+    Algorithm, Blocks, Collective, Demand, Growth, Shape, Side, Step,
     fold::{Fold, Role},
 };
 
@@ -15,6 +15,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Associative,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| {
         let fold = Fold::of(shape.size);

@@ -2,7 +2,7 @@
 //! S, always to the same neighbour.
 //! Patarasuk & Yuan 2009.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Commutative,
     cut: None,
     shared: false,
+    growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,
     sent: |shape| shape.size - 1,

@@ -1,6 +1,6 @@
 //! Chain scan in chunks, for ordered operations. n+c−2 rounds for c chunks, S bytes a rank.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,6 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
     shared: false,
+    growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { shape.size + shape.chunks - 2 },
     sent: |shape| if shape.size == 1 { 0 } else { shape.chunks },

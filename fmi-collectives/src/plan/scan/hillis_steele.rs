@@ -2,7 +2,7 @@
 //! S·⌈log₂ n⌉ bytes, and all ranks together n·⌈log₂ n⌉ − 2^⌈log₂ n⌉ + 1 messages of S.
 //! Hillis & Steele 1986.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step, log2_ceil};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Associative,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
     sent: |shape| log2_ceil(shape.size),

@@ -2,7 +2,7 @@
 //! of S; the busiest rank sends ⌊log₂ n⌋.
 //! Brent & Kung 1982; Ladner & Fischer 1980.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Side, Step, log2_ceil};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,6 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Associative,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| {
         let (up, down) = (shape.size, 1.max(2 * shape.size / 3));

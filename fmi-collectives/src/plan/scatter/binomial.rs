@@ -1,7 +1,7 @@
 //! Binomial tree scatter. ⌈log₂ n⌉ rounds, n−1 messages; the root sends (n−1)S bytes.
 //! Johnsson & Ho 1989.
 
-use crate::plan::{Algorithm, Collective, Demand, Shape, Step, binomial::Tree, log2_ceil};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, binomial::Tree, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,6 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     demand: Demand::Ordered,
     cut: None,
     shared: false,
+    growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
     sent: |shape| shape.size - 1,

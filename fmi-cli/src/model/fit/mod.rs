@@ -1,0 +1,213 @@
+//! `fmi model fit`: how long things take here.
+
+pub(super) mod measure;
+pub(super) mod residuals;
+pub(super) mod sample;
+
+use crate::failure::Failure;
+use fmi::config::ChannelSpec;
+use fmi_model::{
+    Profile,
+    fit::{Form, descend, log_error},
+};
+use measure::{Measuring, Which};
+use residuals::Residuals;
+use sample::{Sample, market};
+use std::{fmt::Write as _, fs, io::Write as _, path::PathBuf, process::ExitCode};
+
+/// Finds out how long things take here, and writes it as a profile.
+///
+/// It measures messages and collectives on the channels, which takes some seconds for each, or reads what
+/// `fmi bench --json` has measured; finds the parameters that predict that best; says how far off they are;
+/// and writes a profile for --profile and FMI_PROFILE.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    measuring: Measuring,
+
+    /// What is not measured is as in this profile, and the rest is looked for from there: one that comes with
+    /// this program, or a file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "loopback")]
+    profile: String,
+
+    /// What the new profile is called. [default: the file's name, or here]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Writes the profile to this file. [default: it is printed, and what was found about it goes to standard
+    /// error]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Also print each measurement, and what the profile says of it.
+    #[arg(long)]
+    all: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fmi model fit -o here.toml                 inside a process, and over TCP between processes of this machine
+  fmi model fit --channel tcp,redis://127.0.0.1:6379 -o here.toml
+  fmi bench --op all --algorithm all --channel tcp -n 4 --json > tcp4.jsonl
+  fmi model fit --from tcp4.jsonl -o here.toml
+  fmi model check --profile here.toml        whether it predicts what it has not seen
+  FMI_PROFILE=here.toml fmi run -n 4 ./program";
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut profile = super::source::profile(&args.profile)?;
+    let samples = args.measuring.samples(Which::Few)?;
+    let found = fitted(&mut profile, &samples);
+    profile.name = args.name();
+    profile.source = source(&samples);
+    profile.date = time::OffsetDateTime::now_utc().date().to_string();
+    let residuals = Residuals::new(&profile, &samples);
+    let mut text = String::new();
+    if args.all {
+        let _ = writeln!(text, "{}", residuals.rows());
+    }
+    let _ = write!(text, "{}", residuals.summary());
+    let _ = writeln!(
+        text,
+        "fitted {} parameters to {} measurements: mean error {:.0} %",
+        found.parameters,
+        samples.len(),
+        (found.left.exp() - 1.0) * 100.0
+    );
+    let toml = profile.to_toml();
+    // Nobody may be reading any more.
+    match &args.output {
+        Some(path) => {
+            fs::write(path, toml).map_err(|error| {
+                Failure::new(format!("--output: {} cannot be written: {error}", path.display()))
+            })?;
+            let _ = writeln!(text, "written to {}", path.display());
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        }
+        None => {
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            let _ = std::io::stdout().lock().write_all(toml.as_bytes());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn name(&self) -> String {
+        let stem = || Some(self.output.as_ref()?.file_stem()?.to_string_lossy().into_owned());
+        self.name.clone().or_else(stem).unwrap_or_else(|| "here".to_owned())
+    }
+}
+
+/// What was found.
+struct Found {
+    parameters: usize,
+    /// The mean of |ln(predicted / measured)|.
+    left: f64,
+}
+
+/// Puts into a profile what predicts the samples best. Each channel counts as much, however often it was
+/// measured.
+fn fitted(profile: &mut Profile, samples: &[Sample]) -> Found {
+    let mut channels: Vec<&str> = samples.iter().map(Sample::channel).collect();
+    channels.sort_unstable();
+    channels.dedup();
+    profile.host.cores = samples.iter().map(Sample::cores).max().unwrap_or_default();
+    let form = Form::of(profile, &channels);
+    let start = form.parameters(profile);
+    let loss = |parameters: &[f64]| {
+        let mut profile = profile.clone();
+        form.set(&mut profile, parameters);
+        let of = |name: &&str| {
+            let market = market(&profile, name);
+            let of = samples.iter().filter(|sample| sample.channel() == *name);
+            log_error(of.map(|sample| (sample.predicted(&market).get(), sample.time().get())))
+        };
+        channels.iter().map(of).sum::<f64>() / channels.len().max(1) as f64
+    };
+    let (found, left) = descend(&start, loss);
+    form.set(profile, &found);
+    *profile = profile.clone().rounded();
+    Found { parameters: found.len(), left }
+}
+
+/// `fmi model fit: 216 measurements of local, tcp with 2, 4, 8 ranks on 2 cores`.
+fn source(samples: &[Sample]) -> String {
+    let list = |mut all: Vec<String>| {
+        all.sort_unstable();
+        all.dedup();
+        all.join(", ")
+    };
+    let channels = list(samples.iter().map(|sample| sample.channel().to_owned()).collect());
+    let mut ranks: Vec<usize> = samples.iter().map(Sample::ranks).collect();
+    ranks.sort_unstable();
+    ranks.dedup();
+    let ranks: Vec<String> = ranks.iter().map(usize::to_string).collect();
+    let cores = samples.iter().map(Sample::cores).max().unwrap_or_default();
+    format!(
+        "fmi model fit: {} measurements of {channels} with {} ranks on {}",
+        samples.len(),
+        ranks.join(", "),
+        crate::units::count(cores, "core")
+    )
+}
+
+/// Channels with commas between them.
+pub(super) fn channels(text: &str) -> Result<Vec<ChannelSpec>, String> {
+    text.split(',')
+        .map(|name| name.trim().parse().map_err(|bad: fmi::Error| bad.to_string()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::{self, Row};
+
+    /// As measured where everything is as a profile says.
+    fn samples(profile: &Profile, channel: &str) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        for ranks in [2, 4, 8] {
+            for case in measure::cases(Which::Few, ranks, &channel.parse().unwrap()) {
+                let row = Row {
+                    op: case.op,
+                    algorithm: case.algorithm,
+                    channel: channel.to_owned(),
+                    layout: if channel == "local" {
+                        bench::Layout::Threads
+                    } else {
+                        bench::Layout::Processes
+                    },
+                    ranks,
+                    threads: if channel == "local" { 2 } else { 1 },
+                    cores: 2,
+                    bytes: case.bytes,
+                    iters: 10,
+                    median_us: 1.0,
+                    p99_us: 1.0,
+                    mb_per_s: 1.0,
+                };
+                let sample = Sample::new(row.clone()).unwrap();
+                let time = sample.predicted(&market(profile, channel));
+                samples.push(Sample::new(Row { median_us: time.get() * 1e6, ..row }).unwrap());
+            }
+        }
+        samples
+    }
+
+    #[test]
+    fn a_profile_is_found_in_what_it_predicts() {
+        let mut truth = Profile::shipped("loopback").unwrap();
+        let form = Form::of(&mut truth, &["tcp"]);
+        let other: Vec<f64> = form.parameters(&truth).iter().map(|time| time * 1.7).collect();
+        form.set(&mut truth, &other);
+        let samples = samples(&truth, "tcp");
+        let mut profile = Profile::shipped("loopback").unwrap();
+        let found = fitted(&mut profile, &samples);
+        assert!(found.left < 0.05, "{}", found.left);
+        assert!(Residuals::new(&profile, &samples).median_error() < 0.05);
+        assert_eq!((profile.host.cores, profile.check()), (2, Ok(())));
+        let read = Profile::from_toml(&profile.to_toml());
+        assert_eq!(read.as_ref(), Ok(&profile));
+    }
+}

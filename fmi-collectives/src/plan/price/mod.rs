@@ -1,0 +1,117 @@
+//! What an algorithm takes and costs: its steps are played through on the channels of a model.
+//!
+//! ```
+//! use fmi_collectives::plan::{Shape, allreduce, price::{Market, Model}};
+//! use fmi_model::{Bytes, Profile, topology::Topology};
+//!
+//! let lambda = Market::of(Profile::shipped("aws-lambda").unwrap());
+//! let model = Model::new(lambda, Topology::apart(8));
+//! let price = |algorithm: &fmi_collectives::plan::Algorithm, bytes| {
+//!     algorithm.price(Shape::of(8), Bytes::new(bytes), &model)
+//! };
+//! let (doubling, ring) = (&allreduce::recursive_doubling::ALGORITHM, &allreduce::ring::ALGORITHM);
+//! assert!(price(doubling, 8).time < price(ring, 8).time);
+//! assert!(price(doubling, 100 << 20).time > price(ring, 100 << 20).time);
+//! ```
+
+mod lesson;
+mod line;
+mod model;
+mod ops;
+mod repeated;
+#[cfg(test)]
+mod tests;
+
+pub use model::{Channels, Market, Model};
+
+use super::{Algorithm, Growth, Shape};
+use fmi_model::{
+    Bytes, Dollars, Estimate, Seconds,
+    replay::{Outcome, Replay, Stuck, Wires},
+    topology::Topology,
+};
+use ops::{Ops, Sizes};
+
+/// Steps of all ranks together that are played through in any case.
+const PLAYED: usize = 1 << 14;
+
+impl Algorithm {
+    /// What it takes and costs, for values of so many bytes. The same for the same arguments, on any
+    /// machine, to the last bit.
+    ///
+    /// Signals have no bytes; a value that is cut is cut as evenly as can be. Plans with many more than
+    /// n·log n messages are not played through in full: see [`Growth`].
+    ///
+    /// A plan that would never end takes the longest time there is.
+    ///
+    /// # Panics
+    /// When the model is of another number of ranks.
+    #[must_use]
+    pub fn price(&self, shape: Shape, bytes: Bytes, model: &Model) -> Estimate {
+        let (topology, wires) = (&*model.topology, model.market.wires());
+        assert_eq!(shape.size, topology.ranks(), "a model of as many ranks");
+        let outcome = Pricing { algorithm: self, topology, wires }.outcome(shape, bytes);
+        match outcome {
+            Ok(outcome) => {
+                Estimate::of(&outcome, &wires, topology.processes(), &model.market.costs)
+            }
+            Err(Stuck { .. }) => {
+                let (longest, most) = (Seconds::new(f64::MAX), Dollars::new(f64::MAX));
+                Estimate { time: longest, late: longest, money: most }
+            }
+        }
+    }
+}
+
+/// An algorithm in its place.
+#[derive(Clone, Copy)]
+struct Pricing<'a> {
+    algorithm: &'a Algorithm,
+    topology: &'a Topology,
+    wires: Wires<'a>,
+}
+
+impl Pricing<'_> {
+    fn outcome(self, shape: Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
+        match self.algorithm.growth {
+            Growth::Logarithmic => self.played(shape, bytes),
+            _ if self.is_short(shape) => self.played(shape, bytes),
+            Growth::Mirrored => Ok(self.mirrored(shape, bytes)),
+            Growth::Linear => self.line(shape, bytes),
+        }
+    }
+
+    /// All of it.
+    fn played(self, shape: Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
+        self.played_from(Vec::new(), shape, bytes)
+    }
+
+    /// All of it, where ranks begin when they ended something else; all at once if it is not said when.
+    fn played_from(
+        self,
+        starts: Vec<Seconds>,
+        shape: Shape,
+        bytes: Bytes,
+    ) -> Result<Outcome, Stuck> {
+        let sizes = Sizes::of(self.algorithm, shape, bytes);
+        let steps = |rank| Ops::new((self.algorithm.steps)(rank, shape), sizes);
+        Replay::new(self.topology, self.wires).from(starts).run(steps)
+    }
+
+    /// One rank for all: the last one in the process of the first, whose neighbours are near on one side
+    /// and far on the other.
+    fn mirrored(self, shape: Shape, bytes: Bytes) -> Outcome {
+        let places = self.topology.places();
+        let here = places.iter().take_while(|place| place.process == places[0].process);
+        let rank = here.count().max(1) - 1;
+        let sizes = Sizes::of(self.algorithm, shape, bytes);
+        let ops = Ops::new((self.algorithm.steps)(rank, shape), sizes);
+        Replay::new(self.topology, self.wires).mirrored(rank, ops)
+    }
+
+    /// Whether it has so few steps that all are played through.
+    fn is_short(self, shape: Shape) -> bool {
+        let most = PLAYED / shape.size;
+        (self.algorithm.steps)(shape.size / 2, shape).take(most + 1).count() <= most
+    }
+}
