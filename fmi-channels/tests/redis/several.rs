@@ -1,7 +1,10 @@
 //! Servers that belong together.
 
 use super::until;
-use std::process::{Child, Command, Stdio};
+use std::{
+    collections::BTreeSet,
+    process::{Child, Command, Stdio},
+};
 use test_servers::redis::{Server, free_port};
 
 /// Three servers that share the keys.
@@ -23,7 +26,7 @@ pub(super) fn cluster() -> Option<Vec<Server>> {
         servers.iter().all(|server| {
             let info = server.ask(&["CLUSTER", "INFO"]).concat();
             info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-        })
+        }) && agree(&servers)
     });
     Some(servers)
 }
@@ -51,6 +54,43 @@ pub(super) fn migrate(servers: &[Server], key: &str) {
     }
     for server in [target, source].into_iter().chain(servers) {
         server.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &to]);
+    }
+    let slot = slot.parse().expect("the number of a slot");
+    until("all servers know who has it", || {
+        for server in servers.iter().filter(|server| !View::of(server).has(&to, slot)) {
+            // It has heard older news after ours.
+            server.ask(&["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &to]);
+        }
+        agree(servers)
+    });
+}
+
+/// Whether all servers of a cluster know the same of each other.
+fn agree(servers: &[Server]) -> bool {
+    let views: Vec<_> = servers.iter().map(View::of).collect();
+    views.iter().all(|view| *view == views[0])
+}
+
+/// What a server of a cluster knows: of each one its identity, epoch, and slots.
+#[derive(Debug, PartialEq, Eq)]
+struct View(BTreeSet<Vec<String>>);
+
+impl View {
+    fn of(server: &Server) -> Self {
+        let text = server.ask(&["CLUSTER", "NODES"]).join("\n");
+        let of = |line: &str| {
+            let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+            [&words[..1], &words[6..7], &words[8..]].concat()
+        };
+        Self(text.lines().filter(|line| line.split_whitespace().count() >= 8).map(of).collect())
+    }
+
+    fn has(&self, id: &str, slot: u16) -> bool {
+        let slots = self.0.iter().filter(|of| of[0] == id).flat_map(|of| &of[2..]);
+        slots.filter_map(|range| range.split_once('-').or(Some((range, range)))).any(|range| {
+            let (first, last) = (range.0.parse::<u16>(), range.1.parse::<u16>());
+            first.is_ok_and(|first| first <= slot) && last.is_ok_and(|last| slot <= last)
+        })
     }
 }
 
