@@ -67,6 +67,8 @@ pub(super) struct Mailbox {
 struct Reading {
     /// Which of the bell's connections counts.
     session: u64,
+    /// The server of that connection does not have the mailbox any more.
+    moved: bool,
     /// Letters come by the bell; until then they are read from the stream.
     live: bool,
     /// All up to this one have been read.
@@ -141,7 +143,8 @@ impl Mailbox {
         let session = {
             let mut reading = self.reading.lock();
             reading.session += 1;
-            (reading.live, reading.missed) = (false, Stamp::default());
+            (reading.moved, reading.live) = (false, false);
+            reading.missed = Stamp::default();
             reading.session
         };
         let bell = office.hub.listen(self.keys.slot, ear(office, session)).await?;
@@ -181,6 +184,10 @@ impl Mailbox {
         office.shelf.rung_all();
         let mut over = std::pin::pin!(bell.over());
         while !self.is_over() {
+            // At any time since the subscription.
+            if self.reading.lock().moved {
+                return Err(Trouble::elsewhere("the cluster has moved the mailbox"));
+            }
             self.ask_again(office).await;
             tokio::select! {
                 () = &mut over => return Err(Trouble::cut("the server has closed it")),
@@ -308,6 +315,15 @@ impl Mailbox {
         range.arg(&self.keys.stream).arg(format!("({last}")).arg("+").arg("COUNT").arg(PAGE);
         entries(soon(reader.ask(range)).await?)
             .ok_or_else(|| Trouble::lasting("a mailbox's entries are not fmi's"))
+    }
+
+    /// The bell will not ring any more over a connection: the cluster has moved the mailbox.
+    fn moved(&self, session: u64) {
+        let mut reading = self.reading.lock();
+        if reading.session == session {
+            reading.moved = true;
+            self.call.notify_one();
+        }
     }
 
     /// The bell rang.
@@ -551,12 +567,7 @@ fn ear(office: &Arc<Office>, session: u64) -> Ear {
                 true => office.mailbox.rung(&office, session, ring),
                 false => office.shelf.rung(ring),
             },
-            // The cluster has moved it.
-            (PushKind::SUnsubscribe, _) => {
-                if let Some(bell) = office.mailbox.bell.lock().clone() {
-                    bell.cut();
-                }
-            }
+            (PushKind::SUnsubscribe, _) => office.mailbox.moved(session),
             _ => {}
         }
     })

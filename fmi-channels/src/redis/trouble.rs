@@ -36,6 +36,11 @@ impl Trouble {
         Self { reason: reason.to_string(), kind: TroubleKind::Lasting }
     }
 
+    /// Somebody else is responsible now.
+    pub(super) fn elsewhere(reason: impl fmt::Display) -> Self {
+        Self { reason: reason.to_string(), kind: TroubleKind::Elsewhere }
+    }
+
     /// It may work later.
     pub(super) fn passing(reason: impl fmt::Display) -> Self {
         Self { reason: reason.to_string(), kind: TroubleKind::Passing }
@@ -63,10 +68,7 @@ impl From<RedisError> for Trouble {
         };
         let lasting = |advice: &str| Self::lasting(format!("it says {says:?}: {advice}"));
         let passing = |advice: &str| Self::passing(format!("it says {says:?}: {advice}"));
-        let elsewhere = |advice: &str| Self {
-            reason: format!("it says {says:?}: {advice}"),
-            kind: TroubleKind::Elsewhere,
-        };
+        let elsewhere = |advice: &str| Self::elsewhere(format!("it says {says:?}: {advice}"));
         match (error.kind(), code) {
             (_, "NOAUTH" | "WRONGPASS") | (ErrorKind::AuthenticationFailed, _) => lasting(
                 "give the user and password of the server in the URL, redis://USER:PASSWORD@HOST",

@@ -67,7 +67,7 @@ async fn a_cluster_that_moves_a_mailbox() {
     let Some(servers) = cluster() else { return };
     let job = Job::at(&format!("{}?cluster=true", servers[0].url()));
     let mailbox = format!("{}5.1}}:in", job.prefix());
-    disturbed_job(&job, 1000, 200, |_| migrate(&servers, &mailbox)).await;
+    disturbed_job(&job, 1000, 100, |_| migrate(&servers, &mailbox)).await;
     servers.iter().for_each(|server| server.wait_until_empty(&job.prefix()));
 }
 
