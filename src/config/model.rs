@@ -113,7 +113,7 @@ fn published(model: &Value, prices: &mut Prices) -> (Profile, Option<Rate>) {
         (number("Redis", "bandwidth_single"), number("Redis", "overhead"))
     {
         let all = number("Redis", "bandwidth_multiple").unwrap_or(single);
-        let server = Server { request: Seconds::ZERO, per_byte: per_byte(all) };
+        let server = Server { per_byte: per_byte(all), ..Server::default() };
         let machine = machine(prices, "Redis", "instance_price");
         let channel = Channel { server: Some(server), machine, ..stored(overhead, single) };
         profile.channels.insert("redis".to_owned(), channel);

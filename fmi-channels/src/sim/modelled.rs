@@ -2,8 +2,7 @@
 //!
 //! As in the model: the sender's port is busy with the send leg, then comes the latency, then the receiver's port
 //! is busy with the receive leg, on a link from the first byte on. The pieces of a long message share what it costs
-//! once. A store's server
-//! takes one request at a time, of all processes; a process that has sent more than its burst
+//! once. A store's server takes one request at a time, of all processes; a process that has sent more than its burst
 //! goes on at the rate that its bucket fills. Acknowledgements only take the latency: on a link they go beside
 //! everything else, and of what lies in a store its absence is one.
 
@@ -72,9 +71,28 @@ impl Modelled<'_> {
             let burst: Duration = (bucket.per_byte * bucket.burst.get()).into();
             sent = sent.max(Time(0) + port.paced.since(Time(0) + burst));
         }
+        if self.is_served_here() {
+            port.sent = sent;
+            return (sent, self.served(sent, load) + latency);
+        }
         sent = sent + self.queue(start, load);
         port.sent = sent;
         (sent, sent + latency)
+    }
+
+    /// When a server on the machine of the processes has done what it is asked for at `from`. Of another one
+    /// that is a part of what the processes take.
+    pub(super) fn served(&mut self, from: Time, load: &Load) -> Time {
+        match self.channel.server {
+            Some(server) if server.here => {
+                from + self.queue(from, load) + server.busy(Bytes::new(load.payload)).into()
+            }
+            _ => from,
+        }
+    }
+
+    fn is_served_here(&self) -> bool {
+        self.channel.server.is_some_and(|server| server.here)
     }
 
     /// When it is there, if it can be received from `comes` on.
@@ -91,7 +109,8 @@ impl Modelled<'_> {
         let begins = port.receiving.iter().map(|lane| lane.first(since, busy));
         let first = begins.enumerate().min_by_key(|(lane, begin)| (*begin, *lane));
         let Some((lane, begin)) = first else { return comes };
-        let busy = busy + self.queue(begin, load);
+        let waits = if self.is_served_here() { Duration::ZERO } else { self.queue(begin, load) };
+        let busy = busy + waits;
         let lane = &mut port.receiving[lane];
         let begin = lane.first(begin, busy);
         lane.take(begin, busy, self.now);
@@ -267,6 +286,25 @@ mod tests {
         // Each is written and read: twenty requests of 10 µs, of which the last waits for all others.
         let arrivals = arrivals(&channel, true, &[0; 10]);
         assert_eq!(arrivals, (10..20).map(|at| at * 10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_server_here_is_passed_once_and_keeps_nobody_busy() {
+        let server = Server { request: Seconds::new(10e-6), here: true, ..Server::default() };
+        let channel = Channel { server: Some(server), receive: Leg::default(), ..link() };
+        let all = trips(&channel, 0, true, &[0; 10]);
+        let micros = |at: Time| at.0 / 1000;
+        let left: Vec<_> = all.iter().map(|trip| micros(trip.sent)).collect();
+        let came: Vec<_> = all.iter().filter_map(|trip| trip.arrives).map(micros).collect();
+        let model = channel.transfer(Bytes::ZERO).get() * 1e6;
+        assert_eq!(came[0], model.round() as u64);
+        assert!(left[9] < came[0] && came.is_sorted(), "{left:?} {came:?}");
+        // Who reads what is there asks it.
+        let mut calendar = Calendar::default();
+        let mut store = Modelled { channel: &channel, server: &mut calendar, now: Time(0) };
+        let first = store.served(Time(0), &Load::whole(0));
+        let second = store.served(Time(0), &Load::whole(0));
+        assert_eq!([first, second].map(micros), [10, 20]);
     }
 
     #[test]

@@ -198,7 +198,8 @@ fn parameters(channel: &Channel, tariff: &Tariff) -> Vec<(&'static str, String)>
     all.push(("receives", leg(receive) + &beside));
     if let Some(server) = server {
         let busy = format!("{} a request, {}", server.request, rate(server.per_byte));
-        all.push(("server", format!("{busy}, one after the other")));
+        let place = if server.here { ", on a core of the ranks" } else { "" };
+        all.push(("server", format!("{busy}, one after the other{place}")));
     }
     if let Some(bucket) = bucket {
         all.push((

@@ -23,7 +23,9 @@ impl Channel {
             }
             server => {
                 let shared = server.map_or(Seconds::ZERO, |server| server.busy(bytes) * readers);
-                let once = self.send.time(bytes) + on_the_way + read.max(shared);
+                let write = server.filter(|server| server.here).map(|server| server.busy(bytes));
+                let write = self.send.time(bytes) + write.unwrap_or_default();
+                let once = write + on_the_way + read.max(shared);
                 // Written through one bucket, read through another.
                 let paced = self.bucket.map_or(Seconds::ZERO, |bucket| bucket.time(bytes) * 2.0);
                 once.max(paced)
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_store_writes_once_and_its_server_is_shared() {
-        let server = Server { request: Seconds::new(0.001), per_byte: Seconds::ZERO };
+        let server = Server { request: Seconds::new(0.001), ..Server::default() };
         let store =
             Channel { latency: Seconds::new(0.1), server: Some(server), ..Channel::default() };
         let tail = Tail { scale: Seconds::new(0.01), index: 0.0 };

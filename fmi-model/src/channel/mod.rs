@@ -91,10 +91,13 @@ impl Channel {
     pub fn transfer(&self, bytes: Bytes) -> Seconds {
         let (send, receive) = (self.send.time(bytes), self.receive.time(bytes));
         let way = self.latency + self.look_late();
-        let alone = match self.is_link() {
+        let alone = match self.server {
             // What is long is received while it is still being sent.
-            true => (self.send.fixed + way + receive).max(send + way + self.receive.fixed),
-            false => send + way + receive,
+            _ if self.is_link() => {
+                (self.send.fixed + way + receive).max(send + way + self.receive.fixed)
+            }
+            Some(server) if server.here => send + server.busy(bytes) + way + receive,
+            _ => send + way + receive,
         };
         match &self.bucket {
             Some(bucket) => alone.max(bucket.time(bytes)),

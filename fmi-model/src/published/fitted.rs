@@ -149,6 +149,7 @@ fn redis(p: &[f64]) -> Channel {
         server: Some(Server {
             request: Seconds::new(REDIS_REQUEST),
             per_byte: Seconds::new(p[4] * NS),
+            here: false,
         }),
         tail: Tail { scale: Seconds::new(p[5] * MS), index: HEAVY },
         machine: Some("cache.t3.small".to_owned()),

@@ -1,4 +1,6 @@
 //! Cores that several ranks share: who runs, and who waits for a core.
+//!
+//! A store's [server](crate::channel::Server::here) on their machine takes one like a rank, the one after the last.
 
 use super::Wires;
 use crate::topology::Topology;
@@ -36,14 +38,17 @@ impl Crowd {
     /// Nobody runs yet.
     pub(super) fn new(topology: &Topology, wires: &Wires<'_>) -> Self {
         let places = topology.places();
-        if topology.cores() == places.len() {
+        let served = topology.processes() > 1 && wires.server_here().is_some();
+        if topology.cores() == places.len() && !served {
             return Self::default();
         }
+        // On the machine of the first.
+        let home = places.first().filter(|_| served).map(|place| place.machine);
         // In the order of cores and processes.
         let mut order: Vec<u32> = (0..places.len() as u32).collect();
         let place = |rank: u32| places[rank as usize];
         order.sort_by_key(|rank| (place(*rank).machine, place(*rank).core, place(*rank).process));
-        let mut pool = vec![None; places.len()];
+        let mut pool = vec![None; places.len() + 1];
         let mut pools = Vec::new();
         let machine = |one: &u32, other: &u32| place(*one).machine == place(*other).machine;
         let core = |one: &u32, other: &u32| place(*one).core == place(*other).core;
@@ -54,20 +59,26 @@ impl Crowd {
             };
             let mut add = |ranks: &[u32], cores: usize, processes: bool| {
                 ranks.iter().for_each(|rank| pool[*rank as usize] = Some(pools.len() as u32));
+                // Where each has a core nobody sleeps so deeply.
+                let wake = if ranks.len() > cores { wires.host.wake.get() } else { 0.0 };
                 let (turn, wake) = match processes {
-                    true => (wires.host.turn.get(), wires.host.wake.get()),
+                    true => (wires.host.turn.get(), wake),
                     false => (wires.host.task.get(), 0.0),
                 };
                 let (idle, waiting) = (vec![f64::NEG_INFINITY; cores], VecDeque::new());
                 pools.push(Pool { idle, waiting, turn, wake, processes });
             };
-            if cores().any(several) {
+            let home = home == Some(place(machine[0]).machine);
+            if home || cores().any(several) {
                 add(machine, cores().count(), true);
+                if home {
+                    pool[places.len()] = pool[machine[0] as usize];
+                }
             } else {
                 cores().filter(|core| core.len() > 1).for_each(|core| add(core, 1, false));
             }
         }
-        Self { pool, pools, holds: vec![false; places.len()] }
+        Self { pool, pools, holds: vec![false; places.len() + 1] }
     }
 
     /// Whether a rank may have to wait for a core.

@@ -17,7 +17,12 @@ impl Replay<'_> {
         let turn =
             if turns > 1.0 && topology.processes() > 1 { wires.host.turn.get() } else { 0.0 };
         // What all ask at once has been answered to the last when the server has done it for all.
+        let cores = topology.cores().max(1) as f64;
         let busy = |channel: &Channel, time: Seconds, op: &Op| match channel.server {
+            // It takes turns with them.
+            Some(server) if server.here => {
+                (time.get() + turn) * turns + server.busy(op.bytes).get() * size as f64 / cores
+            }
             Some(server) => time.get().max(server.busy(op.bytes).get() * size as f64),
             None if !channel.is_link() => time.get(),
             None => (time.get() + turn) * turns,

@@ -27,6 +27,7 @@
 //! ```
 
 mod crowd;
+mod desk;
 mod line;
 mod mirrored;
 mod outcome;

@@ -1,6 +1,10 @@
 //! Playing all ranks through.
 
-use super::{Act, Op, Outcome, Replay, Route, Stuck, Traffic, Wires, Work, crowd::Crowd};
+use super::{
+    Act, Op, Outcome, Replay, Route, Stuck, Traffic, Wires, Work,
+    crowd::Crowd,
+    desk::{Desk, Request, State, Then},
+};
 use crate::{Bytes, Seconds, channel::Leg};
 use std::{
     cmp::Reverse,
@@ -23,13 +27,22 @@ struct Rank<I> {
     sent: u64,
     /// Reads that go side by side: how many, since when.
     reading: (u32, f64),
+    /// What it asked a server here for, and whether it has been answered.
+    asked: Option<Answer>,
     /// It has nothing left to do.
     done: bool,
 }
 
+/// Of a server on the machine of the ranks.
+#[derive(Clone, Copy)]
+enum Answer {
+    Awaited,
+    Given { at: f64 },
+}
+
 /// When something can be received.
 #[derive(Clone, Copy)]
-struct Arrival {
+pub(super) struct Arrival {
     /// From when on: over a link, what is long comes bit by bit.
     first: f64,
     /// When all of it is there.
@@ -59,8 +72,10 @@ struct Play<'r, 'a, I> {
     cores: Vec<f64>,
     /// Who runs where they do not.
     crowd: Crowd,
-    /// The same of each route's server.
+    /// The same of each route's server that runs elsewhere.
     servers: [f64; Route::ALL.len()],
+    /// The server that takes one of the ranks' cores, if one does.
+    desk: Option<Desk>,
     traffic: [Traffic; Route::ALL.len()],
     /// How long the last message took that was sent or received on each route: the next one is often as
     /// long, and logarithms take their time.
@@ -107,6 +122,7 @@ impl Replay<'_> {
             readers: Vec::new(),
             sent: 0,
             reading: (0, 0.0),
+            asked: None,
             done: false,
         };
         let ranks: Vec<_> = (0..size).map(rank).collect();
@@ -123,14 +139,18 @@ impl Replay<'_> {
             cores: vec![0.0; cores.unwrap_or(0) as usize],
             crowd: Crowd::new(self.topology, &self.wires),
             servers: [0.0; Route::ALL.len()],
+            desk: (processes > 1).then(|| self.wires.server_here()).flatten().map(Desk::new),
             traffic: [Traffic::default(); Route::ALL.len()],
             last: [[(Bytes::ZERO, -1.0); 2]; Route::ALL.len()],
             busy: 0.0,
             alone: processes <= 1,
             packs: (2..size).contains(&processes),
         };
-        while let Some(rank) = play.next() {
-            play.go_on(rank as usize);
+        while let Some((time, number)) = play.next() {
+            match number as usize {
+                rank if rank < size => play.go_on(rank),
+                _ => play.serve_here(time),
+            }
         }
         if let Some(rank) = play.ranks.iter().position(|rank| !rank.done) {
             return Err(Stuck { rank });
@@ -142,17 +162,18 @@ impl Replay<'_> {
 }
 
 impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
-    /// Who goes on.
-    fn next(&mut self) -> Option<u32> {
+    /// Who goes on, and when.
+    fn next(&mut self) -> Option<(f64, u32)> {
         match &mut self.queue {
-            Some(queue) => queue.pop_front(),
+            Some(queue) => queue.pop_front().map(|number| (0.0, number)),
             None => {
                 let Reverse((time, number)) = self.ready.pop()?;
-                if self.crowd.has(number as usize) {
-                    let rank = &mut self.ranks[number as usize];
-                    rank.clock = rank.clock.max(f64::from_bits(time));
+                let time = f64::from_bits(time);
+                let rank = self.ranks.get_mut(number as usize);
+                if let Some(rank) = rank.filter(|_| self.crowd.has(number as usize)) {
+                    rank.clock = rank.clock.max(time);
                 }
-                Some(number)
+                Some((time, number))
             }
         }
     }
@@ -173,12 +194,12 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
             let rank = &mut self.ranks[number];
             let Some(op) = rank.stopped.take().or_else(|| rank.steps.next()) else {
                 rank.done = true;
-                self.leave(number);
+                self.leave(number, self.ranks[number].clock);
                 return;
             };
             if !self.step(number, op) {
                 self.ranks[number].stopped = Some(op);
-                self.leave(number);
+                self.leave(number, self.ranks[number].clock);
                 return;
             }
             let clock = self.ranks[number].clock.to_bits();
@@ -189,10 +210,87 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
         }
     }
 
-    /// A rank leaves its core to others, if there are any.
-    fn leave(&mut self, number: usize) {
-        if let Some((next, time)) = self.crowd.leave(number, self.ranks[number].clock) {
-            self.ranks[next].clock = time;
+    /// The server here does what it is asked for, until there is nothing left, or others are behind it.
+    fn serve_here(&mut self, time: f64) {
+        let number = self.ranks.len();
+        let Some(mut desk) = self.desk.take() else { return };
+        match desk.state {
+            State::Idle if desk.awaits().is_some_and(|at| at <= time) => {
+                desk.clock = desk.clock.max(time);
+                match self.crowd.enter(number, desk.clock) {
+                    Some(clock) => {
+                        desk.clock = clock;
+                        self.serve_all(&mut desk);
+                    }
+                    None => desk.state = State::Waiting,
+                }
+            }
+            State::Serving if desk.clock <= time => self.serve_all(&mut desk),
+            // Its time comes later.
+            State::Idle | State::Serving | State::Waiting => (),
+        }
+        self.desk = Some(desk);
+    }
+
+    fn serve_all(&mut self, desk: &mut Desk) {
+        let number = self.ranks.len();
+        desk.state = State::Serving;
+        while let Some(request) = desk.next() {
+            self.answer(request, desk.clock);
+            let clock = desk.clock.to_bits();
+            if self.ready.peek().is_some_and(|Reverse((next, _))| *next < clock) {
+                self.ready.push(Reverse((clock, number as u32)));
+                return;
+            }
+        }
+        desk.state = State::Idle;
+        self.leave(number, desk.clock);
+    }
+
+    /// What comes of a request that the server here has done.
+    fn answer(&mut self, request: Request, now: f64) {
+        match request.then {
+            Then::Deliver { from, to, latency } => {
+                self.deliver(from as usize, to as usize, Arrival::at(now + latency));
+            }
+            Then::Show { by, blocks, latency } => {
+                for (first, blocks) in blocks {
+                    self.show(by as usize, first, blocks, now + latency);
+                }
+            }
+            Then::Answer { to } => {
+                self.ranks[to as usize].asked = Some(Answer::Given { at: now });
+                self.wake(to as usize, now);
+            }
+        }
+    }
+
+    /// Asks the server here, which is done with it some time later.
+    fn ask(&mut self, at: f64, bytes: Bytes, then: Then) {
+        let number = self.ranks.len() as u32;
+        let Some(desk) = &mut self.desk else { return };
+        desk.ask(at, bytes, then);
+        self.ready.push(Reverse((at.to_bits(), number)));
+    }
+
+    /// A message is there, or will be.
+    fn deliver(&mut self, from: usize, to: usize, arrival: Arrival) {
+        let receiver = &mut self.ranks[to];
+        receiver.inbox.push_back((from as u32, arrival));
+        if receiver.stopped.is_some_and(|stopped| stopped.act == Act::Recv { from }) {
+            self.wake(to, arrival.first);
+        }
+    }
+
+    /// A rank, or the server here, leaves its core to others, if there are any.
+    fn leave(&mut self, number: usize, now: f64) {
+        if let Some((next, time)) = self.crowd.leave(number, now) {
+            match self.ranks.get_mut(next) {
+                Some(rank) => rank.clock = time,
+                None => self.desk.iter_mut().for_each(|desk| {
+                    (desk.clock, desk.state) = (time, State::Serving);
+                }),
+            }
             self.ready.push(Reverse((time.to_bits(), next as u32)));
         }
     }
@@ -213,16 +311,16 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
             Act::Send { to } => {
                 let route = Wires::message(topology, number, to);
                 let mut arrival = self.put(number, route, op);
+                let latency = self.replay.wires.channel(route).latency.get();
+                if self.is_served_here(route) {
+                    let then = Then::Deliver { from: number as u32, to: to as u32, latency };
+                    self.ask(arrival.last, op.bytes, then);
+                    return true;
+                }
                 if route == Route::Process && self.shares_core(number, to) {
-                    arrival = arrival.sooner(self.replay.wires.channel(route).latency.get());
+                    arrival = arrival.sooner(latency);
                 }
-                let from = number as u32;
-                let receiver = &mut self.ranks[to];
-                receiver.inbox.push_back((from, arrival));
-                let awaits = |stopped: Op| stopped.act == Act::Recv { from: number };
-                if receiver.stopped.is_some_and(awaits) {
-                    self.wake(to, arrival.first);
-                }
+                self.deliver(number, to, arrival);
                 true
             }
             Act::Recv { from } => {
@@ -247,10 +345,20 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
                 }
                 let route = if self.alone { Route::Board } else { Route::Store };
                 let since = self.put(number, route, op).last;
+                if self.is_served_here(route) {
+                    let blocks = vec![(first, blocks.max(1))];
+                    let latency = self.replay.wires.channel(route).latency.get();
+                    self.ask(since, op.bytes, Then::Show { by: number as u32, blocks, latency });
+                    return true;
+                }
                 self.show(number, first, blocks.max(1), since);
                 true
             }
             Act::Also { first, blocks } => {
+                if let Some(shown) = self.desk.as_mut().and_then(|desk| desk.shown_by(number)) {
+                    shown.push((first, blocks));
+                    return true;
+                }
                 let last = self.ranks[number].shelf.last().map(|item| item.since);
                 let since = last.unwrap_or(self.ranks[number].clock);
                 self.show(number, first, blocks, since);
@@ -266,12 +374,37 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
                 if self.sleeps(number, self.ranks[from].shelf[item].since) {
                     return false;
                 }
+                let route = Wires::shelf(topology, from, number);
+                if self.is_served_here(route) && !self.is_answered(number, op) {
+                    return false;
+                }
                 self.fetch(number, (from, item, block), op);
                 true
             }
             Act::Local => {
                 let time = self.work(op);
                 self.occupy(number, 0.0, time, true);
+                true
+            }
+        }
+    }
+
+    /// Whether the server here has answered what a rank reads; if not, it is asked.
+    fn is_answered(&mut self, number: usize, op: Op) -> bool {
+        let now = self.ranks[number].clock;
+        match self.ranks[number].asked {
+            None => {
+                self.ranks[number].asked = Some(Answer::Awaited);
+                self.ask(now, op.bytes, Then::Answer { to: number as u32 });
+                false
+            }
+            Some(Answer::Awaited) => false,
+            Some(Answer::Given { at }) => {
+                if self.sleeps(number, at) {
+                    return false;
+                }
+                let rank = &mut self.ranks[number];
+                (rank.asked, rank.clock) = (None, rank.clock.max(at));
                 true
             }
         }
@@ -320,7 +453,8 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
         self.ranks[number].reading.0 = 0;
         let begin = self.ranks[number].clock;
         let time = self.time(route, &channel.send, bytes, 0) + self.besides(number, op);
-        let mut end = self.occupy(number, 0.0, time, channel.is_link());
+        let here = self.is_served_here(route);
+        let mut end = self.occupy(number, 0.0, time, here || channel.is_link());
         let first = end - time + channel.send.fixed.get();
         if let Some(bucket) = &channel.bucket {
             let rank = &mut self.ranks[number];
@@ -329,6 +463,9 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
                 + bucket.time(Bytes::new(rank.sent)).get();
             end = end.max(paced);
             rank.clock = end;
+        }
+        if here {
+            return Arrival::at(end);
         }
         end = self.serve(route, begin, end, bytes);
         self.ranks[number].clock = self.ranks[number].clock.max(end);
@@ -359,12 +496,13 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
             rank.clock = since;
         }
         let time = self.time(route, &channel.receive, op.bytes, 1) + self.besides(number, op);
-        let mut end = self.occupy(number, found, time, channel.is_link());
+        let here = self.is_served_here(route);
+        let mut end = self.occupy(number, found, time, here || channel.is_link());
         if channel.is_link() {
             // What comes last has to be received, too.
             end = end.max(arrival.last + channel.receive.fixed.get());
         }
-        let end = self.serve(route, begin, end, op.bytes).max(now);
+        let end = if here { end } else { self.serve(route, begin, end, op.bytes) }.max(now);
         self.ranks[number].clock = end;
         self.occupy_with(number, end, op);
     }
@@ -400,6 +538,12 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
             *last = (bytes, leg.time(bytes).get());
         }
         last.1
+    }
+
+    /// Whether what goes that way passes a server on the ranks' machine.
+    fn is_served_here(&self, route: Route) -> bool {
+        let server = self.replay.wires.channel(route).server;
+        self.desk.is_some() && server.is_some_and(|server| server.here)
     }
 
     /// A route's server answers one after the other.

@@ -1,7 +1,7 @@
 //! Which channel a step goes over.
 
 use crate::{
-    channel::Channel,
+    channel::{Channel, Server},
     host::Host,
     topology::{Distance, Topology},
 };
@@ -53,6 +53,11 @@ impl<'a> Wires<'a> {
     #[must_use]
     pub fn channel(&self, route: Route) -> &'a Channel {
         self.channels[route as usize]
+    }
+
+    /// The server that takes a core of the ranks' machine, if there is one: all routes to it are to the same.
+    pub(super) fn server_here(&self) -> Option<Server> {
+        self.channels.iter().find_map(|channel| channel.server.filter(|server| server.here))
     }
 
     /// The way of a message.

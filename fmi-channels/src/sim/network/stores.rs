@@ -67,6 +67,7 @@ impl Network {
         let load = Load::whole(bytes);
         let late = if waited { store.unseen(&load, &mut shared.dice) } else { Duration::ZERO };
         let port = &mut processes[process.index()].port;
-        store.receive(port, now + late, &load) + store.late(&load, &mut shared.dice)
+        let comes = store.served(now + late, &load);
+        store.receive(port, comes, &load) + store.late(&load, &mut shared.dice)
     }
 }
