@@ -52,6 +52,26 @@ impl ChannelSpec {
         }
     }
 
+    /// Whether its URL names a server on this machine, by a loopback address or `localhost`.
+    ///
+    /// ```
+    /// # use fmi::config::ChannelSpec;
+    /// let is_here = |url: &str| url.parse::<ChannelSpec>().unwrap().is_here();
+    /// assert!(is_here("redis://user:secret@localhost:6379/0") && is_here("redis://[::1]?ttl=60"));
+    /// assert!(!is_here("redis://cache.example.com:6379") && !is_here("tcp"));
+    /// ```
+    pub fn is_here(&self) -> bool {
+        let Self::Redis(url) = self else { return false };
+        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?', ',']).next().unwrap_or_default();
+        let server = authority.rsplit('@').next().unwrap_or_default();
+        let host = match server.strip_prefix('[') {
+            Some(address) => address.split(']').next().unwrap_or_default(),
+            None => server.split(':').next().unwrap_or_default(),
+        };
+        host == "localhost" || host.parse().is_ok_and(|host: std::net::IpAddr| host.is_loopback())
+    }
+
     /// Why this build cannot use the channel; `None` if it can.
     pub fn unavailable(&self) -> Option<&'static str> {
         match self {

@@ -1,5 +1,6 @@
 //! `fmi model fit`: how long things take here.
 
+mod loss;
 pub(super) mod measure;
 pub(super) mod residuals;
 pub(super) mod sample;
@@ -8,11 +9,12 @@ use crate::failure::Failure;
 use fmi::config::ChannelSpec;
 use fmi_model::{
     Profile,
-    fit::{Form, descend, log_error},
+    fit::{Form, descend},
 };
+use loss::ChannelLoss;
 use measure::{Measuring, Which};
 use residuals::Residuals;
-use sample::{Sample, market};
+use sample::Sample;
 use std::{fmt::Write as _, fs, io::Write as _, path::PathBuf, process::ExitCode};
 
 /// Finds out how long things take here, and writes it as a profile.
@@ -57,6 +59,7 @@ Examples:
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut profile = super::source::profile(&args.profile)?;
     let samples = args.measuring.samples(Which::Few)?;
+    args.measuring.place_servers(&mut profile);
     let found = fitted(&mut profile, &samples);
     profile.name = args.name();
     profile.source = source(&samples);
@@ -115,15 +118,19 @@ fn fitted(profile: &mut Profile, samples: &[Sample]) -> Found {
     profile.host.cores = samples.iter().map(Sample::cores).max().unwrap_or_default();
     let form = Form::of(profile, &channels);
     let start = form.parameters(profile);
+    let mut losses: Vec<ChannelLoss> =
+        channels.iter().map(|name| ChannelLoss::new(name, samples)).collect();
     let loss = |parameters: &[f64]| {
         let mut profile = profile.clone();
         form.set(&mut profile, parameters);
-        let of = |name: &&str| {
-            let market = market(&profile, name);
-            let of = samples.iter().filter(|sample| sample.channel() == *name);
-            log_error(of.map(|sample| (sample.predicted(&market).get(), sample.time().get())))
-        };
-        channels.iter().map(of).sum::<f64>() / channels.len().max(1) as f64
+        let count = losses.len().max(1) as f64;
+        let all: Vec<f64> = std::thread::scope(|scope| {
+            let profile = &profile;
+            let of = losses.iter_mut().map(|loss| scope.spawn(|| loss.of(profile)));
+            let threads: Vec<_> = of.collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or(f64::NAN)).collect()
+        });
+        all.into_iter().sum::<f64>() / count
     };
     let (found, left) = descend(&start, loss);
     form.set(profile, &found);

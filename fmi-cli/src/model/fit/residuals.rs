@@ -16,6 +16,8 @@ struct Residual {
     cell: Cell,
     plan: Option<&'static str>,
     measured: Seconds,
+    /// Each time, in the order of the rounds. Plans that are the same were measured several times in each.
+    times: Vec<Seconds>,
     predicted: Seconds,
     /// By what plans are chosen.
     price: Seconds,
@@ -44,6 +46,7 @@ impl Residuals {
                 cell: sample.cell(),
                 plan: sample.plan(),
                 measured: sample.time(),
+                times: sample.times().to_vec(),
                 predicted: sample.predicted(market),
                 price: sample.price(market),
             }
@@ -70,7 +73,9 @@ impl Residuals {
         Self { rows: of.cloned().collect() }
     }
 
-    /// What is chosen in each cell that has several plans.
+    /// What is chosen in each cell that has several plans. Where there were three rounds or more, each round judges
+    /// the plan against the one that is best in all others: in the round where it is found, the best is also the
+    /// luckiest.
     pub(in crate::model) fn choices(&self) -> Vec<Choice> {
         let mut cells: BTreeMap<&Cell, Vec<(&'static str, &Residual)>> = BTreeMap::new();
         for row in &self.rows {
@@ -82,7 +87,7 @@ impl Residuals {
             let several = rows.len() > 1;
             let (chosen, best) =
                 (least(&rows, |row| row.price)?, least(&rows, |row| row.measured)?);
-            let lost = chosen.1.measured / best.1.measured - 1.0;
+            let lost = lost(&rows, chosen.1);
             let choice = Choice { cell: cell.clone(), chosen: chosen.0, best: best.0, lost };
             several.then_some(choice)
         };
@@ -147,6 +152,34 @@ impl Residuals {
     }
 }
 
+/// Rounds of which each can be judged by the others.
+const ROUNDS: usize = 3;
+
+/// How much longer than the best one a plan takes, as a part of that.
+fn lost(rows: &[(&'static str, &Residual)], chosen: &Residual) -> f64 {
+    let rounds = rows.iter().map(|(_, row)| row.times.len()).min().unwrap_or_default();
+    if rounds < ROUNDS || rows.iter().any(|(_, row)| row.times.len() % rounds != 0) {
+        let best = rows.iter().map(|(_, row)| row.measured).fold(chosen.measured, Seconds::min);
+        return chosen.measured / best - 1.0;
+    }
+    let judged_by = |round: usize| {
+        let others = |row: &Residual| median_of(row.rounds(rounds), |other| other != round);
+        let here = |row: &Residual| median_of(row.rounds(rounds), |other| other == round);
+        let best = least(rows, others).map_or(chosen, |(_, best)| best);
+        here(chosen) / here(best) - 1.0
+    };
+    (0..rounds).map(judged_by).sum::<f64>() / rounds as f64
+}
+
+/// The median of the times of some rounds.
+fn median_of<'a>(
+    rounds: impl Iterator<Item = &'a [Seconds]>,
+    which: impl Fn(usize) -> bool,
+) -> Seconds {
+    let of = rounds.enumerate().filter(|(round, _)| which(*round));
+    median(of.flat_map(|(_, times)| times).map(|time| time.get())).into()
+}
+
 /// The plan of which that is least.
 fn least<'a>(
     rows: &[(&'static str, &'a Residual)],
@@ -156,6 +189,11 @@ fn least<'a>(
 }
 
 impl Residual {
+    /// Its times in each of so many rounds.
+    fn rounds(&self, rounds: usize) -> impl Iterator<Item = &[Seconds]> {
+        self.times.chunks(self.times.len() / rounds)
+    }
+
     /// How far off, as a part of what was measured.
     fn error(&self) -> f64 {
         self.predicted / self.measured - 1.0
@@ -166,5 +204,49 @@ impl Choice {
     /// Whether it is the best, or nearly.
     pub(in crate::model) fn is_good(&self) -> bool {
         self.lost <= NEAR
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Op;
+
+    /// A plan's price, and its times in the order of the rounds, in seconds.
+    fn row(plan: &'static str, price: f64, times: &[f64]) -> Residual {
+        Residual {
+            cell: ("tcp".to_owned(), Op::Bcast, 4, 8),
+            plan: Some(plan),
+            measured: median(times.iter().copied()).into(),
+            times: times.iter().map(|time| Seconds::new(*time)).collect(),
+            predicted: price.into(),
+            price: price.into(),
+        }
+    }
+
+    fn lost(rows: &[Residual]) -> f64 {
+        let choices = Residuals { rows: rows.to_vec() }.choices();
+        assert_eq!(choices.len(), 1);
+        choices[0].lost
+    }
+
+    #[test]
+    fn luck_in_one_round_is_not_the_best() {
+        // Each as good as the other, but for chance.
+        let even = [row("chosen", 1.0, &[1.0, 1.0, 1.3]), row("other", 2.0, &[1.3, 1.0, 1.0])];
+        assert!(lost(&even).abs() < 0.15, "{}", lost(&even));
+        let worse = [row("chosen", 1.0, &[2.0, 2.2, 2.1]), row("other", 2.0, &[1.0, 1.1, 1.0])];
+        assert!((lost(&worse) - 1.03).abs() < 0.05, "{}", lost(&worse));
+        let best = [row("chosen", 1.0, &[1.0, 1.1, 1.0]), row("other", 2.0, &[2.0, 2.2, 2.1])];
+        assert_eq!(lost(&best), 0.0);
+        // One of them was measured under two names.
+        let twice = [
+            row("chosen", 1.0, &[2.0, 2.0, 2.2, 2.2, 2.1, 2.1]),
+            row("other", 2.0, &[1.0, 1.1, 1.0]),
+        ];
+        assert_eq!(lost(&twice), lost(&worse));
+        // Two rounds judge nothing: the medians do.
+        let few = [row("chosen", 1.0, &[1.0, 1.2]), row("other", 2.0, &[1.0, 1.0])];
+        assert!((lost(&few) - 0.1).abs() < 1e-9);
     }
 }

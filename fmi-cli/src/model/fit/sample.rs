@@ -13,6 +13,7 @@ use fmi::{
 };
 use fmi_model::{
     Bytes, Profile, Seconds,
+    fit::median,
     replay::{Act, Op as Step, Replay},
     topology::{Place, Topology},
 };
@@ -24,6 +25,8 @@ pub(in crate::model) struct Sample {
     row: Row,
     what: What,
     topology: Arc<Topology>,
+    /// Each time that it was measured.
+    times: Vec<Seconds>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +71,8 @@ impl Sample {
                 }
             }
         };
-        Ok(Self { topology: Arc::new(topology(&row)), what, row })
+        let times = vec![Seconds::new(row.median_us * 1e-6)];
+        Ok(Self { topology: Arc::new(topology(&row)), what, times, row })
     }
 
     /// The channel.
@@ -100,15 +104,19 @@ impl Sample {
         (self.row.channel.clone(), self.row.op, self.row.ranks, self.row.bytes)
     }
 
-    /// The median that was measured.
+    /// What was measured; of several times the median.
     pub(in crate::model) fn time(&self) -> Seconds {
-        Seconds::new(self.row.median_us * 1e-6)
+        median(self.times.iter().map(|time| time.get())).into()
     }
 
-    /// The same with another median.
-    pub(in crate::model) fn taking(mut self, time: Seconds) -> Self {
-        self.row.median_us = time.get() * 1e6;
-        self
+    /// Each time that it was measured.
+    pub(in crate::model) fn times(&self) -> &[Seconds] {
+        &self.times
+    }
+
+    /// It was measured again.
+    pub(in crate::model) fn again(&mut self, other: &Self) {
+        self.times.extend_from_slice(&other.times);
     }
 
     /// What would have been measured, as the model has it.
