@@ -18,8 +18,10 @@ class Limits:
         self.raw, self.cores = raw, cores
 
     def of(self, over, case):
+        """In µs; None where it was not measured, or nothing is counted."""
+        bounds = {"tcp": self.tcp, "shm": self.shm, "pack": self.pack, "redis": self.redis}
         try:
-            return {"tcp": self.tcp, "shm": self.shm, "pack": self.pack, "redis": self.redis}[over](case)
+            return bounds[over](case)
         except LookupError:
             return None
 
@@ -46,9 +48,10 @@ class Limits:
         """Between two measured lengths on a straight line, both axes logarithmic; beyond the last
         in proportion."""
         points = sorted((b, us) for (name, b), us in self.raw.items() if name == op)
-        (b1, t1), *_ = points
-        if length <= b1:
-            return t1
+        if not points:
+            raise LookupError
+        if length <= points[0][0]:
+            return points[0][1]
         for (b1, t1), (b2, t2) in zip(points, points[1:]):
             if length <= b2:
                 share = math.log(length / b1) / math.log(b2 / b1)

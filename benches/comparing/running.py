@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from .cases import START, Case, Runner, can
+from .peers import spins
 
 RAW = Runner("raw", "machine")
 RAW_LENGTHS = tuple(4**k for k in range(14))  # 1 B to 64 MiB
@@ -37,8 +38,9 @@ class Measuring:
         for self.round in range(1, self.options.rounds + 1):
             self.batch(RAW, [Case(op, 1, b) for op in ("tcp", "copy", "copies") for b in RAW_LENGTHS])
             self.batch(RAW, [Case("line", 1, 64)])
-            for (_, _, runner), cases in self.turns():
-                self.batch(runner, cases)
+            for runner, ranks, cases in self.turns():
+                if self.round == 1 or not spins(runner, ranks):
+                    self.batch(runner, cases)
             if any(group.kind == "start" for group in self.groups):
                 self.start()
             if any(group.kind == "redis" for group in self.groups):
@@ -56,9 +58,9 @@ class Measuring:
                         cases = kinds.setdefault((group.kind, case.ranks), {})
                         # A dictionary has each once, in order.
                         cases.setdefault(runner, {})[case] = None
-        for (kind, ranks), turns in kinds.items():
+        for (_, ranks), turns in kinds.items():
             for runner, cases in turns.items():
-                yield (kind, ranks, runner), list(cases)
+                yield runner, ranks, list(cases)
 
     def batch(self, runner, cases):
         """Measures cases of the same number of ranks: all that can be asked for at once in one start

@@ -109,7 +109,10 @@ def verdict(ratio):
 def number(value):
     if value < 0.001:
         return "< 0.001"
-    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.3g}"
+    for most, form in ((0.1, ".3f"), (10, ".2f"), (100, ".1f")):
+        if value < most:
+            return f"{value:{form}}"
+    return f"{value:,.0f}"
 
 
 def us(value):

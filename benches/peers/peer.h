@@ -1,9 +1,10 @@
 /* What the programs beside this file have in common: the arguments, the timing rule and the JSON
  * lines of `fmi bench`, so that figures differ only by what is measured. For C and C++.
  *
- *     PROGRAM --op OP,OP --bytes B,B --time S
+ *     PROGRAM --op OP,OP --bytes B,B --time S [--least N]
  *
- * measures every OP with every B (a barrier, which has none, once) for about S seconds each.
+ * measures every OP with every B (a barrier, which has none, once) for about S seconds each, and at
+ * least N times (10).
  *
  * The rule is that of the Intel MPI Benchmarks: a barrier comes before each iteration, a sample is
  * the largest of the ranks' own durations, the median of the samples counts. A seventh of S warms up
@@ -51,7 +52,7 @@ static int rank, ranks;
 static int bytes;
 static char *out, *in;
 
-static const int LEAST = 10, MOST = 100000;
+static const int MOST = 100000;
 
 static double seconds(void) {
   struct timespec now;
@@ -90,14 +91,14 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static void measure(const struct peer *peer, const struct operation *it, double aim) {
+static void measure(const struct peer *peer, const struct operation *it, double aim, int least) {
   size_t many = it->blocks == EVERYWHERE || (it->blocks == AT_ROOT && rank == 0) ? ranks : 1;
   out = (char *)zeros((size_t)bytes);
   in = (char *)zeros((size_t)bytes * many);
   double *samples = (double *)zeros((size_t)MOST * sizeof *samples);
   if (it->begin) it->begin();
 
-  int count = LEAST;
+  int count = least;
   double spent;
   for (;;) {
     double start = seconds();
@@ -109,7 +110,7 @@ static void measure(const struct peer *peer, const struct operation *it, double 
     if (!(next = peer->agree(next))) break;
     count = next;
   }
-  int iters = peer->agree(within(aim / (spent / count), LEAST, MOST));
+  int iters = peer->agree(within(aim / (spent / count), least, MOST));
   batch(peer, it, samples, iters);
   peer->largest(samples, iters);
   if (it->end) it->end();
@@ -130,11 +131,11 @@ static void measure(const struct peer *peer, const struct operation *it, double 
 }
 
 /* What follows NAME on the command line. */
-static char *option(int argc, char **argv, const char *name) {
+static const char *option(int argc, char **argv, const char *name, const char *otherwise) {
   for (int i = 1; i + 1 < argc; i++)
     if (!strcmp(argv[i], name)) return argv[i + 1];
-  fail("usage: PROGRAM --op OP,OP --bytes B,B --time S");
-  return NULL;
+  if (!otherwise) fail("usage: PROGRAM --op OP,OP --bytes B,B --time S [--least N]");
+  return otherwise;
 }
 
 /* The part of a list that ends at a comma, and where the rest begins; NULL after the last. */
@@ -149,17 +150,18 @@ static char *part(char **rest) {
 }
 
 static void measure_all(int argc, char **argv, const struct peer *peer) {
-  double aim = atof(option(argc, argv, "--time"));
-  char *ops = strdup(option(argc, argv, "--op"));
+  double aim = atof(option(argc, argv, "--time", NULL));
+  int least = within(atof(option(argc, argv, "--least", "10")), 1, MOST);
+  char *ops = strdup(option(argc, argv, "--op", NULL));
   for (char *name; (name = part(&ops));) {
     size_t at = 0;
     while (at < peer->count && strcmp(peer->operations[at].name, name)) at++;
     if (at == peer->count) fail("an operation is unknown");
-    char *lengths = strdup(option(argc, argv, "--bytes"));
+    char *lengths = strdup(option(argc, argv, "--bytes", NULL));
     int bare = !strcmp(name, "barrier");
     for (char *length; (length = part(&lengths));) {
       bytes = bare ? 0 : atoi(length);
-      measure(peer, &peer->operations[at], aim);
+      measure(peer, &peer->operations[at], aim, least);
       if (bare) break;
     }
   }
