@@ -139,13 +139,18 @@ def draw(panel, across, top, bottom, names):
     for height, name in panel.levels:
         y = up.at(height)
         yield line_of([(left, y), (right, y)], INK, 1)
-        yield text(left + 6, y - 5, name, "start", INK)
     lines = [(names.index(line.name), line.name, [(across.at(x), up.at(y)) for x, y in line.points])
              for line in panel.series]
     for look, _, points in lines:
         yield line_of(points, color(look), 2, DASHES[look % len(DASHES)])
     for look, _, points in lines:
         yield from (marker(*point, look) for point in points)
+    for height, name in panel.levels:
+        # Between the points of small and those of large messages.
+        x, y, half = left + (right - left) // 3, up.at(height), 4 * len(name)
+        yield (f'<rect x="{x - half}" y="{y - 9}" width="{2 * half}" height="18" fill="#ffffff" '
+               'fill-opacity="0.85"/>')
+        yield text(x, y + 4, name, "middle", INK)
     lines.sort(key=lambda line: line[2][-1][1])
     ends = [points[-1] for _, _, points in lines]
     places = spread_out([y for _, y in ends], top + LINE // 2, bottom - LINE // 2)
