@@ -69,18 +69,43 @@ TCP, SHM, PACK = Runner("fmi", "tcp"), Runner("fmi", "shm"), Runner("fmi", "pack
 START = Case("start", 1000, 4)
 GROUPS = (
     Group("pingpong-tcp", "Ping-pong, processes over TCP", "tcp", TCP, OVER_TCP, pingpongs()),
-    Group("pingpong-shm", "Ping-pong, processes over shared memory", "memory", SHM, IN_MEMORY,
-          pingpongs()),
+    Group(
+        "pingpong-shm",
+        "Ping-pong, processes over shared memory",
+        "memory",
+        SHM,
+        IN_MEMORY,
+        pingpongs(),
+    ),
     Group("pingpong-pack", "Ping-pong, ranks of a pack", "memory", PACK, IN_MEMORY, pingpongs()),
     Group("tcp", "Collectives, processes over TCP", "tcp", TCP, OVER_TCP, collectives(2, 4, 8)),
-    Group("shm", "Collectives, processes over shared memory", "memory", SHM, IN_MEMORY,
-          collectives(2, 4, 8)),
-    Group("pack", "Collectives, ranks of a pack", "memory", PACK, IN_MEMORY,
-          collectives(2, 4, 8, 64)),
-    Group("start", "1,000 ranks of a pack: from the start to the first allreduce", "start", PACK, (),
-          (START,)),
-    Group("redis", "Processes over Redis", "redis", Runner("fmi", "redis"), (),
-          (Case("pingpong", 2, 1), Case("allreduce", 8, 4))),
+    Group(
+        "shm",
+        "Collectives, processes over shared memory",
+        "memory",
+        SHM,
+        IN_MEMORY,
+        collectives(2, 4, 8),
+    ),
+    Group(
+        "pack", "Collectives, ranks of a pack", "memory", PACK, IN_MEMORY, collectives(2, 4, 8, 64)
+    ),
+    Group(
+        "start",
+        "1,000 ranks of a pack: from the start to the first allreduce",
+        "start",
+        PACK,
+        (),
+        (START,),
+    ),
+    Group(
+        "redis",
+        "Processes over Redis",
+        "redis",
+        Runner("fmi", "redis"),
+        (),
+        (Case("pingpong", 2, 1), Case("allreduce", 8, 4)),
+    ),
 )
 
 
@@ -111,29 +136,60 @@ def always(case, cores):
 
 
 GOALS = (
-    Goal("ping-pong over TCP to 64 KiB, ≤ 0.8 of Open MPI", ("pingpong-tcp",), "openmpi",
-         where(lambda case, _: case.bytes <= 64 * KIB, 0.8)),
-    Goal("ping-pong over TCP from 1 MiB, ≤ 1.0 of Open MPI", ("pingpong-tcp",), "openmpi",
-         where(lambda case, _: case.bytes > 64 * KIB, 1.0)),
-    Goal("ping-pong over shared memory, ≤ 1.0 of Open MPI", ("pingpong-shm",), "openmpi",
-         where(always, 1.0)),
-    Goal("collectives over TCP, n ≤ cores, ≤ 1.0 of Open MPI", ("tcp",), "openmpi",
-         where(few, 1.0)),
-    Goal("collectives over TCP, n > cores, ≤ 0.7 of Open MPI", ("tcp",), "openmpi",
-         where(many, 0.7)),
-    Goal("collectives over shared memory, ≤ 1.0 of Open MPI", ("shm",), "openmpi",
-         where(always, 1.0)),
-    Goal("collectives in a pack, n = 2, ≤ 1.0 of Open MPI's shared memory", ("pack",), "openmpi",
-         where(lambda case, _: case.ranks == 2, 1.0)),
-    Goal("collectives in a pack, n > 2, ≤ 0.4 of Open MPI's shared memory", ("pack",), "openmpi",
-         where(lambda case, _: case.ranks > 2, 0.4)),
+    Goal(
+        "ping-pong over TCP to 64 KiB, ≤ 0.8 of Open MPI",
+        ("pingpong-tcp",),
+        "openmpi",
+        where(lambda case, _: case.bytes <= 64 * KIB, 0.8),
+    ),
+    Goal(
+        "ping-pong over TCP from 1 MiB, ≤ 1.0 of Open MPI",
+        ("pingpong-tcp",),
+        "openmpi",
+        where(lambda case, _: case.bytes > 64 * KIB, 1.0),
+    ),
+    Goal(
+        "ping-pong over shared memory, ≤ 1.0 of Open MPI",
+        ("pingpong-shm",),
+        "openmpi",
+        where(always, 1.0),
+    ),
+    Goal(
+        "collectives over TCP, n ≤ cores, ≤ 1.0 of Open MPI", ("tcp",), "openmpi", where(few, 1.0)
+    ),
+    Goal(
+        "collectives over TCP, n > cores, ≤ 0.7 of Open MPI", ("tcp",), "openmpi", where(many, 0.7)
+    ),
+    Goal(
+        "collectives over shared memory, ≤ 1.0 of Open MPI", ("shm",), "openmpi", where(always, 1.0)
+    ),
+    Goal(
+        "collectives in a pack, n = 2, ≤ 1.0 of Open MPI's shared memory",
+        ("pack",),
+        "openmpi",
+        where(lambda case, _: case.ranks == 2, 1.0),
+    ),
+    Goal(
+        "collectives in a pack, n > 2, ≤ 0.4 of Open MPI's shared memory",
+        ("pack",),
+        "openmpi",
+        where(lambda case, _: case.ranks > 2, 0.4),
+    ),
     # Of f32, as all reductions here: as many bytes and as many instructions as of f64.
-    Goal("allreduce 4 MB in a pack, n ≤ 8, ≤ 1.5 of the memory's limit", ("pack",), "limit",
-         where(lambda case, _: case[::2] == ("allreduce", 4_000_000) and case.ranks <= 8, 1.5)),
+    Goal(
+        "allreduce 4 MB in a pack, n ≤ 8, ≤ 1.5 of the memory's limit",
+        ("pack",),
+        "limit",
+        where(lambda case, _: case[::2] == ("allreduce", 4_000_000) and case.ranks <= 8, 1.5),
+    ),
     Goal("all over TCP, ahead of Gloo", ("pingpong-tcp", "tcp"), "gloo", where(always, 1.0)),
     Goal("all with n > cores, ahead of MPICH", ("tcp", "shm", "pack"), "mpich", where(many, 1.0)),
-    Goal("all in memory with n ≤ cores, ≤ 1.3 of MPICH", ("pingpong-shm", "shm", "pack"), "mpich",
-         where(few, 1.3)),
+    Goal(
+        "all in memory with n ≤ cores, ≤ 1.3 of MPICH",
+        ("pingpong-shm", "shm", "pack"),
+        "mpich",
+        where(few, 1.3),
+    ),
     Goal("1,000 ranks to their first allreduce, ≤ 150 ms", ("start",), "", where(always, 150_000)),
 )
 
@@ -147,8 +203,9 @@ def can(runner, case):
         return False
     # Here each of the processes holds everybody's bytes; ranks of a pack share them.
     room = 8 << 30
-    return not (runner.over != "pack" and case.op == "allgather"
-                and case.ranks**2 * case.bytes > room)
+    return not (
+        runner.over != "pack" and case.op == "allgather" and case.ranks**2 * case.bytes > room
+    )
 
 
 def size(count):

@@ -1,4 +1,5 @@
-"""What the bare machine would take: lower bounds, measured by peers/raw.c in the same rounds.
+"""What the bare machine would take for the bytes of a case, measured by peers/raw.c in the same
+rounds.
 
 tcp    As many bytes as have to cross between processes in all, by raw TCP. A link keeps two cores
        busy, one at each end, so `cores / 2` of them carry at a time.
@@ -6,7 +7,9 @@ shm    The same bytes, copied once by two threads; a cache line from core to cor
 pack   What is handed over takes a cache line. Only reductions have to touch their bytes: as many are
        read and written as need be if ranks write their own memory only, at the speed of a copy by
        two threads (a copied byte is read once and written once).
-redis  A `PUBLISH` until its subscriber has it.
+redis  A `PUBLISH` until its subscriber has it (benches/redis).
+
+They are bounds but for caches: what many ranks read may be in one already.
 """
 
 import math

@@ -55,8 +55,11 @@ def ratios(results, group):
         lines = []
         for op in COLLECTIVES:
             # A barrier stands where the shortest messages are.
-            points = [(max(case.bytes, 4), ratio.value) for case, ratio in found.items()
-                      if case.op == op and ratio]
+            points = [
+                (max(case.bytes, 4), ratio.value)
+                for case, ratio in found.items()
+                if case.op == op and ratio
+            ]
             lines += [Series(op, points)] if points else []
         goals = sorted({ratio.most for ratio in found.values() if ratio and ratio.most})
         goals = tuple((goal, f"goal {goal}") for goal in goals)
@@ -83,8 +86,9 @@ class Scale:
             low, high = low - 0.35, high + 0.35
         pad *= high - low
         self.low, self.high, self.start, self.end = low - pad, high + pad, start, end
-        self.ticks = [(value, name) for value, name in ticks
-                      if self.low <= math.log10(value) <= self.high]
+        self.ticks = [
+            (value, name) for value, name in ticks if self.low <= math.log10(value) <= self.high
+        ]
 
     def at(self, value):
         share = (math.log10(value) - self.low) / (self.high - self.low)
@@ -132,15 +136,19 @@ def draw(panel, across, top, bottom, names):
         y = up.at(value)
         yield line_of([(left, y), (right, y)], GRID, 1)
         yield text(left - 9, y + 4, name, "end", FAINT)
-    yield (f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" '
-           f'fill="none" stroke="{FRAME}"/>')
+    yield (
+        f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" '
+        f'fill="none" stroke="{FRAME}"/>'
+    )
     middle = (top + bottom) // 2
     yield text(22, middle, panel.title, "middle", INK, f' transform="rotate(-90 22 {middle})"')
     for height, name in panel.levels:
         y = up.at(height)
         yield line_of([(left, y), (right, y)], INK, 1)
-    lines = [(names.index(line.name), line.name, [(across.at(x), up.at(y)) for x, y in line.points])
-             for line in panel.series]
+    lines = [
+        (names.index(line.name), line.name, [(across.at(x), up.at(y)) for x, y in line.points])
+        for line in panel.series
+    ]
     for look, _, points in lines:
         yield line_of(points, color(look), 2, DASHES[look % len(DASHES)])
     for look, _, points in lines:
@@ -148,8 +156,10 @@ def draw(panel, across, top, bottom, names):
     for height, name in panel.levels:
         # Between the points of small and those of large messages.
         x, y, half = left + (right - left) // 3, up.at(height), 4 * len(name)
-        yield (f'<rect x="{x - half}" y="{y - 9}" width="{2 * half}" height="18" fill="#ffffff" '
-               'fill-opacity="0.85"/>')
+        yield (
+            f'<rect x="{x - half}" y="{y - 9}" width="{2 * half}" height="18" fill="#ffffff" '
+            'fill-opacity="0.85"/>'
+        )
         yield text(x, y + 4, name, "middle", INK)
     lines.sort(key=lambda line: line[2][-1][1])
     ends = [points[-1] for _, _, points in lines]
@@ -204,7 +214,9 @@ def color(look):
 
 
 def text(x, y, words, anchor, fill, more=""):
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="{fill}"{more}>{escape(words)}</text>'
+    return (
+        f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="{fill}"{more}>{escape(words)}</text>'
+    )
 
 
 def line_of(points, stroke, width, dashes=""):

@@ -48,8 +48,11 @@ class Results:
             else:
                 self.figures.setdefault(key, Figure({})).rounds[row["round"]] = row["median_us"]
         self.limits = limits.Limits(
-            {case[::2]: figure.median for (runner, case), figure in self.figures.items()
-             if runner.program == "raw"},
+            {
+                case[::2]: figure.median
+                for (runner, case), figure in self.figures.items()
+                if runner.program == "raw"
+            },
             about["cores"],
         )
 
@@ -90,13 +93,19 @@ class Results:
         """Of each goal: its name, how many cells reach it, how many there are, how many have no
         figures, and the worst as (ratio, case)."""
         for goal in GOALS:
-            cells = [(group, case) for group in groups if group.name in goal.groups
-                     for case in group.cases if goal.most(case, self.cores)]
+            cells = [
+                (group, case)
+                for group in groups
+                if group.name in goal.groups
+                for case in group.cases
+                if goal.most(case, self.cores)
+            ]
             ratios = [(self.against(goal, group, case), group, case) for group, case in cells]
             there = [(ratio, case) for ratio, _, case in ratios if ratio]
             # Who cannot do it is no opponent.
-            absent = sum(1 for ratio, group, case in ratios
-                         if not ratio and self.expected(goal, group, case))
+            absent = sum(
+                1 for ratio, group, case in ratios if not ratio and self.expected(goal, group, case)
+            )
             met = sum(1 for ratio, _ in there if not ratio.missed)
             worst = max(there, key=lambda it: it[0].value / it[0].most, default=None)
             yield goal.name, met, len(there) + absent, absent, worst

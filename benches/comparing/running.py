@@ -36,7 +36,9 @@ class Measuring:
 
     def all(self):
         for self.round in range(1, self.options.rounds + 1):
-            self.batch(RAW, [Case(op, 1, b) for op in ("tcp", "copy", "copies") for b in RAW_LENGTHS])
+            self.batch(
+                RAW, [Case(op, 1, b) for op in ("tcp", "copy", "copies") for b in RAW_LENGTHS]
+            )
             self.batch(RAW, [Case("line", 1, 64)])
             for runner, ranks, cases in self.turns():
                 if self.round == 1 or not spins(runner, ranks):
@@ -131,8 +133,10 @@ class Measuring:
 
     def fail(self, runner, case, why):
         self.given_up.add((runner, case))
-        print(f"\n{runner.program} over {runner.over}: {case.name}, {case.ranks} ranks: {why}",
-              file=sys.stderr)
+        print(
+            f"\n{runner.program} over {runner.over}: {case.name}, {case.ranks} ranks: {why}",
+            file=sys.stderr,
+        )
         self.report({**self.row(runner, case), "failed": why})
 
     def row(self, runner, case):
@@ -168,8 +172,13 @@ class Process:
         # A file, not a pipe: nobody reads it while the program runs.
         self.errors = tempfile.TemporaryFile("w+", errors="replace")
         self.process = subprocess.Popen(
-            [str(word) for word in command], env=environment, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors,
+            [str(word) for word in command],
+            env=environment,
+            text=True,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
         )
         self.lines = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()

@@ -15,16 +15,19 @@ def document(results, groups, pictures):
 def head(results):
     about = results.about
     versions = ", ".join(about["versions"].values())
-    text = (f"{about['date']}, {about['machine']}, {about['cores']} cores, {about['system']}; {versions}. "
-            f"Command: `{about['command']}`. {about['rounds']} rounds, about {about['time']} s a case.")
+    text = (
+        f"{about['date']}, {about['machine']}, {about['cores']} cores, {about['system']}; {versions}. "
+        f"Command: `{about['command']}`. {about['rounds']} rounds, about {about['time']} s a case. "
+        f"Load of the machine before: {about['load']}."
+    )
     return f"{text}\n\n{about['warning']}" if about.get("warning") else text
 
 
 EXPLANATION = """\
 Times are µs, the median over the rounds of each round's median, ratios fmi's median to the other's,
 with those of the best and the worst round in brackets: below 1 fmi is faster. A missed goal is bold,
-with by how much. *limit* is what the bare machine would take at least
-([how it is counted](../benches/comparing/limits.py)). alltoall and reduce_scatter have at least 4
+with by how much. *limit* is what the bare machine would take for as many
+bytes ([how it is counted](../benches/comparing/limits.py)). alltoall and reduce_scatter have at least 4
 bytes for each rank. MPICH's ranks never yield the core they wait on, so where ranks exceed cores it
 takes thousands of times longer, which no flag changes."""
 
@@ -54,8 +57,11 @@ def tables(results, group):
     shown = [case for case in group.cases if is_known(results, group, case)]
     for ranks in dict.fromkeys(case.ranks for case in shown):
         cases = [case for case in shown if case.ranks == ranks]
-        theirs = [r for r in group.theirs if any((r, case) in results.figures
-                  or (r, case) in results.failures for case in cases)]
+        theirs = [
+            r
+            for r in group.theirs
+            if any((r, case) in results.figures or (r, case) in results.failures for case in cases)
+        ]
         title = group.title if group.name == "start" else f"{group.title}, n = {ranks}"
         names = " | ".join(f"{PROGRAMS[r.program]} | ratio" for r in theirs)
         head = f"| case | fmi | limit | {names} |".replace("|  |", "|")
@@ -66,8 +72,10 @@ def tables(results, group):
 
 
 def is_known(results, group, case):
-    return any((r, case) in results.figures or (r, case) in results.failures
-               for r in (group.ours, *group.theirs))
+    return any(
+        (r, case) in results.figures or (r, case) in results.failures
+        for r in (group.ours, *group.theirs)
+    )
 
 
 def row(results, group, case, theirs):

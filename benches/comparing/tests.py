@@ -11,8 +11,16 @@ from . import limits, peers, plots, results, running, tables
 from .cases import GOALS, GROUPS, START, Case, Group, Runner, can, chosen, size
 
 ABOUT = {
-    "date": "2026-01-02", "machine": "a machine", "cores": 2, "system": "Linux", "rounds": 3,
-    "time": 0.1, "versions": {"fmi": "fmi 0"}, "command": "benches/compare", "groups": ["tcp"],
+    "date": "2026-01-02",
+    "machine": "a machine",
+    "cores": 2,
+    "load": 0.1,
+    "system": "Linux",
+    "rounds": 3,
+    "time": 0.1,
+    "versions": {"fmi": "fmi 0"},
+    "command": "benches/compare",
+    "groups": ["tcp"],
     "notes": ["shm. Not built"],
 }
 FMI, OPENMPI = Runner("fmi", "tcp"), Runner("openmpi", "tcp")
@@ -44,8 +52,11 @@ class Cases(unittest.TestCase):
     def test_every_cell_of_the_goals_is_there(self):
         for name in ("pingpong-tcp", "pingpong-shm", "tcp", "shm", "pack"):
             for case in group(name).cases:
-                goals = [g for g in GOALS if name in g.groups and g.other == "openmpi"
-                         and g.most(case, 2)]
+                goals = [
+                    g
+                    for g in GOALS
+                    if name in g.groups and g.other == "openmpi" and g.most(case, 2)
+                ]
                 self.assertEqual(len(goals), 1, (name, case))
         self.assertEqual(len(group("tcp").cases), 3 * 41)
         self.assertEqual({case.ranks for case in group("pack").cases}, {2, 4, 8, 64})
@@ -55,9 +66,11 @@ class Cases(unittest.TestCase):
         self.assertNotIn(Case("alltoall", 8, 4), group("tcp").cases)
 
     def test_names_and_choice(self):
-        self.assertEqual([size(b) for b in (0, 4, 1024, 20_000, 64 << 20, 4_000_000)],
-                         ["0 B", "4 B", "1 KiB", "20 KB", "64 MiB", "4 MB"])
-        one, = chosen(["tcp"], "allreduce 4 B, 8 ranks")
+        self.assertEqual(
+            [size(b) for b in (0, 4, 1024, 20_000, 64 << 20, 4_000_000)],
+            ["0 B", "4 B", "1 KiB", "20 KB", "64 MiB", "4 MB"],
+        )
+        (one,) = chosen(["tcp"], "allreduce 4 B, 8 ranks")
         self.assertEqual(one.cases, (Case("allreduce", 8, 4),))
         self.assertEqual(len(list(chosen([], ""))), len(GROUPS))
 
@@ -113,13 +126,19 @@ class Texts(unittest.TestCase):
         self.assertIn("| allreduce 4 B | failed | 4.00 | 1.00 | – |", text)
         self.assertIn("![title](pictures/tcp.svg)", text)
         self.assertIn("Not measured: shm. Not built", text)
-        self.assertIn("| 0 of 2 (1 without figures) | **0.90** (+29%) | allreduce 4 B, n = 4 |", text)
+        self.assertIn(
+            "| 0 of 2 (1 without figures) | **0.90** (+29%) | allreduce 4 B, n = 4 |", text
+        )
 
     def test_numbers(self):
-        self.assertEqual([tables.us(t) for t in (0.123, 12.34, 123.4, 12345.6)],
-                         ["0.12", "12.3", "123", "12,346"])
-        self.assertEqual([tables.number(r) for r in (0.0001, 0.0123, 1.234, 12.34, 1234)],
-                         ["< 0.001", "0.012", "1.23", "12.3", "1,234"])
+        self.assertEqual(
+            [tables.us(t) for t in (0.123, 12.34, 123.4, 12345.6)],
+            ["0.12", "12.3", "123", "12,346"],
+        )
+        self.assertEqual(
+            [tables.number(r) for r in (0.0001, 0.0123, 1.234, 12.34, 1234)],
+            ["< 0.001", "0.012", "1.23", "12.3", "1,234"],
+        )
 
     def test_a_page_keeps_the_rest(self):
         page = "a\n<!-- compare: begin -->old<!-- compare: end -->\nb\n"
@@ -130,16 +149,19 @@ class Texts(unittest.TestCase):
             tables.replaced("no marks", "new")
 
     def test_pictures(self):
-        (title, name, svg), = plots.pictures(some(), [group("tcp")])
-        self.assertEqual((title, name), ("Collectives, processes over TCP: time to Open MPI's", "tcp"))
+        ((title, name, svg),) = plots.pictures(some(), [group("tcp")])
+        self.assertEqual(
+            (title, name), ("Collectives, processes over TCP: time to Open MPI's", "tcp")
+        )
         self.assertEqual([(title, name, svg)], list(plots.pictures(some(), [group("tcp")])))
         words = "".join(xml.etree.ElementTree.fromstring(svg).itertext())
         for word in ("ratio, n = 2", "ratio, n = 4", "allreduce", "goal 0.7", "4 B"):
             self.assertIn(word, words)
         self.assertNotIn("n = 8", words)
         self.assertEqual(plots.spread_out([10, 11, 90], 0, 100), [10, 29, 90])
-        self.assertEqual([plots.duration(t) for t in (1e-6, 2e-4, 0.05, 1)],
-                         ["1 µs", "200 µs", "50 ms", "1 s"])
+        self.assertEqual(
+            [plots.duration(t) for t in (1e-6, 2e-4, 0.05, 1)], ["1 µs", "200 µs", "50 ms", "1 s"]
+        )
 
 
 class Pretended:
@@ -151,8 +173,11 @@ class Pretended:
         self.then = then
 
     def call(self, runner, ranks, ops, lengths, seconds):
-        lines = [{"op": op, "ranks": ranks, "bytes": b, "iters": 1, "median_us": 1.5}
-                 for op in ops for b in lengths]
+        lines = [
+            {"op": op, "ranks": ranks, "bytes": b, "iters": 1, "median_us": 1.5}
+            for op in ops
+            for b in lengths
+        ]
         bad = next((n for n, line in enumerate(lines) if line["op"] == "scan"), len(lines))
         said = "\n".join(json.dumps(line) for line in lines[:bad])
         then = self.then if bad < len(lines) else "exit 0"
@@ -173,16 +198,28 @@ class Running(unittest.TestCase):
         cases = (Case("reduce", 2, 4), Case("scan", 2, 4), Case("exscan", 2, 4))
         rows, errors = self.measured("echo no luck >&2; exit 3", cases)
         self.assertIn("scan 4 B, 2 ranks: exit code 3. no luck", errors)
-        self.assertEqual([(row["round"], row["op"], "failed" in row) for row in rows],
-                         [(1, "reduce", False), (1, "scan", True), (1, "exscan", False),
-                          (2, "reduce", False), (2, "exscan", False)])
+        self.assertEqual(
+            [(row["round"], row["op"], "failed" in row) for row in rows],
+            [
+                (1, "reduce", False),
+                (1, "scan", True),
+                (1, "exscan", False),
+                (2, "reduce", False),
+                (2, "exscan", False),
+            ],
+        )
 
     def test_who_says_nothing_has_failed(self):
         rows, _ = self.measured("sleep 60 & sleep 60", (Case("scan", 2, 4),), patience=0.2)
         self.assertEqual([row["failed"] for row in rows], ["no line for 0.2 s"])
 
     def test_one_start_for_the_same_lengths(self):
-        cases = [Case("barrier", 2, 0), Case("scan", 2, 4), Case("alltoall", 2, 8), Case("reduce", 2, 4)]
+        cases = [
+            Case("barrier", 2, 0),
+            Case("scan", 2, 4),
+            Case("alltoall", 2, 8),
+            Case("reduce", 2, 4),
+        ]
         starts = [(ops, lengths) for ops, lengths, _ in running.together(cases)]
         self.assertEqual(starts, [(["barrier", "scan", "reduce"], (4,)), (["alltoall"], (8,))])
         self.assertEqual([s[:2] for s in running.together(cases[:1])], [(["barrier"], (0,))])
@@ -192,7 +229,9 @@ class Running(unittest.TestCase):
         groups[1] = groups[1]._replace(cases=groups[0].cases)
         measuring = running.Measuring(Pretended(""), groups, None, None)
         turns = [runner for runner, _, _ in measuring.turns()]
-        self.assertEqual(turns, [Runner("fmi", "shm"), Runner("openmpi", "shm"), Runner("fmi", "pack")])
+        self.assertEqual(
+            turns, [Runner("fmi", "shm"), Runner("openmpi", "shm"), Runner("fmi", "pack")]
+        )
 
     def test_peers_are_called_with_their_flags(self):
         programs = peers.Programs.__new__(peers.Programs)
