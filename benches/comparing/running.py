@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from .cases import START, Case, Runner, can
+from .cases import IN_BLOCKS, START, Case, Runner, can
 from .peers import spins
 
 RAW = Runner("raw", "machine")
@@ -50,17 +50,17 @@ class Measuring:
         progress("")
 
     def turns(self):
-        """Who measures which cases, in turn: of one kind and number of ranks all programs, then the
-        next."""
+        """Who measures which cases, in turn: what takes a start of each program, then the next."""
         kinds = {}
         for group in self.groups:
             for case in group.cases if group.kind in ("tcp", "memory") else ():
                 for runner in (group.ours, *group.theirs):
                     if runner.program in self.programs.names and can(runner, case):
-                        cases = kinds.setdefault((group.kind, case.ranks), {})
+                        start = group.kind, case.ranks, case.op == "pingpong", case.op in IN_BLOCKS
+                        cases = kinds.setdefault(start, {})
                         # A dictionary has each once, in order.
                         cases.setdefault(runner, {})[case] = None
-        for (_, ranks), turns in kinds.items():
+        for (_, ranks, *_), turns in kinds.items():
             for runner, cases in turns.items():
                 yield runner, ranks, list(cases)
 
