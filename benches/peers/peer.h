@@ -104,11 +104,12 @@ static void measure(const struct peer *peer, const struct operation *it, double 
     double start = seconds();
     batch(peer, it, samples, count);
     spent = seconds() - start;
-    int again = spent >= aim / 7 || count >= MOST / 4;
+    int warm = spent >= aim / 7 || count >= MOST / 4;
     double factor = aim / 7 * 1.2 / (spent > 1e-6 ? spent : 1e-6);
-    int next = again ? 0 : (int)(count * (factor < 2 ? 2 : factor > 8 ? 8 : factor));
-    if (!(next = peer->agree(next))) break;
-    count = next;
+    double next = count * (factor < 2 ? 2 : factor > 8 ? 8 : factor);
+    int again = peer->agree(warm ? 0 : within(next, least, MOST));
+    if (!again) break;
+    count = again;
   }
   int iters = peer->agree(within(aim / (spent / count), least, MOST));
   batch(peer, it, samples, iters);
