@@ -44,7 +44,7 @@ COLLECTIVES = (
     *("barrier", "bcast", "gather", "scatter", "allgather", "alltoall"),
     *("reduce", "allreduce", "reduce_scatter", "scan", "exscan"),
 )
-# Their bytes are those of one block for each rank.
+# Their bytes are in total over a block for each rank.
 IN_BLOCKS = ("alltoall", "reduce_scatter")
 LENGTHS = (4, 20_000, 1_000_000, 4_000_000)
 

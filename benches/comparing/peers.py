@@ -28,7 +28,7 @@ OPENMPI_OVER = {
     "shm": "--mca btl vader,self".split(),
 }
 # MPICH shares memory between processes of a machine if it is not told that each is on another. It
-# has no flag like Open MPI's to yield.
+# has no flag like Open MPI's to yield that we found.
 MPICH_OVER = {
     "tcp": {"MPIR_CVAR_NOLOCAL": "1", "UCX_TLS": "tcp,self", "UCX_NET_DEVICES": "lo"},
     "shm": {},

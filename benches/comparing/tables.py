@@ -28,8 +28,9 @@ Times are µs, the median over the rounds of each round's median, ratios fmi's m
 with those of the best and the worst round in brackets: below 1 fmi is faster. A missed goal is bold,
 with by how much. *limit* is what the bare machine would take for as many
 bytes ([how it is counted](../benches/comparing/limits.py)). alltoall and reduce_scatter have at least 4
-bytes for each rank. MPICH's ranks never yield the core they wait on, so where ranks exceed cores it
-takes thousands of times longer, which no flag changes."""
+bytes for each rank. MPICH's ranks do not yield the core they wait on
+([no flag that we found changes that](../benches/peers/README.md#flags)): being ahead of it where ranks
+exceed cores says little."""
 
 
 def notes(results):

@@ -5,8 +5,8 @@
  *     RANKS=4 ./gloo --op OP,OP --bytes B,B --time S
  *
  * Starts its ranks itself; they find each other through files in a directory of their own. The
- * operations are those that PyTorch calls, with their defaults; reduce_scatter is an algorithm of the
- * older kind, since there is no other, and needs a power of two of ranks.
+ * operations have their defaults; reduce_scatter is an algorithm of the older kind, since there is no
+ * other.
  */
 
 #include "peer.h"
