@@ -93,10 +93,7 @@ fn a_server_here_waits_for_a_core_that_is_taken() {
 #[test]
 fn what_is_published_passes_a_server_here_twice() {
     let plan = |rank: usize| match rank {
-        0 => vec![
-            op(Act::Publish { first: 0, blocks: 1 }),
-            op(Act::Also { first: 7, blocks: 1 }),
-        ],
+        0 => vec![op(Act::Publish { first: 0, blocks: 1 }), op(Act::Also { first: 7, blocks: 1 })],
         rank => vec![op(Act::Fetch { from: 0, block: if rank == 1 { 0 } else { 7 } })],
     };
     let outcome = play(&machine(3, 3), &store(true), Host::default(), plan);
@@ -107,9 +104,8 @@ fn what_is_published_passes_a_server_here_twice() {
 fn more_ranks_than_cores_take_turns() {
     let host = Host { wake: us(30.0), turn: us(20.0), ..Host::default() };
     for (ranks, cores) in [(2, 2), (4, 2), (8, 2), (8, 1)] {
-        let time = |here| {
-            play(&machine(ranks, cores), &store(here), host, chain(ranks as usize)).end()
-        };
+        let time =
+            |here| play(&machine(ranks, cores), &store(here), host, chain(ranks as usize)).end();
         assert!(time(true) > time(false), "{ranks} ranks on {cores} cores");
         let again = play(&machine(ranks, cores), &store(true), host, chain(ranks as usize));
         assert_eq!(again.end(), time(true));

@@ -1,15 +1,19 @@
 //! How far off a profile is on one channel, computed anew only where something that counts there has changed.
 
 use super::sample::{Sample, market};
-use fmi_model::{Profile, channel::Channel, fit::log_error, host::Host};
+use fmi_model::{Profile, channel::Channel, host::Host};
 use std::collections::VecDeque;
 
 /// The measurements of a channel, and what was found about them last.
 pub(super) struct ChannelLoss<'a> {
     channel: &'a str,
     samples: Vec<&'a Sample>,
+    error: Error,
     known: VecDeque<(Terms, f64)>,
 }
+
+/// How far off pairs of what is predicted and what was measured are.
+pub(super) type Error = fn(Vec<(f64, f64)>) -> f64;
 
 /// All of a profile that counts on a channel.
 type Terms = (Host, Channel, Channel);
@@ -18,12 +22,12 @@ type Terms = (Host, Channel, Channel);
 const KNOWN: usize = 8;
 
 impl<'a> ChannelLoss<'a> {
-    pub(super) fn new(channel: &'a str, samples: &'a [Sample]) -> Self {
+    pub(super) fn new(channel: &'a str, samples: &'a [Sample], error: Error) -> Self {
         let samples = samples.iter().filter(|sample| sample.channel() == channel).collect();
-        Self { channel, samples, known: VecDeque::new() }
+        Self { channel, samples, error, known: VecDeque::new() }
     }
 
-    /// The mean of |ln(predicted / measured)|.
+    /// The error with a profile.
     pub(super) fn of(&mut self, profile: &Profile) -> f64 {
         let (channel, shelf) = (profile.channel(self.channel), profile.shelf(self.channel));
         let terms = (profile.host, channel.clone(), shelf.clone());
@@ -36,9 +40,8 @@ impl<'a> ChannelLoss<'a> {
             });
         }
         let market = market(profile, self.channel);
-        let pairs = self.samples.iter();
-        let loss =
-            log_error(pairs.map(|it| (it.predicted(&market).get(), it.time().get())));
+        let pair = |it: &&Sample| (it.predicted(&market).get(), it.time().get());
+        let loss = (self.error)(self.samples.iter().map(pair).collect());
         self.known.truncate(KNOWN - 1);
         self.known.push_front((terms, loss));
         loss

@@ -26,8 +26,8 @@ pub(in crate::model) struct Measuring {
     #[arg(short, long, value_name = "CHANNEL", default_value = "local,tcp", value_parser = channels)]
     channel: Vec<Vec<ChannelSpec>>,
 
-    /// Numbers of ranks, with commas between them. [default: 2, and twice and four times as many as there are
-    /// cores]
+    /// Numbers of ranks, with commas between them. [default: 2; one more, twice and four times as many as
+    /// there are cores]
     #[arg(short = 'n', long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(2..=1024))]
     ranks: Vec<u32>,
 
@@ -46,7 +46,7 @@ pub(in crate::model) struct Measuring {
 pub(in crate::model) enum Which {
     /// What parameters are found in.
     Few,
-    /// With another length and another number of ranks besides.
+    /// With another length besides.
     All,
 }
 
@@ -93,7 +93,7 @@ impl Measuring {
             if let Some(why) = channel.unavailable() {
                 return Err(Failure::usage(crate::run::lacking("--channel", channel, why)));
             }
-            for ranks in self.ranks(which) {
+            for ranks in self.ranks() {
                 let cases = cases(which, ranks, channel);
                 let count = cases.len();
                 let plan = Plan::new(channel, ranks, cases, Duration::from_secs_f64(self.time));
@@ -114,12 +114,11 @@ impl Measuring {
         rows.into_iter().map(|row| Sample::new(row).map_err(Failure::new)).collect()
     }
 
-    fn ranks(&self, which: Which) -> Vec<usize> {
+    fn ranks(&self) -> Vec<usize> {
         let cores = bench::cores();
-        let mut ranks: Vec<usize> = match (self.ranks.is_empty(), which) {
-            (false, _) => self.ranks.iter().map(|ranks| *ranks as usize).collect(),
-            (true, Which::Few) => vec![2, 2 * cores, 4 * cores],
-            (true, Which::All) => vec![2, cores + 1, 2 * cores, 4 * cores],
+        let mut ranks: Vec<usize> = match self.ranks.is_empty() {
+            false => self.ranks.iter().map(|ranks| *ranks as usize).collect(),
+            true => vec![2, cores + 1, 2 * cores, 4 * cores],
         };
         ranks.sort_unstable();
         ranks.dedup();
