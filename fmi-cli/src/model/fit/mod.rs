@@ -120,8 +120,8 @@ fn fitted(profile: &mut Profile, samples: &[Sample]) -> usize {
         })
     };
     // To where all of them are met as well as can be, and from there to what most of them say.
-    let (near, _) = search(&start, |pairs| log_error(pairs));
-    let (found, _) = search(&near, |pairs| bounded_error(pairs));
+    let (near, _) = search(&start, log_error);
+    let (found, _) = search(&near, bounded_error);
     form.set(profile, &found);
     *profile = profile.clone().rounded();
     found.len()
@@ -168,7 +168,7 @@ pub(super) fn channels(text: &str) -> Result<Vec<ChannelSpec>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{sample::market, *};
     use crate::bench::{self, Row};
 
     /// As measured where everything is as a profile says.
