@@ -18,7 +18,7 @@ pub(super) type Error = fn(Vec<(f64, f64)>) -> f64;
 /// All of a profile that counts on a channel.
 type Terms = (Host, Channel, Channel);
 
-/// The search changes one or two parameters and goes back: the last few are what it comes back to.
+/// The search changes one parameter and goes back: on all channels but one, to what was found before.
 const KNOWN: usize = 8;
 
 impl<'a> ChannelLoss<'a> {
@@ -31,13 +31,8 @@ impl<'a> ChannelLoss<'a> {
     pub(super) fn of(&mut self, profile: &Profile) -> f64 {
         let (channel, shelf) = (profile.channel(self.channel), profile.shelf(self.channel));
         let terms = (profile.host, channel.clone(), shelf.clone());
-        if let Some(at) = self.known.iter().position(|(known, _)| *known == terms) {
-            let known = self.known.remove(at);
-            return known.map_or(f64::NAN, |known| {
-                let loss = known.1;
-                self.known.push_front(known);
-                loss
-            });
+        if let Some((_, loss)) = self.known.iter().find(|(known, _)| *known == terms) {
+            return *loss;
         }
         let market = market(profile, self.channel);
         let pair = |it: &&Sample| (it.predicted(&market).get(), it.time().get());
