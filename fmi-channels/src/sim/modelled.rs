@@ -71,7 +71,7 @@ impl Modelled<'_> {
             let burst: Duration = (bucket.per_byte * bucket.burst.get()).into();
             sent = sent.max(Time(0) + port.paced.since(Time(0) + burst));
         }
-        if self.is_served_here() {
+        if self.channel.server_here().is_some() {
             port.sent = sent;
             return (sent, self.served(sent, load) + latency);
         }
@@ -83,16 +83,12 @@ impl Modelled<'_> {
     /// When a server on the machine of the processes has done what it is asked for at `from`. Of another one
     /// that is a part of what the processes take.
     pub(super) fn served(&mut self, from: Time, load: &Load) -> Time {
-        match self.channel.server {
-            Some(server) if server.here => {
+        match self.channel.server_here() {
+            Some(server) => {
                 from + self.queue(from, load) + server.busy(Bytes::new(load.payload)).into()
             }
-            _ => from,
+            None => from,
         }
-    }
-
-    fn is_served_here(&self) -> bool {
-        self.channel.server.is_some_and(|server| server.here)
     }
 
     /// When it is there, if it can be received from `comes` on.
@@ -109,7 +105,10 @@ impl Modelled<'_> {
         let begins = port.receiving.iter().map(|lane| lane.first(since, busy));
         let first = begins.enumerate().min_by_key(|(lane, begin)| (*begin, *lane));
         let Some((lane, begin)) = first else { return comes };
-        let waits = if self.is_served_here() { Duration::ZERO } else { self.queue(begin, load) };
+        let waits = match self.channel.server_here() {
+            Some(_) => Duration::ZERO,
+            None => self.queue(begin, load),
+        };
         let busy = busy + waits;
         let lane = &mut port.receiving[lane];
         let begin = lane.first(begin, busy);

@@ -1,6 +1,6 @@
 //! `fmi explain`.
 
-use crate::support::{Ran, finish, fmi};
+use crate::support::{Ran, finish, fmi, json_line};
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
 
@@ -18,9 +18,7 @@ fn text(options: &str) -> String {
 }
 
 fn json(options: &str) -> Value {
-    let text = text(&format!("{options} --json"));
-    assert_eq!(text.lines().count(), 1, "{text}");
-    serde_json::from_str(&text).expect(&text)
+    json_line(&text(&format!("{options} --json")))
 }
 
 /// The picture that a call gives.

@@ -1,6 +1,6 @@
 //! `fmi model predict` and `fmi model compare`.
 
-use crate::support::{Ran, finish, fmi};
+use crate::support::{Ran, finish, fmi, json_line};
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
 
@@ -28,9 +28,7 @@ fn text(options: &str) -> String {
 }
 
 fn json(options: &str) -> Value {
-    let text = text(&format!("{options} --json"));
-    assert_eq!(text.lines().count(), 1, "{text}");
-    serde_json::from_str(&text).expect(&text)
+    json_line(&text(&format!("{options} --json")))
 }
 
 fn number(value: &Value) -> f64 {

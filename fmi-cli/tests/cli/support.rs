@@ -17,6 +17,12 @@ pub(crate) struct Ran {
     pub(crate) took: Duration,
 }
 
+/// What `--json` prints: one line.
+pub(crate) fn json_line(text: &str) -> serde_json::Value {
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(text).expect(text)
+}
+
 /// The `fmi` program, in a directory and an environment without settings.
 pub(crate) fn fmi(arguments: &[&str]) -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_fmi")), arguments)

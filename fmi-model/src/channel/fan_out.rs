@@ -23,8 +23,7 @@ impl Channel {
             }
             server => {
                 let shared = server.map_or(Seconds::ZERO, |server| server.busy(bytes) * readers);
-                let write = server.filter(|server| server.here).map(|server| server.busy(bytes));
-                let write = self.send.time(bytes) + write.unwrap_or_default();
+                let write = self.send.time(bytes) + self.busy_here(bytes);
                 let once = write + on_the_way + read.max(shared);
                 // Written through one bucket, read through another.
                 let paced = self.bucket.map_or(Seconds::ZERO, |bucket| bucket.time(bytes) * 2.0);

@@ -91,18 +91,26 @@ impl Channel {
     pub fn transfer(&self, bytes: Bytes) -> Seconds {
         let (send, receive) = (self.send.time(bytes), self.receive.time(bytes));
         let way = self.latency + self.look_late();
-        let alone = match self.server {
+        let alone = match self.is_link() {
             // What is long is received while it is still being sent.
-            _ if self.is_link() => {
-                (self.send.fixed + way + receive).max(send + way + self.receive.fixed)
-            }
-            Some(server) if server.here => send + server.busy(bytes) + way + receive,
-            _ => send + way + receive,
+            true => (self.send.fixed + way + receive).max(send + way + self.receive.fixed),
+            false => send + self.busy_here(bytes) + way + receive,
         };
         match &self.bucket {
             Some(bucket) => alone.max(bucket.time(bytes)),
             None => alone,
         }
+    }
+
+    /// The server, if it takes one of the ranks' cores: then no leg has what it does.
+    #[must_use]
+    pub fn server_here(&self) -> Option<Server> {
+        self.server.filter(|server| server.here)
+    }
+
+    /// How long that one is busy with a request.
+    fn busy_here(&self, bytes: Bytes) -> Seconds {
+        self.server_here().map_or(Seconds::ZERO, |server| server.busy(bytes))
     }
 
     /// How late a reader that looks now and then is in the mean.

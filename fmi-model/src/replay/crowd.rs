@@ -38,7 +38,7 @@ impl Crowd {
     /// Nobody runs yet.
     pub(super) fn new(topology: &Topology, wires: &Wires<'_>) -> Self {
         let places = topology.places();
-        let served = topology.processes() > 1 && wires.server_here().is_some();
+        let served = wires.server_here(topology).is_some();
         if topology.cores() == places.len() && !served {
             return Self::default();
         }

@@ -42,7 +42,7 @@ enum Answer {
 
 /// When something can be received.
 #[derive(Clone, Copy)]
-pub(super) struct Arrival {
+struct Arrival {
     /// From when on: over a link, what is long comes bit by bit.
     first: f64,
     /// When all of it is there.
@@ -139,7 +139,7 @@ impl Replay<'_> {
             cores: vec![0.0; cores.unwrap_or(0) as usize],
             crowd: Crowd::new(self.topology, &self.wires),
             servers: [0.0; Route::ALL.len()],
-            desk: (processes > 1).then(|| self.wires.server_here()).flatten().map(Desk::new),
+            desk: self.wires.server_here(self.topology).map(Desk::new),
             traffic: [Traffic::default(); Route::ALL.len()],
             last: [[(Bytes::ZERO, -1.0); 2]; Route::ALL.len()],
             busy: 0.0,
@@ -542,8 +542,7 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
 
     /// Whether what goes that way passes a server on the ranks' machine.
     fn is_served_here(&self, route: Route) -> bool {
-        let server = self.replay.wires.channel(route).server;
-        self.desk.is_some() && server.is_some_and(|server| server.here)
+        self.desk.is_some() && self.replay.wires.channel(route).server_here().is_some()
     }
 
     /// A route's server answers one after the other.

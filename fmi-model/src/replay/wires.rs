@@ -55,9 +55,11 @@ impl<'a> Wires<'a> {
         self.channels[route as usize]
     }
 
-    /// The server that takes a core of the ranks' machine, if there is one: all routes to it are to the same.
-    pub(super) fn server_here(&self) -> Option<Server> {
-        self.channels.iter().find_map(|channel| channel.server.filter(|server| server.here))
+    /// The server that takes a core of the ranks' machine, if there is one: all routes to it are to the same. In
+    /// one process nobody asks it.
+    pub(super) fn server_here(&self, topology: &Topology) -> Option<Server> {
+        let server = self.channels.iter().find_map(|channel| channel.server_here());
+        server.filter(|_| topology.processes() > 1)
     }
 
     /// The way of a message.

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 /// The measurements of a channel, and what was found about them last.
 pub(super) struct ChannelLoss<'a> {
     channel: &'a str,
-    samples: Vec<&'a Sample>,
+    /// With what was measured.
+    samples: Vec<(&'a Sample, f64)>,
     error: Error,
     known: VecDeque<(Terms, f64)>,
 }
@@ -23,7 +24,8 @@ const KNOWN: usize = 8;
 
 impl<'a> ChannelLoss<'a> {
     pub(super) fn new(channel: &'a str, samples: &'a [Sample], error: Error) -> Self {
-        let samples = samples.iter().filter(|sample| sample.channel() == channel).collect();
+        let of = samples.iter().filter(|sample| sample.channel() == channel);
+        let samples = of.map(|sample| (sample, sample.time().get())).collect();
         Self { channel, samples, error, known: VecDeque::new() }
     }
 
@@ -35,8 +37,9 @@ impl<'a> ChannelLoss<'a> {
             return *loss;
         }
         let market = market(profile, self.channel);
-        let pair = |it: &&Sample| (it.predicted(&market).get(), it.time().get());
-        let loss = (self.error)(self.samples.iter().map(pair).collect());
+        let pairs = self.samples.iter();
+        let pairs = pairs.map(|(sample, measured)| (sample.predicted(&market).get(), *measured));
+        let loss = (self.error)(pairs.collect());
         self.known.truncate(KNOWN - 1);
         self.known.push_front((terms, loss));
         loss
