@@ -4,7 +4,7 @@ mod channels;
 
 use crate::{
     config::{Config, Scheme},
-    join::{Joined, begin, cores_suffice, settings},
+    join::{Joined, begin, settings, wakefulness},
 };
 use channels::Channels;
 use fmi_actors::{
@@ -65,7 +65,7 @@ pub(crate) async fn meet(
     let Formed { process, epoch, members, model } = client.complete().await?;
     let here = members.iter().filter(|member| member.machine == machine);
     let busy: u32 = here.map(|member| member.threads).sum();
-    home::set_keep_awake(config.keep_awake && cores_suffice(busy as usize));
+    home::set_wakefulness(wakefulness(config, busy as usize));
     let place =
         Place { process, epoch, members: members.iter().map(Member::from).collect(), model };
     // Not those of the registration: who forms anew may have got others since.

@@ -19,8 +19,9 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 use tokio::sync::Notify;
@@ -64,18 +65,33 @@ thread_local! {
     static ASIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether keep-awake makes sense here: not when threads that want to stay awake outnumber the
-/// cores, and not under a CPU quota below one core.
-static KEEP_AWAKE: AtomicBool = AtomicBool::new(true);
+/// What the homes of this process do while they wait.
+static WAKEFULNESS: AtomicU8 = AtomicU8::new(Wakefulness::Spins as u8);
 
-/// Turns keep-awake off, or on again, for the whole process.
-pub fn set_keep_awake(on: bool) {
-    KEEP_AWAKE.store(on, Ordering::Relaxed);
+/// What an arbiter does while it waits for what will come soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wakefulness {
+    /// It sleeps: under a CPU quota below one core, or because the user wants it so.
+    Parks = 0,
+    /// It looks, and lets others have the core before each look: where threads outnumber the cores. It
+    /// looks into memory and at its event queue alone: a look at a socket costs what others could use.
+    Yields = 1,
+    /// It looks all the time.
+    Spins = 2,
 }
 
-/// Whether it is on.
-pub fn keep_awake() -> bool {
-    KEEP_AWAKE.load(Ordering::Relaxed)
+/// Says what all homes of this process do while they wait.
+pub fn set_wakefulness(wakefulness: Wakefulness) {
+    WAKEFULNESS.store(wakefulness as u8, Ordering::Relaxed);
+}
+
+/// What they do.
+pub fn wakefulness() -> Wakefulness {
+    match WAKEFULNESS.load(Ordering::Relaxed) {
+        0 => Wakefulness::Parks,
+        1 => Wakefulness::Yields,
+        _ => Wakefulness::Spins,
+    }
 }
 
 /// Runs what has a clock of its own, such as a simulation, on a thread that may be a home: no
@@ -215,7 +231,11 @@ impl Home {
             self.stirred.notified().await;
             let (mut last, mut spare) = (now(), Vec::new());
             self.inbox.open();
-            while keep_awake() {
+            loop {
+                let wakefulness = wakefulness();
+                if wakefulness == Wakefulness::Parks {
+                    break;
+                }
                 let now = now();
                 if self.inbox.empty(&mut spare) {
                     last = now;
@@ -225,7 +245,10 @@ impl Home {
                 } else if now.since(last) > AWAKE {
                     break;
                 }
-                if !self.progress() {
+                if wakefulness == Wakefulness::Yields {
+                    thread::yield_now();
+                }
+                if !self.progress(wakefulness) {
                     break;
                 }
                 tokio::task::yield_now().await;
@@ -236,7 +259,7 @@ impl Home {
     }
 
     /// Moves its links; false if one of them [rests](Link::rests).
-    fn progress(&self) -> bool {
+    fn progress(&self, wakefulness: Wakefulness) -> bool {
         let links = self.links.lock();
         if links.len() > POLLED_LINKS {
             return true;
@@ -246,7 +269,9 @@ impl Home {
             links.iter().cloned().collect();
         let mut busy = true;
         for link in links {
-            link.progress();
+            if wakefulness == Wakefulness::Spins {
+                link.progress();
+            }
             busy &= !link.rests();
         }
         busy
@@ -291,7 +316,7 @@ pub(crate) fn stir() {
 pub(crate) fn spin(ready: impl Fn() -> bool) {
     HERE.with(|here| {
         let Some(home) = here.get() else { return };
-        if home.ranks.load(Ordering::Relaxed) != 1 || !keep_awake() {
+        if home.ranks.load(Ordering::Relaxed) != 1 || wakefulness() != Wakefulness::Spins {
             return;
         }
         if !STIRRING.get() || ASIDE.get() {

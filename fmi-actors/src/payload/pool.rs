@@ -16,6 +16,9 @@ const LEAST: usize = 32 << 10;
 /// Bytes and buffers that are kept at most.
 const BYTES: usize = 64 << 20;
 const BUFFERS: usize = 256;
+/// Buffers of one layout. What a rank only sends comes here and nobody takes it: that is freed at once,
+/// while it is still in the cache, and the next vector of the program is made of it.
+const ALIKE: usize = 16;
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { kept: VecDeque::new(), bytes: 0 });
 
@@ -62,6 +65,10 @@ pub(super) unsafe fn put(buffer: NonNull<u8>, layout: Layout) {
     // Freed after the lock is released.
     let mut old = smallvec::SmallVec::<[Kept; 4]>::new();
     let mut pool = POOL.lock();
+    if pool.kept.iter().filter(|kept| kept.1 == layout).count() >= ALIKE {
+        old.push(buffer);
+        return;
+    }
     while pool.bytes + layout.size() > BYTES || pool.kept.len() == BUFFERS {
         let Some(oldest) = pool.kept.pop_front() else { break };
         pool.bytes -= oldest.1.size();
@@ -111,6 +118,11 @@ mod tests {
             drop(AlignedBuf::with_capacity(LEAST + size, 8));
         }
         assert_eq!(POOL.lock().kept.len(), BUFFERS);
+        let alike: Vec<_> =
+            (0..2 * ALIKE).map(|_| AlignedBuf::zeroed(LEAST, 64).unwrap()).collect();
+        drop(alike);
+        let layout = Layout::from_size_align(LEAST, 64).unwrap();
+        assert_eq!(POOL.lock().kept.iter().filter(|kept| kept.1 == layout).count(), ALIKE);
         for _ in 0..3 {
             let several: Vec<_> =
                 (0..5).map(|_| AlignedBuf::with_capacity(BYTES / 4, 8).unwrap()).collect();

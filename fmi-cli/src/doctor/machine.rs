@@ -31,7 +31,11 @@ fn judge(wanted: bool, cores: usize, quota: Option<f64>) -> Finding {
             "give the container one core at least, or more memory where that brings CPU",
         );
     }
-    Finding::ok(CHECK, format!("on while no more than {cores} threads run ranks here ({have})"))
+    let turns = 4 * cores;
+    let on = format!(
+        "on while no more than {cores} threads run ranks here, in turns up to {turns} ({have})"
+    );
+    Finding::ok(CHECK, on)
 }
 
 fn plural(cores: usize) -> String {
