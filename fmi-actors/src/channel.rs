@@ -74,6 +74,8 @@ pub enum Rung {
     Punched,
     /// Straight to an address of the process.
     Direct,
+    /// It is on this machine, and both share memory.
+    Machine,
     /// It is this process.
     Local,
 }
@@ -81,7 +83,8 @@ pub enum Rung {
 impl Rung {
     /// Those that lead to other processes, the best first: the order in which they are preferred
     /// unless [`Settings::ladder`](crate::Settings::ladder) says otherwise.
-    pub const LADDER: [Self; 4] = [Self::Direct, Self::Punched, Self::Relay, Self::Store];
+    pub const LADDER: [Self; 5] =
+        [Self::Machine, Self::Direct, Self::Punched, Self::Relay, Self::Store];
 
     /// Its name in the configuration and in reports.
     #[must_use]
@@ -91,6 +94,7 @@ impl Rung {
             Self::Relay => "relay",
             Self::Punched => "punched",
             Self::Direct => "direct",
+            Self::Machine => "machine",
             Self::Local => "local",
         }
     }
@@ -156,6 +160,18 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// Moves what can be moved without blocking, both ways; true if something moved. From any
     /// thread; several may try at once.
     fn progress(&self) -> bool;
+
+    /// Whether it is memory: a look costs no system call, and whoever sends has to know whether
+    /// anybody looks ([`park`](Self::park)).
+    fn in_memory(&self) -> bool {
+        false
+    }
+
+    /// Who looked with [`progress`](Self::progress) is about to sleep: what comes from now on has to wake
+    /// the driver. True if something has come already.
+    fn park(&self) -> bool {
+        false
+    }
 
     /// Whether what is under way keeps another process busy (a server, with a large value) for longer
     /// than a thread takes to wake: whoever waits for it parks, and leaves that process the core.

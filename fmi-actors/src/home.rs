@@ -30,13 +30,18 @@ use tokio::sync::Notify;
 pub const AWAKE: Duration = Duration::from_millis(1);
 /// How long a receive spins in its own poll.
 pub const SPIN: Duration = Duration::from_micros(5);
+/// The same where threads take turns: others run meanwhile, so it may be longer.
+const TURNS: Duration = Duration::from_micros(50);
 /// How long the end of a home waits for its links to be closed by the other side, too.
 const LINGER: Duration = Duration::from_secs(1);
-/// More links than this are left to the runtime's event queue.
+/// More sockets than this are left to the runtime's event queue.
 const POLLED_LINKS: usize = 4;
 
 /// A shared reference to a [`Home`].
 pub type HomeHandle = Arc<Home>;
+
+/// In one piece, so that who looks at them takes one reference and no lock.
+type Links = Arc<Vec<Arc<dyn Link>>>;
 
 /// An arbiter with the links it drives.
 pub struct Home {
@@ -49,7 +54,7 @@ pub struct Home {
     pulse: Notify,
     stirred: Notify,
     inbox: &'static Inbox,
-    links: Mutex<Vec<Arc<dyn Link>>>,
+    links: Mutex<Links>,
     /// The service thread drives the links; one handle each.
     stand_in: Mutex<Option<Vec<AbortHandle>>>,
     ranks: AtomicUsize,
@@ -182,14 +187,14 @@ impl Home {
 
     /// Drives a link from now on.
     pub(crate) fn adopt(self: &Arc<Self>, link: Arc<dyn Link>) {
-        self.links.lock().push(Arc::clone(&link));
+        Arc::make_mut(&mut *self.links.lock()).push(Arc::clone(&link));
         if let Some(aborts) = &mut *self.stand_in.lock() {
             aborts.push(stand_in(Arc::clone(&link)));
         }
         let home = Arc::clone(self);
         self.arbiter.spawn(async move {
             Arc::clone(&link).drive(Seat::Home).await;
-            home.links.lock().retain(|other| !Arc::ptr_eq(other, &link));
+            Arc::make_mut(&mut *home.links.lock()).retain(|other| !Arc::ptr_eq(other, &link));
         });
     }
 
@@ -207,8 +212,8 @@ impl Home {
             self.inbox.empty(&mut Vec::new());
             let mut stand_ins = self.stand_in.lock();
             if stand_ins.is_none() {
-                let links = self.links.lock().clone();
-                *stand_ins = Some(links.into_iter().map(stand_in).collect());
+                let links = Arc::clone(&self.links.lock());
+                *stand_ins = Some(links.iter().cloned().map(stand_in).collect());
             }
         }
         let running = !self.parked.load(Ordering::Acquire);
@@ -243,12 +248,15 @@ impl Home {
                 if TOUCHED.replace(false) {
                     last = now;
                 } else if now.since(last) > AWAKE {
-                    break;
+                    if !self.park() {
+                        break;
+                    }
+                    last = now;
                 }
                 if wakefulness == Wakefulness::Yields {
                     thread::yield_now();
                 }
-                if !self.progress(wakefulness) {
+                if !self.progress(wakefulness) && !self.park() {
                     break;
                 }
                 tokio::task::yield_now().await;
@@ -258,23 +266,28 @@ impl Home {
         }
     }
 
-    /// Moves its links; false if one of them [rests](Link::rests).
+    /// Moves its links, if a look at them is worth while; false if one of them [rests](Link::rests).
     fn progress(&self, wakefulness: Wakefulness) -> bool {
-        let links = self.links.lock();
-        if links.len() > POLLED_LINKS {
-            return true;
-        }
-        // The links are few, and cloning keeps user wakers out from under the lock.
-        let links: smallvec::SmallVec<[Arc<dyn Link>; POLLED_LINKS]> =
-            links.iter().cloned().collect();
-        let mut busy = true;
-        for link in links {
-            if wakefulness == Wakefulness::Spins {
-                link.progress();
-            }
-            busy &= !link.rests();
-        }
-        busy
+        // A reference, to keep user wakers out from under the lock.
+        let links = Arc::clone(&self.links.lock());
+        look(&links, wakefulness);
+        links.is_empty() || !links.iter().any(|link| link.rests())
+    }
+
+    /// From now on links have to wake this thread. True if there is something to do already.
+    fn park(&self) -> bool {
+        let links = Arc::clone(&self.links.lock());
+        links.iter().fold(false, |busy, link| link.park() || busy)
+    }
+}
+
+/// Looks at links. Sockets only if they are few and nobody else wants the core: others are the event
+/// queue's.
+fn look(links: &[Arc<dyn Link>], wakefulness: Wakefulness) {
+    let sockets = wakefulness == Wakefulness::Spins
+        && links.iter().filter(|link| !link.in_memory()).count() <= POLLED_LINKS;
+    for link in links.iter().filter(|link| sockets || link.in_memory()) {
+        link.progress();
     }
 }
 
@@ -316,28 +329,35 @@ pub(crate) fn stir() {
 pub(crate) fn spin(ready: impl Fn() -> bool) {
     HERE.with(|here| {
         let Some(home) = here.get() else { return };
-        if home.ranks.load(Ordering::Relaxed) != 1 || wakefulness() != Wakefulness::Spins {
+        if home.ranks.load(Ordering::Relaxed) != 1 || !STIRRING.get() || ASIDE.get() {
             return;
         }
-        if !STIRRING.get() || ASIDE.get() {
+        let wakefulness = wakefulness();
+        let patience = match wakefulness {
+            Wakefulness::Parks => return,
+            Wakefulness::Yields => TURNS,
+            Wakefulness::Spins => SPIN,
+        };
+        let links = Arc::clone(&home.links.lock());
+        // Taking turns is for those who look at memory alone.
+        if wakefulness == Wakefulness::Yields && !links.iter().any(|link| link.in_memory()) {
             return;
         }
         let start = now();
-        let links = home.links.lock().clone();
+        let looks = if wakefulness == Wakefulness::Spins { 16 } else { 1 };
         loop {
-            for _ in 0..16 {
+            for _ in 0..looks {
                 if ready() {
                     return;
                 }
                 std::hint::spin_loop();
             }
-            if links.len() <= POLLED_LINKS {
-                for link in &links {
-                    link.progress();
-                }
-            }
-            if ready() || now().since(start) > SPIN {
+            look(&links, wakefulness);
+            if ready() || now().since(start) > patience {
                 return;
+            }
+            if wakefulness == Wakefulness::Yields {
+                thread::yield_now();
             }
         }
     });

@@ -11,6 +11,10 @@ pub mod dial;
 pub mod directory;
 #[cfg(any(feature = "quic", feature = "redis"))]
 mod engine;
+#[cfg(feature = "tcp")]
+mod events;
+#[cfg(feature = "tcp")]
+mod framing;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 #[cfg(feature = "tcp")]
@@ -40,6 +44,8 @@ pub mod relay;
 pub mod rendezvous;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(all(feature = "shm", target_os = "linux"))]
+pub mod shm;
 pub mod sim;
 #[cfg(feature = "tcp")]
 pub mod tcp;

@@ -84,7 +84,9 @@ impl ChannelSpec {
             Self::Redis(_) => Some("built without the feature \"redis\""),
             Self::S3(_) if cfg!(feature = "s3") => None,
             Self::S3(_) => Some("built without the feature \"s3\""),
-            Self::Shm => Some("not built yet"),
+            Self::Shm if !cfg!(feature = "shm") => Some("built without the feature \"shm\""),
+            Self::Shm if cfg!(target_os = "linux") => None,
+            Self::Shm => Some("only Linux shares memory so"),
         }
     }
 
@@ -362,11 +364,12 @@ mod tests {
         assert_eq!(channel.url(), Some("redis://me:p@ss@h:1/0"));
     }
 
+    #[cfg(not(feature = "quic"))]
     #[test]
-    fn reports_what_is_not_built_yet() {
-        let config = Config::default().channels("local,shm").unwrap();
+    fn reports_what_is_not_built() {
+        let config = Config::default().channels("local,quic").unwrap();
         let reported: Vec<_> = config.unavailable().iter().map(ToString::to_string).collect();
-        assert_eq!(reported, ["shm: not built yet"]);
+        assert_eq!(reported, ["quic: built without the feature \"quic\""]);
         assert_eq!(config.available().collect::<Vec<_>>(), [&ChannelSpec::Local]);
     }
 

@@ -142,12 +142,22 @@ impl Config {
                 "local alone reaches no other process: add tcp to FMI_CHANNELS",
             ));
         }
-        let mut between = self.available().filter(|channel| channel.leaves_the_process());
-        if others && !self.ladder.contains(&Rung::Store) && between.all(ChannelSpec::is_store) {
+        let alone = |kind: fn(&ChannelSpec) -> bool| {
+            self.available().filter(|channel| channel.leaves_the_process()).all(kind)
+        };
+        let lacks = |rung| others && !self.ladder.contains(&rung);
+        if lacks(Rung::Store) && alone(ChannelSpec::is_store) {
             return Err(told(
                 "ladder",
                 "the channels reach other processes through a store alone, and the ladder lacks \
                  that rung: add store to FMI_LADDER",
+            ));
+        }
+        if lacks(Rung::Machine) && alone(|channel| *channel == ChannelSpec::Shm) {
+            return Err(told(
+                "ladder",
+                "the channels reach other processes through memory alone, and the ladder lacks that \
+                 rung: add machine to FMI_LADDER",
             ));
         }
         Ok(())
@@ -232,15 +242,30 @@ mod tests {
 
     #[test]
     fn channels() {
+        #[cfg(not(feature = "quic"))]
         refused(
-            base().channels("shm").unwrap(),
+            base().channels("quic").unwrap(),
             "channels",
-            "no channel is left to use (shm: not built yet): add local or tcp to FMI_CHANNELS",
+            "no channel is left to use (quic: built without the feature \"quic\"): add local or tcp to \
+             FMI_CHANNELS",
         );
         refused(
             base().channels("local").unwrap(),
             "channels",
             "local alone reaches no other process: add tcp to FMI_CHANNELS",
+        );
+    }
+
+    #[cfg(all(feature = "shm", target_os = "linux"))]
+    #[test]
+    fn memory_that_the_ladder_does_not_reach() {
+        let shm = || base().channels("local,shm").unwrap();
+        assert_eq!(shm().validate(), Ok(()));
+        refused(
+            shm().ladder("direct,relay").unwrap(),
+            "ladder",
+            "the channels reach other processes through memory alone, and the ladder lacks that rung: add \
+             machine to FMI_LADDER",
         );
     }
 

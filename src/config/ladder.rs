@@ -24,7 +24,9 @@ pub(super) fn read(name: &str) -> Result<Rung, String> {
                          that"
             .to_owned(),
         (_, Some(known)) => format!("{name:?} is no rung: did you mean {known:?}?"),
-        (_, None) => format!("{name:?} is no rung: the rungs are direct, punched, relay and store"),
+        (_, None) => {
+            format!("{name:?} is no rung: the rungs are machine, direct, punched, relay and store")
+        }
     })
 }
 
@@ -32,7 +34,7 @@ pub(super) fn read(name: &str) -> Result<Rung, String> {
 pub(super) fn check(ladder: &[Rung]) -> Result<(), String> {
     if ladder.is_empty() {
         return Err("no rung is left, so no process reaches another: name at least one of \
-                    direct, punched, relay and store"
+                    machine, direct, punched, relay and store"
             .to_owned());
     }
     for (at, rung) in ladder.iter().enumerate() {
@@ -52,7 +54,7 @@ mod tests {
 
     #[test]
     fn reads_rungs_in_their_order() {
-        assert_eq!(list("direct, punched,relay,store"), Ok(Rung::LADDER.to_vec()));
+        assert_eq!(list("machine,direct, punched,relay,store"), Ok(Rung::LADDER.to_vec()));
         assert_eq!(list("relay,direct"), Ok(vec![Rung::Relay, Rung::Direct]));
     }
 
@@ -60,7 +62,10 @@ mod tests {
     fn refuses_what_is_no_ladder() {
         for (text, wrong) in [
             ("dirct", "\"dirct\" is no rung: did you mean \"direct\"?"),
-            ("stairs", "\"stairs\" is no rung: the rungs are direct, punched, relay and store"),
+            (
+                "stairs",
+                "\"stairs\" is no rung: the rungs are machine, direct, punched, relay and store",
+            ),
             ("direct,,relay", "a rung with no name in the list: take the extra comma away"),
             ("relay,direct,relay", "the rung relay is named twice: name it once"),
             (
@@ -70,8 +75,8 @@ mod tests {
         ] {
             assert_eq!(list(text).unwrap_err(), wrong, "{text}");
         }
-        let wrong = "no rung is left, so no process reaches another: name at least one of direct, \
-                     punched, relay and store";
+        let wrong = "no rung is left, so no process reaches another: name at least one of \
+                     machine, direct, punched, relay and store";
         assert_eq!(check(&[]).unwrap_err(), wrong);
         assert!(check(&[Rung::Local]).is_err());
     }

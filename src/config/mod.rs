@@ -364,7 +364,7 @@ mod tests {
         assert_eq!((config.deadlines.grace, config.min_size), (Duration::from_secs(5), 1));
         assert_eq!(config.limits.outbox, 4 << 20);
         assert!(config.keep_awake && config.reproducible && config.learnt.is_none());
-        assert_eq!(config.ladder, [Rung::Direct, Rung::Punched, Rung::Relay, Rung::Store]);
+        assert_eq!(config.ladder, Rung::LADDER);
         assert_eq!((config.encrypt, config.checksum, &config.rendezvous_ca), (false, false, &None));
         assert_eq!(config.validate(), Ok(()));
     }

@@ -10,6 +10,8 @@ use fmi_channels::handshake::Token;
 use fmi_channels::redis::Redis;
 #[cfg(feature = "s3")]
 use fmi_channels::s3::S3;
+#[cfg(all(feature = "shm", target_os = "linux"))]
+use fmi_channels::shm::Shm;
 #[cfg(feature = "tcp")]
 use fmi_channels::{
     identity::Identity,
@@ -43,6 +45,8 @@ impl Channels {
         #[cfg(not(feature = "tcp"))]
         let _ = (token, again);
         let mut all: Vec<Arc<dyn Channel>> = Vec::new();
+        #[cfg(all(feature = "shm", target_os = "linux"))]
+        all.extend(open_shm(config, token)?.map(|shm| Arc::new(shm) as Arc<dyn Channel>));
         #[cfg(feature = "tcp")]
         let identity = Arc::new(Identity::new()?);
         #[cfg(feature = "tcp")]
@@ -147,6 +151,25 @@ impl Channels {
         }
         #[cfg(not(feature = "quic"))]
         let _ = config;
+    }
+}
+
+/// Memory that processes of this machine share. Where that is not possible there are other ways, unless
+/// it is all that was asked for.
+#[cfg(all(feature = "shm", target_os = "linux"))]
+fn open_shm(config: &Config, token: &Token) -> Result<Option<Shm>> {
+    if !wanted(config, &ChannelSpec::Shm) || !config.ladder.contains(&Rung::Machine) {
+        return Ok(None);
+    }
+    let between = |spec: &&ChannelSpec| !matches!(spec, ChannelSpec::Local);
+    let alone = config.available().filter(between).eq([&ChannelSpec::Shm]);
+    match Shm::bind(token.clone()) {
+        Ok(shm) => Ok(Some(shm)),
+        Err(error) if alone => Err(error),
+        Err(error) => {
+            tracing::warn!("processes of this machine do not share memory: {error}");
+            Ok(None)
+        }
     }
 }
 

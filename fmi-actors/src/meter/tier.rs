@@ -38,6 +38,7 @@ impl Tier {
     pub(crate) const fn of(rung: Rung, near: bool) -> Self {
         match rung {
             Rung::Local => Self::Process,
+            Rung::Machine => Self::Machine,
             Rung::Store => Self::Store,
             Rung::Direct | Rung::Punched if near => Self::Machine,
             Rung::Direct | Rung::Punched | Rung::Relay => Self::Network,

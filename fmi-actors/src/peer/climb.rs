@@ -4,7 +4,7 @@
 use super::{FIRST_RETRY, Peer, PeerAttempt};
 use crate::{
     Node,
-    channel::{DialError, Way},
+    channel::{DialError, Rung, Way},
     clock::Time,
     keeper::within,
 };
@@ -35,6 +35,8 @@ pub(super) struct Ascent {
 /// long each time.
 const FIRST_AGAIN: Duration = Duration::from_millis(50);
 const LAST_AGAIN: Duration = Duration::from_millis(500);
+/// The start that memory gets before sockets, if there is some to share.
+const MACHINE_FIRST: Duration = Duration::from_millis(100);
 
 /// An attempt that is under way.
 pub(super) struct Climber {
@@ -62,6 +64,12 @@ pub(super) async fn climb(
     // What is under way still gets a lead.
     let first = if climbers.is_empty() { start } else { start + FIRST_RETRY };
     let mut ways = node.ways_to(peer.member());
+    if ways.iter().any(|(_, way)| way.rung == Rung::Machine) {
+        // A link inside the machine comes up at once or not at all; then the others are tried.
+        for (_, way) in ways.iter_mut().filter(|(_, way)| way.rung != Rung::Machine) {
+            way.after += MACHINE_FIRST;
+        }
+    }
     ways.sort_by_key(|(quality, way)| (way.after, std::cmp::Reverse(*quality)));
     let mut ascent = Ascent { fatal: true, ..Ascent::default() };
     let mut ways: VecDeque<(u16, Way)> = ways.into();

@@ -1,6 +1,6 @@
 //! The receiving half of a stream of a QUIC link.
 
-use crate::tcp::frames::{FrameError, Frames};
+use crate::framing::{FrameError, Frames};
 use fmi_actors::{Node, pair::Path};
 use quinn::RecvStream;
 use std::{

@@ -8,14 +8,10 @@
 //! silent gives the link up.
 
 use super::link::TcpLink;
-use fmi_actors::frame::HEADER_LEN;
 use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-
-/// What is sent in place of a header: no frame begins like this.
-pub(super) const BEAT: [u8; HEADER_LEN] = [0; HEADER_LEN];
 
 /// Beats within the time that a peer may be silent. One less without a word ends the link, so that
 /// this comes about within it.

@@ -1,9 +1,9 @@
 //! A TCP connection to another process.
 
-use super::{
-    reader::{ReadError, Reader, Turn},
-    stream::Stream,
-    writer::Writer,
+use super::stream::Stream;
+use crate::{
+    events::watch,
+    framing::{ByteStream, ReadError, Reader, Turn, Writer},
 };
 use fmi_actors::{
     Node, Peer,
@@ -23,7 +23,7 @@ use std::{
     },
     task::{Context, Poll},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::unix::AsyncFd;
 
 #[derive(Debug)]
 pub(super) struct TcpLink {
@@ -301,12 +301,4 @@ impl Link for TcpLink {
         self.after_flush(self.flush());
         self.call_drivers();
     }
-}
-
-/// Registers a socket with the current runtime's event queue.
-fn watch(socket: Socket) -> io::Result<AsyncFd<Socket>> {
-    // SAFETY: the socket owns its descriptor, keeps it until it is dropped, and moves with the
-    // AsyncFd, which is dropped as one.
-    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::WRITABLE) }
-        .map_err(|error| error.into_parts().1)
 }

@@ -7,15 +7,11 @@
 
 mod beat;
 pub(crate) mod begin;
-pub(crate) mod frames;
 mod link;
 mod protection;
 mod punch;
-mod reader;
 mod stream;
-mod sums;
 mod tls;
-mod writer;
 
 pub use protection::Protection;
 pub(crate) use protection::disagreement;

@@ -44,6 +44,8 @@ mod redis;
 mod relay;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg(all(feature = "shm", target_os = "linux"))]
+mod shm;
 mod sim;
 #[cfg(feature = "tcp")]
 mod tcp;

@@ -34,7 +34,7 @@ impl Objection {
     pub(super) fn to(algorithm: &Algorithm, question: &Question) -> Option<Self> {
         let combines = question.collective.combines();
         // A pipeline of one chunk cuts nothing.
-        let cuts = algorithm.pieces(Shape::of(question.size)) > 1;
+        let cuts = || algorithm.pieces(Shape::of(question.size)) > 1;
         if algorithm.collective != question.collective {
             Some(Self::Collective)
         } else if algorithm.shared && !question.together && question.store == Shelf::None {
@@ -43,7 +43,7 @@ impl Objection {
             Some(Self::Demand)
         } else if algorithm.cut.is_some() && question.collective.blocks(question.size, 1) > 1 {
             Some(Self::Several)
-        } else if cuts && !question.cuttable {
+        } else if !question.cuttable && cuts() {
             Some(Self::Opaque)
         } else {
             None

@@ -1,8 +1,8 @@
-//! The receiving half of a TCP link.
+//! The receiving half of a link: bytes to frames.
 
 use super::{
+    ByteStream,
     frames::{FrameError, Frames},
-    stream::Stream,
 };
 use fmi_actors::{Node, pair::Path};
 use std::io::{self, ErrorKind};
@@ -12,7 +12,7 @@ const TURN: usize = 2 << 20;
 
 /// Why a link cannot be read any more.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     #[error("closed by the peer")]
     Closed,
     #[error("{0}")]
@@ -25,24 +25,24 @@ pub(super) enum ReadError {
 
 /// Whether there may be more to read at once.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(crate) enum Turn {
     WouldBlock,
     Over,
 }
 
 #[derive(Debug)]
-pub(super) struct Reader(Frames);
+pub(crate) struct Reader(Frames);
 
 impl Reader {
-    pub(super) fn new(process: u32, checked: bool, beats: bool) -> Self {
+    pub(crate) fn new(process: u32, checked: bool, beats: bool) -> Self {
         Self(Frames::new(process, checked, beats))
     }
 
     /// Reads and delivers until the socket is empty or the turn is over; says whether anything
     /// came.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
-        stream: &Stream,
+        stream: &impl ByteStream,
         node: &Node,
         path: Path,
     ) -> Result<(bool, Turn), ReadError> {
@@ -72,12 +72,12 @@ impl Reader {
     }
 
     /// The link is dead: a half-read buffer goes back to its message.
-    pub(super) fn abort(&mut self, node: &Node, path: Path) {
+    pub(crate) fn abort(&mut self, node: &Node, path: Path) {
         self.0.abort(node, path);
     }
 
     /// One read: into the payload's place first, then into the staging buffer.
-    fn fill(&mut self, stream: &Stream) -> io::Result<(usize, bool)> {
+    fn fill(&mut self, stream: &impl ByteStream) -> io::Result<(usize, bool)> {
         let (place, spare) = self.0.room();
         let (bytes, more) = stream.recv(place, spare)?;
         // SAFETY: the stream has written so many there.

@@ -4,7 +4,7 @@
 //! read straight into its final place.
 
 use super::{
-    beat::BEAT,
+    BEAT,
     sums::{self, SUMS, WrongSum},
 };
 use fmi_actors::{

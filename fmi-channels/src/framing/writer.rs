@@ -1,11 +1,10 @@
-//! The sending half of a TCP link: frames to bytes.
+//! The sending half of a link: frames to bytes.
 //!
 //! A frame is written at once by whoever sends it, header and payload in one call; only what
 //! the socket does not take is queued.
 
 use super::{
-    beat::BEAT,
-    stream::Stream,
+    BEAT, ByteStream,
     sums::{self, SUMS},
 };
 use fmi_actors::{
@@ -25,7 +24,7 @@ const RESERVED_QUEUE: usize = 1 << 20;
 const BATCH: usize = 32;
 
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     /// Frames carry sums.
     checked: bool,
     queue: VecDeque<Outgoing>,
@@ -73,11 +72,11 @@ impl Outgoing {
 }
 
 impl Writer {
-    pub(super) fn new(checked: bool) -> Self {
+    pub(crate) fn new(checked: bool) -> Self {
         Self { checked, queue: VecDeque::new(), written: 0, queued: 0 }
     }
 
-    pub(super) fn room(&self, stream: &Stream) -> Room {
+    pub(crate) fn room(&self, stream: &impl ByteStream) -> Room {
         match self.queued + stream.waiting() {
             queued if queued < USER_QUEUE => Room::User,
             queued if queued < RESERVED_QUEUE => Room::Reserved,
@@ -85,34 +84,50 @@ impl Writer {
         }
     }
 
-    pub(super) fn is_empty(&self, stream: &Stream) -> bool {
+    pub(crate) fn is_empty(&self, stream: &impl ByteStream) -> bool {
         self.queue.is_empty() && stream.waiting() == 0
     }
 
     /// Queues a frame and writes what the stream takes.
-    pub(super) fn send(&mut self, stream: &Stream, frame: Frame) -> io::Result<()> {
+    pub(crate) fn send(&mut self, stream: &impl ByteStream, frame: Frame) -> io::Result<()> {
         self.push(stream, Outgoing::new(frame, self.checked))
     }
 
     /// Says that this side lives.
-    pub(super) fn beat(&mut self, stream: &Stream) -> io::Result<()> {
+    pub(crate) fn beat(&mut self, stream: &impl ByteStream) -> io::Result<()> {
         let mut head = [0; HEADER_LEN + SIGNATURE_LEN + SUMS];
         head[..HEADER_LEN].copy_from_slice(&BEAT);
         let (head_len, payload) = (HEADER_LEN, Payload::empty());
         self.push(stream, Outgoing { head, head_len, payload })
     }
 
-    fn push(&mut self, stream: &Stream, outgoing: Outgoing) -> io::Result<()> {
-        self.queued += outgoing.len();
+    fn push(&mut self, stream: &impl ByteStream, outgoing: Outgoing) -> io::Result<()> {
+        let length = outgoing.len();
+        let first = self.queue.is_empty();
+        let mut written = 0;
+        if first {
+            // Mostly the stream takes it whole, and nothing has to be remembered.
+            let parts = [IoSlice::new(outgoing.head()), IoSlice::new(outgoing.body())];
+            written = match stream.send(&parts[..if outgoing.body().is_empty() { 1 } else { 2 }]) {
+                Ok(written) => written,
+                Err(error) if is_for_now(&error) => 0,
+                Err(error) => return Err(error),
+            };
+            if written == length {
+                return stream.flush();
+            }
+        }
+        self.queued += length;
         self.queue.push_back(outgoing);
-        if self.queue.len() == 1 {
+        if first {
+            self.advance(written);
             self.flush(stream)?;
         }
         Ok(())
     }
 
     /// Writes until the queue is empty or the stream full.
-    pub(super) fn flush(&mut self, stream: &Stream) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, stream: &impl ByteStream) -> io::Result<()> {
         while !self.queue.is_empty() {
             let written = {
                 let mut parts = [IoSlice::new(&[]); 2 * BATCH];
@@ -154,6 +169,10 @@ impl Writer {
     }
 }
 
+fn is_for_now(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,7 +184,6 @@ mod tests {
     fn partial_writes_lose_nothing() {
         let (ours, mut theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
         ours.set_nonblocking(true).unwrap();
-        let ours = Stream::Plain(ours);
         let mut writer = Writer::new(false);
         let mut expected = Vec::new();
         for number in 0..200u32 {

@@ -1,0 +1,88 @@
+//! How a connection between two processes of one machine becomes a link: the [greeting], in which both
+//! prove that they hold the token; then the opener makes the segment and hands it over.
+
+use super::{
+    failed,
+    link::ShmLink,
+    ring::{self, ends},
+    segment::{self, Segment},
+};
+use crate::{greeting, handshake::Token};
+use fmi_actors::{LinkRank, Node, Result, channel::DialError};
+use socket2::Socket;
+use std::{io, sync::Arc};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+};
+
+/// What the greeting is bound to: it is of no use on another channel.
+const BINDING: &[u8] = b"shm";
+/// Said when the segment has been mapped.
+const TAKEN: u8 = 1;
+/// What a process may use for what it sends, if it has so many neighbours that their rings would have more.
+const BUDGET: usize = 16 << 20;
+/// The largest ring. It stays in the cache, and takes what both sides do at the same time.
+const LARGEST: usize = 1 << 20;
+
+/// Makes a connection that this side has opened a link.
+pub(super) async fn open(
+    mut stream: UnixStream,
+    node: &Arc<Node>,
+    process: u32,
+    token: &Token,
+    quality: u16,
+) -> Result<(), DialError> {
+    let bound = (quality, BINDING);
+    let rank = greeting::open(&mut stream, node, process, token, bound, super::NAME).await?;
+    let segment = offer(&mut stream, size(node)).await.map_err(DialError::soft)?;
+    attach(stream, segment, true, node, (process, rank)).map_err(DialError::soft)
+}
+
+/// Makes a connection that the other side has opened a link. The caller limits the time.
+pub(super) async fn accept(mut stream: UnixStream, node: &Arc<Node>, token: &Token) -> Result<()> {
+    let (process, rank) = greeting::accept(&mut stream, node, token, BINDING, super::NAME).await?;
+    let taken = take(&mut stream).await;
+    let segment = taken.map_err(|reason| failed("share memory", &reason))?;
+    attach(stream, segment, false, node, (process, rank))
+        .map_err(|reason| failed("share memory", &reason))
+}
+
+async fn offer(stream: &mut UnixStream, ring: usize) -> io::Result<Segment> {
+    let (segment, file) = Segment::create(ring)?;
+    segment::give(stream, &file, ring).await?;
+    match stream.read_u8().await? {
+        TAKEN => Ok(segment),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "it does not take the memory")),
+    }
+}
+
+async fn take(stream: &mut UnixStream) -> io::Result<Segment> {
+    let segment = segment::take(stream).await?;
+    stream.write_u8(TAKEN).await?;
+    Ok(segment)
+}
+
+fn attach(
+    stream: UnixStream,
+    segment: Segment,
+    maker: bool,
+    node: &Arc<Node>,
+    (process, rank): (u32, LinkRank),
+) -> io::Result<()> {
+    let Some(peer) = node.peer(process) else { return Ok(()) };
+    let bell = Socket::from(stream.into_std()?);
+    let link = ShmLink::new(bell, ends(&Arc::new(segment), maker), node, process);
+    peer.attach(link, rank);
+    Ok(())
+}
+
+/// Bytes of a ring, so that those of all processes on this machine are not too many.
+fn size(node: &Node) -> usize {
+    let here = &node.roster().member(node.process()).map(|own| own.machine.clone());
+    let members = node.roster().members().iter();
+    let near = members.filter(|member| here.as_ref() == Some(&member.machine)).count();
+    let share = BUDGET / near.max(1);
+    // Rounded down to a power of two.
+    (1 << share.max(1).ilog2()).clamp(ring::LEAST, LARGEST)
+}

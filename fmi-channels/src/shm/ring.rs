@@ -1,0 +1,364 @@
+//! A ring of bytes in shared memory: one process writes, the other reads.
+//!
+//! `head` counts the bytes that were written, `tail` those that were read; each has one writer. What lies
+//! in the ring is `head − tail` bytes. Neither side trusts the other's counter further than that: one that
+//! says more than there can be ends the link, and what is copied stays in the ring in any case.
+//!
+//! Who is about to sleep says so first and looks once more then; who has moved a counter looks
+//! after that whether the other side sleeps. Between the two lies a fence on both sides, so that one of
+//! them sees the other (Dekker).
+
+use super::segment::Segment;
+use std::{
+    io::{self, IoSlice},
+    mem::MaybeUninit,
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
+    },
+};
+
+/// The smallest ring.
+pub(super) const LEAST: usize = 64 << 10;
+/// Into so many parts a ring is cut: when one has been copied the other side may begin with it.
+const PARTS: usize = 16;
+
+/// Counters of a ring, each on a cache line of its own; sleepers write theirs seldom.
+#[repr(C)]
+struct Counters {
+    head: Line<AtomicU64>,
+    tail: Line<AtomicU64>,
+    reader_sleeps: Line<AtomicU32>,
+    writer_sleeps: Line<AtomicU32>,
+}
+
+#[repr(C, align(128))]
+struct Line<T>(T);
+
+/// One ring of a segment.
+#[derive(Debug)]
+struct Ring {
+    segment: Arc<Segment>,
+    number: usize,
+}
+
+// The segment is made of zeros, which are valid counters.
+impl Ring {
+    fn counters(&self) -> &Counters {
+        let place = self.segment.place(self.number).0;
+        // SAFETY: a page of the mapping, aligned as pages are, lives as long as the segment, and the other
+        // process, too, uses it as atomic integers only.
+        unsafe { &*place.cast::<Counters>() }
+    }
+
+    fn size(&self) -> usize {
+        self.segment.ring()
+    }
+
+    /// Bytes from this count on that lie in one piece, at most `bytes`.
+    fn piece(&self, count: u64, bytes: usize) -> (*mut u8, usize) {
+        let at = (count % self.size() as u64) as usize;
+        let bytes = bytes.min(self.size() - at).min(self.size() / PARTS);
+        (self.segment.place(self.number).1.wrapping_add(at), bytes)
+    }
+}
+
+/// The reading end.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    ring: Ring,
+    /// Ours, which the other side could have written over.
+    tail: AtomicU64,
+    /// This side has said that it sleeps.
+    sleeps: AtomicBool,
+}
+
+/// The writing end.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    ring: Ring,
+    head: AtomicU64,
+    /// As it was when it was last looked at.
+    tail: AtomicU64,
+}
+
+/// Both ends that belong to one side: who has made the segment writes ring 0.
+pub(super) fn ends(segment: &Arc<Segment>, maker: bool) -> (Inlet, Outlet) {
+    let ring = |number| Ring { segment: Arc::clone(segment), number };
+    let inlet = Inlet {
+        ring: ring(usize::from(maker)),
+        tail: AtomicU64::new(0),
+        sleeps: AtomicBool::new(false),
+    };
+    let (head, tail) = (AtomicU64::new(0), AtomicU64::new(0));
+    (inlet, Outlet { ring: ring(usize::from(!maker)), head, tail })
+}
+
+impl Inlet {
+    /// Bytes that can be read.
+    pub(super) fn filled(&self) -> io::Result<usize> {
+        let head = self.ring.counters().head.0.load(Ordering::Acquire);
+        let filled = head.wrapping_sub(self.tail.load(Ordering::Relaxed));
+        if filled > self.ring.size() as u64 {
+            return Err(broken());
+        }
+        Ok(filled as usize)
+    }
+
+    /// Reads into `place` first, then into `spare`; how many bytes, and how many more there are.
+    pub(super) fn read(
+        &self,
+        place: &mut [MaybeUninit<u8>],
+        spare: &mut [MaybeUninit<u8>],
+    ) -> io::Result<(usize, usize)> {
+        let filled = self.filled()?;
+        let mut left = filled;
+        for part in [place, spare] {
+            let wanted = part.len().min(left);
+            self.copy_out(&mut part[..wanted]);
+            left -= wanted;
+        }
+        Ok((filled - left, left))
+    }
+
+    fn copy_out(&self, mut to: &mut [MaybeUninit<u8>]) {
+        let mut tail = self.tail.load(Ordering::Relaxed);
+        while !to.is_empty() {
+            let (from, bytes) = self.ring.piece(tail, to.len());
+            let (now, later) = to.split_at_mut(bytes);
+            // SAFETY: the piece lies in the ring, `now` is as long and not in it. The other side
+            // writes there only after `tail` has moved; if it does not keep to that, other bytes
+            // are copied, whose meaning is checked like that of any bytes that come from outside.
+            unsafe { ptr::copy_nonoverlapping(from, now.as_mut_ptr().cast(), bytes) };
+            tail = tail.wrapping_add(bytes as u64);
+            self.tail.store(tail, Ordering::Relaxed);
+            self.ring.counters().tail.0.store(tail, Ordering::Release);
+            to = later;
+        }
+    }
+
+    /// Whether the other side sleeps until there is room, which there is now. It is told once.
+    pub(super) fn wakes_writer(&self) -> bool {
+        fence(Ordering::SeqCst);
+        let sleeps = &self.ring.counters().writer_sleeps.0;
+        sleeps.load(Ordering::Relaxed) != 0 && sleeps.swap(0, Ordering::Relaxed) != 0
+    }
+
+    /// Says that this side has to be woken from now on. False if there is something to read.
+    pub(super) fn sleep(&self) -> bool {
+        self.sleeps.store(true, Ordering::Relaxed);
+        self.ring.counters().reader_sleeps.0.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // What is wrong is found by who reads.
+        self.filled().is_ok_and(|bytes| bytes == 0)
+    }
+
+    /// Says that this side looks by itself.
+    pub(super) fn watch(&self) {
+        if self.sleeps.load(Ordering::Relaxed) {
+            self.sleeps.store(false, Ordering::Relaxed);
+            self.ring.counters().reader_sleeps.0.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Outlet {
+    /// Bytes that can be written.
+    pub(super) fn room(&self) -> io::Result<usize> {
+        let tail = self.ring.counters().tail.0.load(Ordering::Acquire);
+        self.tail.store(tail, Ordering::Relaxed);
+        self.room_before(tail)
+    }
+
+    fn room_before(&self, tail: u64) -> io::Result<usize> {
+        let filled = self.head.load(Ordering::Relaxed).wrapping_sub(tail);
+        if filled > self.ring.size() as u64 {
+            return Err(broken());
+        }
+        Ok(self.ring.size() - filled as usize)
+    }
+
+    /// Writes as much of the parts as there is room for.
+    pub(super) fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let wanted: usize = parts.iter().map(|part| part.len()).sum();
+        let mut room = self.room_before(self.tail.load(Ordering::Relaxed))?;
+        if room < wanted {
+            room = self.room()?;
+        }
+        let before = room;
+        let mut head = self.head.load(Ordering::Relaxed);
+        let mut unsaid = 0;
+        for part in parts {
+            let mut from = &part[..part.len().min(room)];
+            room -= from.len();
+            while !from.is_empty() {
+                let (to, bytes) = self.ring.piece(head, from.len());
+                // SAFETY: the piece lies in the ring, `from` has as many bytes and is not in it. The
+                // other side reads there only after `head` has moved.
+                unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, bytes) };
+                head = head.wrapping_add(bytes as u64);
+                unsaid += bytes;
+                // What is short is said once, at the end: the other side wants it whole.
+                if unsaid >= self.ring.size() / PARTS {
+                    self.say(head);
+                    unsaid = 0;
+                }
+                from = &from[bytes..];
+            }
+        }
+        if unsaid > 0 {
+            self.say(head);
+        }
+        Ok(before - room)
+    }
+
+    fn say(&self, head: u64) {
+        self.head.store(head, Ordering::Relaxed);
+        self.ring.counters().head.0.store(head, Ordering::Release);
+    }
+
+    /// Whether the other side sleeps until there is something to read, which there is now. It is told
+    /// once.
+    pub(super) fn wakes_reader(&self) -> bool {
+        fence(Ordering::SeqCst);
+        let sleeps = &self.ring.counters().reader_sleeps.0;
+        sleeps.load(Ordering::Relaxed) != 0 && sleeps.swap(0, Ordering::Relaxed) != 0
+    }
+
+    /// Whether the other side looks by itself now.
+    pub(super) fn is_watched(&self) -> bool {
+        self.ring.counters().reader_sleeps.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// Says that this side has to be woken when there is room. False if there is.
+    pub(super) fn sleep(&self) -> bool {
+        self.ring.counters().writer_sleeps.0.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.room().is_ok_and(|bytes| bytes == 0)
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a counter of the shared memory makes no sense")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    fn pair(size: usize) -> ((Inlet, Outlet), (Inlet, Outlet)) {
+        let segment = Arc::new(Segment::create(size).unwrap().0);
+        (ends(&segment, true), ends(&segment, false))
+    }
+
+    fn read(inlet: &Inlet, place: usize, spare: usize) -> Vec<u8> {
+        let mut bytes = vec![MaybeUninit::new(0); place + spare];
+        let (first, second) = bytes.split_at_mut(place);
+        let (count, _) = inlet.read(first, second).unwrap();
+        // SAFETY: all of them were initialised.
+        bytes[..count].iter().map(|byte| unsafe { byte.assume_init() }).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_across_the_end_of_the_ring() {
+        let ((here, ours), (there, theirs)) = pair(LEAST);
+        let mut next = 0u8;
+        for length in [1, 64, 1000, LEAST - 1, LEAST, 7, LEAST / 2 + 1] {
+            let bytes: Vec<u8> =
+                (0..length).map(|at| next.wrapping_add((at % 251) as u8)).collect();
+            next = next.wrapping_add(17);
+            let parts = [IoSlice::new(&bytes[..length / 3]), IoSlice::new(&bytes[length / 3..])];
+            assert_eq!(ours.write(&parts).unwrap(), length);
+            assert_eq!(theirs.write(&parts).unwrap(), length);
+            assert_eq!(there.filled().unwrap(), length);
+            let mut got = read(&there, length / 2, 3);
+            got.extend(read(&there, 0, LEAST));
+            assert!(got == bytes && read(&here, 0, LEAST) == bytes);
+        }
+    }
+
+    #[test]
+    fn a_full_ring_takes_nothing_and_an_empty_one_gives_nothing() {
+        let ((_, ours), (there, _)) = pair(LEAST);
+        let bytes = vec![1; LEAST + 5];
+        assert_eq!(ours.write(&[IoSlice::new(&bytes)]).unwrap(), LEAST);
+        assert_eq!(ours.write(&[IoSlice::new(&bytes)]).unwrap(), 0);
+        assert_eq!(read(&there, 0, 10).len(), 10);
+        assert_eq!(ours.write(&[IoSlice::new(&bytes)]).unwrap(), 10);
+        assert_eq!(read(&there, 0, 2 * LEAST).len(), LEAST);
+        assert!(read(&there, 4, 4).is_empty());
+    }
+
+    #[test]
+    fn who_sleeps_is_woken_once() {
+        let ((_, ours), (there, _)) = pair(LEAST);
+        assert!(there.sleep() && !ours.is_watched());
+        ours.write(&[IoSlice::new(&[1])]).unwrap();
+        assert!(ours.wakes_reader() && !ours.wakes_reader());
+        assert!(!there.sleep(), "there is something to read");
+        there.watch();
+        assert!(ours.is_watched() && !ours.wakes_reader());
+        assert!(!ours.sleep(), "there is room");
+        ours.write(&[IoSlice::new(&[0; LEAST])]).unwrap();
+        assert!(ours.sleep());
+        read(&there, 0, 1);
+        assert!(there.wakes_writer() && !there.wakes_writer());
+    }
+
+    #[test]
+    fn counters_that_make_no_sense_are_errors() {
+        let ((_, ours), (there, _)) = pair(LEAST);
+        // More than fits was written, and less than nothing; read before it was written.
+        for wrong in [LEAST as u64 + 1, u64::MAX] {
+            there.ring.counters().head.0.store(wrong, Ordering::Relaxed);
+            assert!(there.filled().is_err() && there.read(&mut [], &mut []).is_err());
+        }
+        for wrong in [1, LEAST as u64 + 1] {
+            ours.ring.counters().tail.0.store(wrong, Ordering::Relaxed);
+            assert!(ours.room().is_err());
+        }
+    }
+
+    #[test]
+    fn two_threads_lose_nothing_and_sleep_through_nothing() {
+        const BYTES: usize = 8 << 20;
+        let ((_, ours), (there, _)) = pair(LEAST);
+        let (writer, reader) = (thread::current(), Arc::new(std::sync::OnceLock::new()));
+        let known = Arc::clone(&reader);
+        let reading = thread::spawn(move || {
+            known.set(thread::current()).unwrap();
+            let (mut got, mut expected) = (0, 0u8);
+            while got < BYTES {
+                let bytes = read(&there, 100, 5000);
+                for byte in &bytes {
+                    assert_eq!(*byte, expected);
+                    expected = expected.wrapping_add(1);
+                }
+                got += bytes.len();
+                if there.wakes_writer() {
+                    writer.unpark();
+                }
+                if bytes.is_empty() && there.sleep() {
+                    thread::park();
+                }
+            }
+        });
+        let pattern: Vec<u8> = (0..=255).cycle().take(1 << 16).collect();
+        let mut sent = 0;
+        while sent < BYTES {
+            let from = &pattern[sent % 256..];
+            let length = (from.len() - 256 + 1).min(BYTES - sent).min(1 + sent % 9973);
+            let wrote = ours.write(&[IoSlice::new(&from[..length])]).unwrap();
+            sent += wrote;
+            if ours.wakes_reader() {
+                reader.wait().unpark();
+            }
+            if wrote == 0 && ours.sleep() {
+                thread::park();
+            }
+        }
+        reading.join().unwrap();
+    }
+}
