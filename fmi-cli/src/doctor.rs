@@ -110,6 +110,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if wanted(ChannelSpec::Local) {
         desk.check("local", || vec![channels::local()]);
     }
+    if wanted(ChannelSpec::Shm) && ChannelSpec::Shm.unavailable().is_none() {
+        desk.check("shm", || vec![runtime.block_on(channels::shm())]);
+    }
     if wanted(ChannelSpec::Tcp) {
         desk.check("tcp", || runtime.block_on(channels::tcp(&config)));
     }

@@ -15,10 +15,10 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// This process's, with a name that nobody can guess.
+    /// That of the thread that calls, with a name that nobody can guess.
     pub(super) fn here() -> io::Result<Self> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        let namespace = fs::metadata("/proc/self/ns/net")?.ino();
+        let namespace = fs::metadata("/proc/thread-self/ns/net")?.ino();
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
         let socket =

@@ -28,13 +28,28 @@ pub(super) fn local() -> Finding {
     }
 }
 
+/// Two nodes of this process meet at a rendezvous of ours and send each other a message through memory.
+pub(super) async fn shm() -> Finding {
+    const CHECK: &str = "shm";
+    let start = Instant::now();
+    match exchange("shm", None).await {
+        Ok(()) => Finding::ok(CHECK, format!("messages went through memory ({})", took(start))),
+        // There are other ways.
+        Err(error) => Finding::note(
+            CHECK,
+            format!("processes of this machine share no memory: {error}"),
+            "a sandbox may forbid memfd_create or Unix sockets: allow them, or name channels without shm",
+        ),
+    }
+}
+
 /// Two nodes of this process meet at a rendezvous of ours and send each other a message over the
 /// loopback. The first one listens where ranks would.
 pub(super) async fn tcp(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "tcp";
     let start = Instant::now();
     let listen = config.listen.as_deref().unwrap_or("a free port on all addresses");
-    let mut findings = vec![match exchange(config).await {
+    let mut findings = vec![match exchange("tcp", config.listen.clone()).await {
         Ok(()) => Finding::ok(
             CHECK,
             format!("bound {listen} and exchanged messages over the loopback ({})", took(start)),
@@ -62,7 +77,7 @@ pub(super) async fn tcp(config: &Config) -> Vec<Finding> {
     findings
 }
 
-async fn exchange(config: &Config) -> fmi::Result<()> {
+async fn exchange(channel: &str, listen: Option<String>) -> fmi::Result<()> {
     let rendezvous = Embedded::start("127.0.0.1:0").await?;
     let node = |rank| -> fmi::Result<Config> {
         let node = Config::default()
@@ -72,10 +87,10 @@ async fn exchange(config: &Config) -> fmi::Result<()> {
             .token(rendezvous.token())
             .join_deadline(PATIENCE)
             .operation_deadline(PATIENCE);
-        node.rendezvous(&rendezvous.url())?.channels("tcp")?.listen("127.0.0.1:0")
+        node.rendezvous(&rendezvous.url())?.channels(channel)?.listen("127.0.0.1:0")
     };
     let mut first = node(0)?;
-    first.listen = config.listen.clone();
+    first.listen = listen;
     let (first, second) = tokio::try_join!(first.join(), node(1)?.join())?;
     tokio::try_join!(
         async {

@@ -150,7 +150,6 @@ fn what_makes_no_sense_is_refused() {
         ("--op pingpong --ranks 1", "takes two ranks"),
         ("--op sort", "possible values"),
         ("--bytes 4,many", "is no length"),
-        ("--channel shm", "shm: not built yet"),
         ("--ranks 0", "0 is not in 1..="),
         ("--op allreduce --algorithm rign", "did you mean \"ring\"?"),
         ("--op allreduce --algorithm bcast/chain", "is of none of the operations"),

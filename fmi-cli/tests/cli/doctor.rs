@@ -117,13 +117,13 @@ fn settings_that_are_wrong_are_told() {
 }
 
 #[test]
-fn channels_that_this_build_lacks_are_noted() {
+fn memory_is_shared_if_it_can_be() {
     let mut command = fmi(&["doctor"]);
     command.env("FMI_CHANNELS", "shm,local");
     let (found, ran) = report(command);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let notes = found["checks"].as_array().unwrap().iter().filter(|f| f["status"] == "note");
-    assert!(notes.clone().any(|note| note["detail"] == "shm: not built yet"), "{ran:?}");
+    let (status, text) = finding(&found, "shm");
+    assert!(status == "ok" && text.contains("went through memory"), "{text}");
 }
 
 #[test]
@@ -138,12 +138,12 @@ fn links_of_a_job_and_their_rungs() {
     assert_eq!((&found["ok"], &found["processes"]), (&Value::Bool(true), &Value::from(3)));
     let links = found["links"].as_array().unwrap();
     assert_eq!(links.len(), 3, "{ran:?}");
-    assert!(links.iter().all(|link| link["rung"] == "direct" && link["channel"] == "tcp"));
+    assert!(links.iter().all(|link| link["rung"] == "machine" && link["channel"] == "shm"));
     assert_eq!(links[0]["to"], serde_json::json!([1, 2]), "{ran:?}");
     let ran = finish(fmi(&["run", "-n", "2", "--", program, "doctor", "links"]), LIMIT);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stdout.starts_with("0 - 1           direct    tcp\n"), "{ran:?}");
-    assert!(ran.stdout.ends_with("1 link: 1 direct\n"), "{ran:?}");
+    assert!(ran.stdout.starts_with("0 - 1           machine   shm\n"), "{ran:?}");
+    assert!(ran.stdout.ends_with("1 link: 1 machine\n"), "{ran:?}");
 }
 
 #[test]

@@ -152,7 +152,6 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
         (&["-n", "2", "--packs", "3"], "--packs 3 are more than the 2 ranks"),
         (&["-n", "2", "--packs", "2", "--channel", "local"], "--channel local is one process"),
         (&["-n", "2", "--channel", "tpc"], "did you mean \"tcp\"?"),
-        (&["-n", "2", "--channel", "shm"], "shm: not built yet"),
     ] {
         let ran = finish(fmi_run(options, "hello"), LIMIT);
         assert_eq!(ran.code, Some(2), "{ran:?}");
