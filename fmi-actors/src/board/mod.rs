@@ -16,7 +16,7 @@ use std::{
     hash::{Hash, Hasher},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
 };
@@ -72,6 +72,9 @@ struct Pinned {
 pub(crate) struct Unread {
     notes: AtomicUsize,
     bytes: AtomicUsize,
+    /// Reads of all that it has published, and bytes in them: for the bill.
+    reads: AtomicU64,
+    bytes_read: AtomicU64,
     /// Collectives of one rank overlap: several may wait.
     waiting: Mutex<SmallVec<[Sleeper; 2]>>,
 }
@@ -91,6 +94,7 @@ impl Board {
         // One reader takes it as it is; more share bytes.
         let content = if readers > 1 { content.into_wire()? } else { content };
         account.add(content.size_hint());
+        account.count(readers, content.size_hint());
         let mut waiting = SmallVec::new();
         {
             let mut shelf = self.shelf(key);
@@ -212,6 +216,18 @@ impl Unread {
     fn is_low(&self) -> bool {
         self.notes.load(Ordering::Acquire) < UNREAD_NOTES
             && self.bytes.load(Ordering::Acquire) < UNREAD_BYTES
+    }
+
+    /// Reads of what it has published, begun or to come, and bytes in them.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.reads.load(Ordering::Relaxed), self.bytes_read.load(Ordering::Relaxed))
+    }
+
+    fn count(&self, readers: usize, bytes: usize) {
+        self.reads.fetch_add(readers as u64, Ordering::Relaxed);
+        if bytes > 0 {
+            self.bytes_read.fetch_add((readers * bytes) as u64, Ordering::Relaxed);
+        }
     }
 
     fn add(&self, bytes: usize) {

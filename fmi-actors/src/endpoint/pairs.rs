@@ -12,13 +12,13 @@ use crate::{
     AlignedBuf, Node, Payload, Reason,
     awaited::{Attention, Whom},
     board::Unread,
-    channel::{Link, Room},
+    channel::{Link, Room, Rung},
     clock::Time,
     frame::{Frame, Header},
     home::{self, HomeHandle},
     keeper::Keeper,
     mailbox::{Delivery, Failure, Freed, Mailbox, Slot, Taken, Wakers},
-    meter::{Counted, Ledger, Meter},
+    meter::{Counted, Ledger, Meter, Tally},
     pair::{Ends, Event, Pair, Path, Violation},
     peer::Peer,
     sleeper::Sleeper,
@@ -320,6 +320,7 @@ impl Ranked {
     pub(crate) fn count(&self, into: &mut Counted) {
         into.ranks += 1;
         self.calls.collect(&mut into.calls);
+        into.tallies.push(Tally::published(Rung::Local.name(), self.unread.traffic()));
         let pairs = self.pairs.lock();
         into.tallies.extend(pairs.by_rank.values().flat_map(|entry| entry.tallies.iter().copied()));
     }

@@ -265,6 +265,11 @@ impl Tally {
         Self { channel, tier, classes: [(0, 0); 2] }
     }
 
+    /// Of what ranks of a process publish for each other in collectives.
+    pub(crate) const fn published(channel: &'static str, reads: (u64, u64)) -> Self {
+        Self { channel, tier: Tier::Process, classes: [(0, 0), reads] }
+    }
+
     /// Whether it counts what goes there.
     pub(crate) fn is_of(&self, channel: &str, tier: Tier) -> bool {
         self.tier == tier && self.channel == channel
