@@ -8,6 +8,7 @@ use common::{Rendezvous, Wire, World, bounded};
 use fmi::{Communicator, Config, Error, Reason, Rung};
 use futures::future::join_all;
 use std::{
+    collections::BTreeSet,
     net::TcpListener,
     sync::{Arc, Mutex},
     time::Duration,
@@ -15,14 +16,14 @@ use std::{
 
 on_every!(everybody_is_linked, one_call_is_enough, twice_and_side_by_side);
 
-/// What links two ranks. Where there are packs, there are two.
+/// What links two ranks.
 fn expected(wire: Wire, size: usize, [one, other]: [usize; 2]) -> (Option<Rung>, &'static str) {
-    let half = |rank| rank < size.div_ceil(2);
+    let together = wire.process(size, one) == wire.process(size, other);
     match wire {
-        Wire::Local => (Some(Rung::Local), "local"),
-        Wire::Tcp => (Some(Rung::Direct), "tcp"),
-        Wire::Sim => (Some(Rung::Direct), "sim"),
-        Wire::StorePacks if half(one) == half(other) => (Some(Rung::Local), "local"),
+        _ if together => (Some(Rung::Local), "local"),
+        Wire::Local => unreachable!("ranks of one process"),
+        Wire::Tcp | Wire::TcpPacks => (Some(Rung::Direct), "tcp"),
+        Wire::Sim | Wire::SimPacks => (Some(Rung::Direct), "sim"),
         Wire::Store | Wire::StorePacks => (Some(Rung::Store), "depot"),
     }
 }
@@ -45,11 +46,8 @@ async fn everybody_is_linked(wire: Wire) {
         comm.connect_all().progress(progress).await.unwrap();
         assert_linked(&comm, wire);
         // Processes, not ranks.
-        let others = match wire {
-            Wire::Local => 0,
-            Wire::StorePacks => 1,
-            Wire::Tcp | Wire::Sim | Wire::Store => size - 1,
-        };
+        let processes = (0..size).map(|rank| wire.process(size, rank));
+        let others = processes.collect::<BTreeSet<_>>().len() - 1;
         let right: Vec<_> = (0..=others).map(|done| (done, others)).collect();
         assert_eq!(*seen.lock().unwrap(), right);
         comm.barrier().await.unwrap();

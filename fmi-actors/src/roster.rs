@@ -15,6 +15,7 @@ pub struct Roster {
     hosts: Vec<u32>,
     world: Group,
     model: Arc<str>,
+    packed: bool,
 }
 
 impl Roster {
@@ -32,6 +33,7 @@ impl Roster {
             }
         }
         Self {
+            packed: members.iter().any(|member| member.ranks.len() > 1),
             places: members.iter().enumerate().map(|(at, member)| (member.process, at)).collect(),
             members: members.into_iter().map(Arc::new).collect(),
             hosts: hosts.into_iter().map(|host| host.expect("every rank has a process")).collect(),
@@ -44,6 +46,12 @@ impl Roster {
     #[must_use]
     pub fn world(&self) -> &Group {
         &self.world
+    }
+
+    /// Whether a process has several ranks.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        self.packed
     }
 
     /// The model of time and money that all processes go by, as text; empty if nobody brought one.

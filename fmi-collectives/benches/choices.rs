@@ -4,7 +4,7 @@
 //! choice; then nanoseconds of a choice that has been made before, on one thread and on two at once.
 
 use fmi_collectives::plan::{
-    Algorithm, Chooser, Collective, Demand, Question, Shape, Shelf, chunks,
+    Algorithm, Chooser, Collective, Demand, Packing, Question, Shape, Shelf, chunks,
     price::{Market, Model},
 };
 use fmi_model::{Bytes, Objective, Profile, topology::Topology};
@@ -21,7 +21,7 @@ fn main() {
         let times = BYTES.map(|bytes| {
             let shape = Shape::of(RANKS).chunked(chunks(bytes));
             fastest(|| {
-                black_box(algorithm.price(shape, Bytes::new(bytes), &model));
+                black_box(algorithm.price(shape.clone(), Bytes::new(bytes), &model));
             })
         });
         let [small, middle, large] = times;
@@ -57,6 +57,7 @@ fn question(collective: Collective, bytes: u64) -> Question {
         bytes: Some(bytes),
         cuttable: true,
         together: false,
+        packing: Packing::None,
         store: Shelf::None,
     }
 }

@@ -8,7 +8,9 @@ use crate::{
     observe::Observed,
     op::{Reduction, Typed},
     operation::{Operation, Trouble, WaitsFor},
-    plan::{Algorithm, Blocks, Choice, Collective, Demand, Question, Shape, Table, can_run},
+    plan::{
+        Algorithm, Blocks, Choice, Collective, Demand, Packing, Question, Shape, Table, can_run,
+    },
     signature::{Call, Terms, What},
     store::{Combiner, Lengths, Store, broken},
 };
@@ -101,17 +103,19 @@ impl Input {
             bytes: length.map(|bytes| bytes as u64),
             cuttable: self.extent.element().is_some(),
             together: comm.is_together(),
+            packing: Packing::of(comm.packs()),
             store: comm.shelf(),
         }
     }
 
     fn shape(&self, comm: &Communicator, chunks: usize) -> Shape {
-        Shape { size: comm.size(), root: self.root.unwrap_or(0), chunks }
+        let packs = comm.packs().clone();
+        Shape { size: comm.size(), root: self.root.unwrap_or(0), chunks, packs }
     }
 
     fn draft(&self, comm: &Communicator, choice: Choice) -> Draft {
         let shape = self.shape(comm, choice.chunks);
-        let lengths = lengths(choice.algorithm, shape, self.length, self.extent);
+        let lengths = lengths(choice.algorithm, &shape, self.length, self.extent);
         Draft { algorithm: choice.algorithm, shape, lengths }
     }
 
@@ -258,8 +262,8 @@ impl Late {
         if !fits {
             return Err(broken(&format!("the root's terms do not fit: {terms:?}")));
         }
-        let shape = self.shape.chunked(terms.chunks as usize);
-        let lengths = lengths(algorithm, shape, length, self.extent);
+        let shape = self.shape.clone().chunked(terms.chunks as usize);
+        let lengths = lengths(algorithm, &shape, length, self.extent);
         Ok(Draft { algorithm, shape, lengths })
     }
 }
@@ -275,6 +279,7 @@ fn plan(
     let (align, flat) = (input.datatype.align(), input.in_place);
     let Some(draft) = draft else {
         let shape = input.shape(comm, 1);
+        let root = shape.root;
         let late = Late { question: input.question(comm, None), extent: input.extent, shape };
         let (comm, observed) = (comm.clone(), observed.map(Arc::clone));
         let bind = move |terms: &Terms| {
@@ -284,16 +289,27 @@ fn plan(
                 let question = Question { bytes, ..late.question };
                 observed.learns(&comm, algorithm, shape.chunks, &question);
             }
-            let store = Store::new(algorithm.blocks(shape), lengths, align, flat)?;
+            let store = workspace(algorithm, &shape, lengths, align, flat)?;
             Ok((algorithm, shape, store))
         };
-        return Ok(Plan::Late(shape.root, Box::new(bind)));
+        return Ok(Plan::Late(root, Box::new(bind)));
     };
     let Draft { algorithm, shape, lengths } = draft;
-    let blocks = algorithm.blocks(shape);
-    let mut store = Store::new(blocks, lengths, align, flat)?;
+    let mut store = workspace(algorithm, &shape, lengths, align, flat)?;
     load(&mut store)?;
-    Ok(Plan::Known((algorithm, shape), (algorithm.steps)(comm.rank(), shape), store))
+    let steps = (algorithm.steps)(comm.rank(), shape.clone());
+    Ok(Plan::Known((algorithm, shape), steps, store))
+}
+
+fn workspace(
+    algorithm: &Algorithm,
+    shape: &Shape,
+    lengths: Lengths,
+    align: usize,
+    flat: bool,
+) -> Result<Store> {
+    let scratch = algorithm.scratch(shape);
+    Store::new(algorithm.blocks(shape) - scratch, scratch, lengths, align, flat)
 }
 
 /// Puts a value into the workspace, cut into as many blocks as there are.
@@ -305,7 +321,7 @@ pub(crate) fn one_block(payload: Option<Payload>) -> impl FnOnce(&mut Store) -> 
 }
 
 /// How long the blocks are.
-fn lengths(algorithm: &Algorithm, shape: Shape, length: Option<usize>, extent: Extent) -> Lengths {
+fn lengths(algorithm: &Algorithm, shape: &Shape, length: Option<usize>, extent: Extent) -> Lengths {
     match (length, algorithm.cut, extent.element()) {
         (None, ..) => Lengths::Unknown,
         (Some(bytes), Some(_), Some(size)) => {
@@ -329,6 +345,7 @@ mod tests {
             bytes: None,
             cuttable: T::extent().element().is_some(),
             together: false,
+            packing: Packing::None,
             store: Shelf::None,
         };
         Late { question, extent: T::extent(), shape: Shape::of(size) }
@@ -376,9 +393,9 @@ mod tests {
             let drafts = [draft::<Vec<f64>>(size, &terms), draft::<u8>(size, &terms), draft::<String>(size, &terms)];
             for Draft { algorithm, shape, lengths } in drafts.into_iter().flatten() {
                 // Too much memory is an error, too.
-                let blocks = algorithm.blocks(shape);
+                let blocks = algorithm.blocks(&shape);
                 prop_assert!(blocks <= 1024.max(size));
-                let _ = Store::new(blocks, lengths, 8, false);
+                let _ = Store::new(blocks, 0, lengths, 8, false);
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::{
     judge::Judge,
     op,
     operation::{Operation, Trouble, WaitsFor},
-    plan::{Algorithm, Rule, Shelf, Table},
+    plan::{Algorithm, Packs, Rule, Shelf, Table},
     protocol::Lineage,
     signature::{Call, Hint, What, describe},
 };
@@ -51,6 +51,8 @@ struct Inner {
     membership: Option<Membership>,
     /// All members live in this process.
     together: bool,
+    /// Which members share a process, where there are several that links join.
+    packs: Packs,
     shelf: Shelf,
     /// How far its members are apart, once somebody wants to know.
     tier: OnceLock<Tier>,
@@ -365,7 +367,8 @@ impl Communicator {
     /// Begins a collective.
     pub(crate) fn enter(&self, signature: Signature) -> Collective {
         let mut entered = self.endpoint().enter(self.scope(), Some(signature));
-        if self.inner.together && self.size() > 1 {
+        let publishes = self.inner.together || !self.inner.packs.are_alone();
+        if publishes && self.size() > 1 {
             // Where ranks publish and fetch, no frame would tell one from the other.
             entered.compare(signature);
         }
@@ -393,7 +396,7 @@ impl Communicator {
 
     /// Whether ranks find what the algorithm publishes without a message that tells them to look.
     pub(crate) fn is_silent(&self, algorithm: &Algorithm) -> bool {
-        algorithm.shared && (self.is_together() || algorithm.is_silent(self.size()))
+        algorithm.is_shared() && (self.is_together() || algorithm.is_silent(self.size()))
     }
 
     /// How many members live in this process.
@@ -404,6 +407,11 @@ impl Communicator {
     /// World ranks of the members.
     pub(crate) fn group(&self) -> Group {
         Arc::clone(&self.inner.group)
+    }
+
+    /// Which members share a process; nobody where that makes no difference.
+    pub(crate) fn packs(&self) -> &Packs {
+        &self.inner.packs
     }
 
     /// What store the members have in common.
@@ -480,6 +488,12 @@ impl Communicator {
             Some(Agreed::Alone { pushed: false }) => Shelf::Alone,
             Some(Agreed::Alone { pushed: true }) => Shelf::Pushed,
         };
+        let packs = match shelf {
+            // All messages go through the store.
+            Shelf::Alone | Shelf::Pushed => Packs::ALONE,
+            _ if together || !node.roster().is_packed() => Packs::ALONE,
+            _ => Packs::of(group.iter().filter_map(|rank| node.roster().host(*rank))),
+        };
         let doomed = OnceLock::new();
         let inner = Inner {
             endpoint,
@@ -490,6 +504,7 @@ impl Communicator {
             deadline,
             membership,
             together,
+            packs,
             shelf,
             tier: OnceLock::new(),
             doomed,

@@ -124,11 +124,11 @@ impl Part {
             let (terms, signature) = self.wire.first_frame(root).await?;
             self.wire.signature = signature;
             let (algorithm, shape, store) = bind(&terms)?;
-            self.steps = (algorithm.steps)(self.wire.communicator.rank(), shape).collect();
+            self.steps = (algorithm.steps)(self.wire.communicator.rank(), shape.clone()).collect();
             self.store = store;
             self.origin = Some((algorithm, shape));
         }
-        self.through = self.wire.through(self.origin);
+        self.through = self.wire.through(self.origin.take());
         if self.store.gives_away() {
             let result = self.result.take();
             let result = result.unwrap_or_else(|| (0..self.store.blocks()).into());
@@ -333,7 +333,8 @@ impl Wire {
     /// The way to the store, for what publishes and fetches between processes.
     fn through(&self, origin: Option<(&'static Algorithm, Shape)>) -> Option<Box<Through>> {
         let comm = &self.communicator;
-        let origin = origin.filter(|(algorithm, _)| algorithm.shared && !comm.is_together())?;
+        let origin =
+            origin.filter(|(algorithm, _)| algorithm.is_shared() && !comm.is_together())?;
         let usage = comm.endpoint().use_store(self.space, comm.ranks_here());
         Some(Box::new(Through::new(usage, origin, self.datatype.align(), comm.group())))
     }

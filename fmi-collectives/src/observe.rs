@@ -118,7 +118,7 @@ impl Communicator {
     /// How far what an algorithm moves goes at most.
     fn tier_of(&self, algorithm: &Algorithm) -> Tier {
         match self.tier() {
-            Tier::Machine | Tier::Network if algorithm.shared => Tier::Store,
+            Tier::Machine | Tier::Network if algorithm.is_shared() => Tier::Store,
             tier => tier,
         }
     }

@@ -56,11 +56,13 @@ impl Lengths {
 pub(crate) enum Store {
     Flat {
         buf: AlignedBuf,
+        /// Those of the collective.
         blocks: usize,
         lengths: Lengths,
     },
     Slots {
         slots: FxHashMap<usize, Payload>,
+        /// Those of the collective.
         blocks: usize,
         lengths: Lengths,
         /// The vector that was cut: the result goes there if nobody reads it any more.
@@ -74,12 +76,19 @@ const FLAT_WORKSPACE: usize = 16 << 10;
 const FLAT_BLOCK: usize = 1 << 10;
 
 impl Store {
-    /// Empty, with so many blocks for elements of this alignment. `flat` if the operation, if
-    /// there is one, can combine in place.
-    pub(crate) fn new(blocks: usize, lengths: Lengths, align: usize, flat: bool) -> Result<Self> {
-        let bytes = lengths.bytes(0..blocks).len();
-        let small = bytes <= FLAT_WORKSPACE || bytes / blocks.max(1) <= FLAT_BLOCK;
-        if !flat || blocks < 2 && bytes > FLAT_BLOCK || !small || lengths == Lengths::Unknown {
+    /// Empty, with so many blocks of the collective, and so many for others behind them, for elements of
+    /// this alignment. `flat` if the operation, if there is one, can combine in place.
+    pub(crate) fn new(
+        blocks: usize,
+        scratch: usize,
+        lengths: Lengths,
+        align: usize,
+        flat: bool,
+    ) -> Result<Self> {
+        let all = blocks + scratch;
+        let bytes = lengths.bytes(0..all).len();
+        let small = bytes <= FLAT_WORKSPACE || bytes / all.max(1) <= FLAT_BLOCK;
+        if !flat || all < 2 && bytes > FLAT_BLOCK || !small || lengths == Lengths::Unknown {
             // By number: of very many ranks' blocks most ranks see few.
             let slots = FxHashMap::default();
             return Ok(Self::Slots { slots, blocks, lengths, origin: None });
@@ -93,7 +102,7 @@ impl Store {
         Self::Slots { slots, blocks: 0, lengths, origin: None }
     }
 
-    /// How many blocks there are.
+    /// How many blocks of the collective there are.
     pub(crate) fn blocks(&self) -> usize {
         match self {
             Self::Flat { blocks, .. } | Self::Slots { blocks, .. } => *blocks,
@@ -340,7 +349,7 @@ mod tests {
     }
 
     fn both(lengths: Lengths, blocks: usize) -> [Store; 2] {
-        let store = |flat| Store::new(blocks, lengths, 4, flat).unwrap();
+        let store = |flat| Store::new(blocks, 0, lengths, 4, flat).unwrap();
         assert!(matches!(store(true), Store::Flat { .. }));
         [store(true), store(false)]
     }
@@ -376,7 +385,7 @@ mod tests {
 
     #[test]
     fn values_of_unknown_length_travel_in_bundles() {
-        let mut store = Store::new(3, Lengths::Unknown, 1, true).unwrap();
+        let mut store = Store::new(3, 0, Lengths::Unknown, 1, true).unwrap();
         store.write(&0.into(), Payload::value("first".to_owned())).unwrap();
         store.write(&1.into(), Payload::empty()).unwrap();
         let message = store.read(&(0..2).into(), true).unwrap().into_wire().unwrap();

@@ -150,9 +150,9 @@ impl Through {
 
     /// The blocks that a rank publishes together with this one.
     fn item(&mut self, from: usize, block: usize) -> Result<Blocks> {
-        let (algorithm, shape) = (self.algorithm, self.shape);
+        let (algorithm, shape) = (self.algorithm, &self.shape);
         let items = self.items.entry(from).or_insert_with(|| {
-            let steps = (algorithm.steps)(from, shape);
+            let steps = (algorithm.steps)(from, shape.clone());
             let published = steps.filter_map(|step| match step.action {
                 Action::Publish { blocks, .. } if !blocks.is_empty() => Some(blocks),
                 _ => None,

@@ -1,7 +1,7 @@
 //! The model's choices: prices that can be, budgets that help, the same answer on all ranks.
 
 use fmi_collectives::plan::{
-    Algorithm, CHUNK_SIZES, Choice, Chooser, Collective, Demand, Question, Shape, Shelf,
+    Algorithm, CHUNK_SIZES, Choice, Chooser, Collective, Demand, Packing, Question, Shape, Shelf,
     price::{Channels, Market, Model},
 };
 use fmi_model::{
@@ -51,7 +51,7 @@ fn topology(ranks: std::ops::Range<usize>) -> impl Strategy<Value = Topology> {
     })
 }
 
-fn question(size: usize, together: bool) -> impl Strategy<Value = Question> {
+fn question(size: usize, packing: Packing, together: bool) -> impl Strategy<Value = Question> {
     let demands = [Demand::Commutative, Demand::Associative, Demand::Ordered];
     (
         prop::sample::select(Collective::ALL),
@@ -67,6 +67,7 @@ fn question(size: usize, together: bool) -> impl Strategy<Value = Question> {
             bytes,
             cuttable,
             together,
+            packing,
             store,
         })
 }
@@ -84,7 +85,8 @@ fn asked() -> impl Strategy<Value = (Model, Question)> {
     (market(), topology(1..40)).prop_flat_map(|(market, topology)| {
         let (size, together) = (topology.ranks(), topology.processes() == 1);
         let model = Model::new(market, topology);
-        (Just(model), question(size, together))
+        let packing = if together { Packing::None } else { Packing::of(model.packs()) };
+        (Just(model), question(size, packing, together))
     })
 }
 
@@ -113,10 +115,10 @@ proptest! {
         let model = Model::new(market, topology);
         let chunks = (bytes.div_ceil(chunk) as usize).clamp(1, 1024);
         let root = if algorithm.collective.is_rooted() { root.index(size) } else { 0 };
-        let shape = Shape::of(size).rooted(root).chunked(chunks);
-        let price = algorithm.price(shape, Bytes::new(bytes), &model);
+        let shape = Shape::of(size).rooted(root).chunked(chunks).packed(model.packs());
+        let price = algorithm.price(shape.clone(), Bytes::new(bytes), &model);
         prop_assert!(is_sound(&price), "{algorithm}: {price:?}");
-        prop_assert_eq!(price, algorithm.price(shape, Bytes::new(bytes), &again(&model)));
+        prop_assert_eq!(price, algorithm.price(shape.clone(), Bytes::new(bytes), &again(&model)));
     }
 
     /// Among ranks that share neither cores nor a server. Those answer who comes first, and who that is may
@@ -134,9 +136,9 @@ proptest! {
             Market::of(profile).over(Channels::new("tcp", "tcp", store)),
             Topology::packs(size, pack),
         );
-        let shape = Shape::of(size).chunked(chunks);
+        let shape = Shape::of(size).chunked(chunks).packed(model.packs());
         let [less, more] = [bytes, bytes + (bytes as f64 * more) as u64]
-            .map(|bytes| algorithm.price(shape, Bytes::new(bytes), &model));
+            .map(|bytes| algorithm.price(shape.clone(), Bytes::new(bytes), &model));
         // Pieces are cut at whole bytes: one more in one place may be one less in another.
         let slack = 1.0 + 1e-6;
         let one = 1e-6;

@@ -9,7 +9,7 @@ use crate::{
 };
 use fmi::{
     Communicator,
-    plan::{Algorithm, CHUNK, Collective, Rule, Table, bcast},
+    plan::{Algorithm, CHUNK, Collective, Medium, Rule, Table, bcast},
 };
 use std::{collections::BTreeSet, sync::Mutex};
 
@@ -46,8 +46,12 @@ async fn every_algorithm_gives_the_same(wire: Wire) {
         world.close().await;
     }
     // Nothing was left out.
-    let all = Algorithm::all()
-        .filter(|algorithm| wire != Wire::Tcp && wire != Wire::Sim || !algorithm.shared);
+    let all = Algorithm::all().filter(|algorithm| match algorithm.medium {
+        Medium::Links => true,
+        // One rank alone is together, whatever the packs.
+        Medium::Shared => wire != Wire::Tcp && wire != Wire::Sim,
+        Medium::Packs { .. } => matches!(wire, Wire::TcpPacks | Wire::SimPacks),
+    });
     assert_eq!(ran.into_inner().unwrap(), all.map(ToString::to_string).collect::<BTreeSet<_>>());
 }
 
@@ -96,7 +100,7 @@ async fn only_the_root_of_a_bcast_knows_its_algorithm(wire: Wire) {
     let frames = || Table::default().prefer(Rule::always(&bcast::binomial::ALGORITHM));
     for size in 1..=9 {
         let world = World::new(wire, size).await;
-        let messages = Collective::Bcast.algorithms().iter().filter(|one| !one.shared);
+        let messages = Collective::Bcast.algorithms().iter().filter(|one| !one.is_shared());
         for (turn, algorithm) in messages.enumerate() {
             for len in [0, 1, 77, 20_000 + 17_000 * (turn + size) % 3] {
                 let root = (turn + len) % size;

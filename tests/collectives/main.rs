@@ -9,6 +9,7 @@ mod common;
 mod algorithms;
 mod arguments;
 mod kinds;
+mod packs;
 mod run;
 mod sequences;
 mod values;

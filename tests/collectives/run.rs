@@ -66,9 +66,10 @@ impl<'a> Run<'a> {
         let cuttable = matches!(T::extent(), Extent::Elements(_));
         let size = self.comm.size();
         let together = wire.is_together(size);
+        let packing = wire.packing(size);
         let store = if wire.is_store() { Shelf::Alone } else { Shelf::None };
         let question =
-            Question { collective, demand, size, bytes: None, cuttable, together, store };
+            Question { collective, demand, size, bytes: None, cuttable, together, packing, store };
         can_run(algorithm, &question).then(|| {
             let comm = self.comm.using(algorithm);
             assert_eq!(comm.table().choose(&question).algorithm, algorithm);

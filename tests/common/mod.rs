@@ -6,6 +6,7 @@ pub mod child;
 
 use fmi::{
     Communicator, Config, Error,
+    plan::{Packing, Packs},
     sim::{Depot, Sim},
 };
 use fmi_channels::{
@@ -14,6 +15,7 @@ use fmi_channels::{
 };
 use futures::{FutureExt, channel::oneshot, future::join_all};
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     future::Future,
     panic::AssertUnwindSafe,
@@ -54,11 +56,28 @@ macro_rules! on_all {
     };
 }
 
-/// As [`on_all`], and `store::name` and `store_packs::name` where only a store joins processes.
+/// As [`on_all`], `tcp_packs::name` and `sim_packs::name` among processes of several ranks, and `store::name` and
+/// `store_packs::name` where only a store joins processes.
 #[macro_export]
 macro_rules! on_every {
     ($($test:ident),* $(,)?) => {
         $crate::on_all!($($test),*);
+        mod tcp_packs {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test($crate::common::Wire::TcpPacks).await
+                }
+            )*
+        }
+        mod sim_packs {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test($crate::common::Wire::SimPacks).await
+                }
+            )*
+        }
         mod store {
             $(#[tokio::test] async fn $test() { super::$test($crate::common::Wire::Store).await })*
         }
@@ -80,8 +99,13 @@ pub enum Wire {
     Local,
     /// Each in a "process" of its own, in fact in this one: TCP on the loopback interface.
     Tcp,
+    /// As `Tcp`, but in fewer "processes", of several ranks: of even jobs contiguous ones of different lengths,
+    /// of odd ones they are scattered.
+    TcpPacks,
     /// Simulated, each in a process of its own.
     Sim,
+    /// As `Sim`, but in up to three processes, the last of which may have fewer ranks.
+    SimPacks,
     /// Simulated, each in a process of its own, with nothing between them but a store.
     Store,
     /// As `Store`, but in two processes.
@@ -91,11 +115,37 @@ pub enum Wire {
 impl Wire {
     /// Whether all ranks are in one process.
     pub fn is_together(self, size: usize) -> bool {
-        self == Self::Local || self == Self::StorePacks && size < 2
+        let packs = matches!(self, Self::TcpPacks | Self::SimPacks | Self::StorePacks);
+        self == Self::Local || packs && size < 2
+    }
+
+    /// The process of a rank.
+    pub fn process(self, size: usize, rank: usize) -> u32 {
+        let process = match self {
+            Self::Local => 0,
+            Self::Tcp | Self::Sim | Self::Store => rank,
+            Self::TcpPacks if size.is_multiple_of(2) => {
+                usize::from(rank > size / 2) + usize::from(rank + 1 == size)
+            }
+            Self::TcpPacks => rank * rank % 3,
+            Self::SimPacks => rank / size.div_ceil(3),
+            Self::StorePacks => rank / size.div_ceil(2),
+        };
+        process as u32
+    }
+
+    /// Which ranks share processes that links join.
+    pub fn packing(self, size: usize) -> Packing {
+        match self {
+            Self::TcpPacks | Self::SimPacks if !self.is_together(size) => {
+                Packing::of(&Packs::of((0..size).map(|rank| self.process(size, rank))))
+            }
+            _ => Packing::None,
+        }
     }
 
     pub fn is_simulated(self) -> bool {
-        matches!(self, Self::Sim | Self::Store | Self::StorePacks)
+        matches!(self, Self::Sim | Self::SimPacks | Self::Store | Self::StorePacks)
     }
 
     /// Whether ranks publish in a store where they share no memory.
@@ -132,6 +182,7 @@ impl World {
             let sim = match wire {
                 Wire::Store => sim.store(alone()),
                 Wire::StorePacks => sim.store(alone()).pack(size.div_ceil(2)),
+                Wire::SimPacks => sim.pack(size.div_ceil(3)),
                 _ => sim,
             };
             return Self { ranks: Vec::new(), rendezvous: None, sim: Some(sim) };
@@ -142,9 +193,15 @@ impl World {
             return Self { ranks, rendezvous: None, sim: None };
         }
         let rendezvous = Rendezvous::start();
-        let joins = (0..size).map(|rank| rendezvous.reach(config.clone()).rank(rank).join());
+        let mut processes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for rank in 0..size {
+            processes.entry(wire.process(size, rank)).or_default().push(rank);
+        }
+        let process = |ranks: Vec<usize>| rendezvous.reach(config.clone()).ranks(ranks).join_all();
+        let joins = processes.into_values().map(process);
         let ranks = bounded("joining", join_all(joins)).await;
-        let ranks = ranks.into_iter().map(Result::unwrap).collect();
+        let mut ranks: Vec<Communicator> = ranks.into_iter().flat_map(Result::unwrap).collect();
+        ranks.sort_by_key(Communicator::rank);
         Self { ranks, rendezvous: Some(rendezvous), sim: None }
     }
 

@@ -4,7 +4,7 @@ use crate::job::{local, soon, tcp};
 use fmi::{
     Communicator, Error, Result, op,
     plan::{
-        Chooser, Collective, Demand, Question, Shelf,
+        Chooser, Collective, Demand, Packing, Question, Shelf,
         price::{Channels, Market},
     },
     sim::{End, Sim},
@@ -87,6 +87,7 @@ async fn rule_5_the_hints_of_that_test_lead_to_different_algorithms() {
             bytes: Some(8),
             cuttable: false,
             together: model.topology.processes() == 1,
+            packing: Packing::None,
             store: Shelf::None,
         };
         let [cheap, fast] = HINTS[0]

@@ -3,7 +3,7 @@
 use fmi::{
     Communicator, Context, op,
     plan::{
-        Chooser, Collective, Demand, Question, Shelf,
+        Chooser, Collective, Demand, Packing, Question, Shelf,
         price::{Channels, Market, Model},
     },
     sim::{self, Profile, Sim},
@@ -129,6 +129,7 @@ fn choice(market: &Arc<Market>, collective: Collective, bytes: u64) -> fmi::plan
         bytes: Some(bytes),
         cuttable: true,
         together: false,
+        packing: Packing::None,
         store: Shelf::None,
     };
     let model = Model::new(Arc::clone(market), Topology::apart(RANKS));

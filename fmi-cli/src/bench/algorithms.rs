@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use fmi::{
     Communicator, Config,
     config::ChannelSpec,
-    plan::{Algorithm, Collective, Demand, Objection, Question, Rule, Shelf},
+    plan::{Algorithm, Collective, Demand, Objection, Packing, Question, Rule, Shelf},
 };
 
 /// All that can run, instead of some by name.
@@ -15,6 +15,7 @@ const ALL: &str = "all";
 pub(super) fn of(
     op: Op,
     names: &[String],
+    packing: Packing,
     ranks: usize,
     channel: &ChannelSpec,
 ) -> Result<Vec<Option<String>>, Failure> {
@@ -25,7 +26,7 @@ pub(super) fn of(
         // A message has no algorithm; it is part of all that can be measured.
         return Ok(if names.iter().any(|name| name == ALL) { vec![None] } else { Vec::new() });
     };
-    let question = question(collective, ranks, channel);
+    let question = Question { packing, ..question(collective, ranks, channel) };
     let mut wanted = Vec::new();
     for name in names {
         if name == ALL {
@@ -33,11 +34,20 @@ pub(super) fn of(
             continue;
         }
         let Some(algorithm) = named(collective, name) else { continue };
-        if Rule::always(algorithm).objection(&question) == Some(Objection::Apart) {
-            return Err(Failure::usage(format!(
-                "--algorithm {algorithm} needs ranks that share memory or a store: take \
-                 --channel local, redis or s3"
-            )));
+        match Rule::always(algorithm).objection(&question) {
+            Some(Objection::Apart) => {
+                return Err(Failure::usage(format!(
+                    "--algorithm {algorithm} needs ranks that share memory or a store: take \
+                     --channel local, redis or s3"
+                )));
+            }
+            Some(Objection::Unpacked) => {
+                return Err(Failure::usage(format!(
+                    "--algorithm {algorithm} is for several processes of several ranks: take \
+                     --channel tcp or quic, and give --packs"
+                )));
+            }
+            _ => (),
         }
         wanted.push(Some(algorithm.name.to_owned()));
     }
@@ -71,6 +81,7 @@ pub(crate) fn question(collective: Collective, ranks: usize, channel: &ChannelSp
         bytes: None,
         cuttable: true,
         together: *channel == ChannelSpec::Local,
+        packing: Packing::None,
         store: match channel.name() {
             "redis" => Shelf::Pushed,
             "s3" => Shelf::Alone,

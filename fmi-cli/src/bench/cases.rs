@@ -1,7 +1,7 @@
 //! The operations, each through the library's public interface.
 
 use super::{
-    Case, Op, Plan, Row,
+    Case, Layout, Op, Plan, Row,
     algorithms::prepared,
     timing::{Budget, micros, operations, sample, summary},
 };
@@ -193,6 +193,7 @@ fn row(plan: &Plan, case: &Case, samples: Vec<f64>) -> Row {
         channel: plan.channel.clone(),
         layout: plan.layout,
         ranks: plan.ranks,
+        packs: (plan.packs < plan.ranks && plan.layout == Layout::Processes).then_some(plan.packs),
         threads: plan.threads,
         cores: super::cores(),
         bytes: case.bytes,

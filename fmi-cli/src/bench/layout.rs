@@ -29,7 +29,7 @@ pub(crate) struct RankArgs {
 pub(crate) fn run_rank(args: &RankArgs) -> Result<ExitCode, Failure> {
     let plan: Plan =
         serde_json::from_str(&args.plan).map_err(|error| Failure::new(error.to_string()))?;
-    let config = Config::from_env()?.threads(1);
+    let config = Config::from_env()?.threads(plan.threads);
     fmi::run_with(config, main_of(&plan, print))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -60,14 +60,14 @@ fn nodes(plan: &Plan, report: impl FnMut(Row)) -> Result<(), Failure> {
     in_this_process(configs, plan, report)
 }
 
-/// This program once a rank, started as `fmi run` starts programs.
+/// This program once a pack, started as `fmi run` starts programs.
 fn processes(plan: &Plan, mut report: impl FnMut(Row)) -> Result<(), Failure> {
     let text = serde_json::to_string(plan).map_err(|error| Failure::new(error.to_string()))?;
     let job = Job {
         program: std::env::current_exe()?.into(),
         arguments: vec!["bench-rank".into(), text.into()],
         ranks: plan.ranks,
-        packs: plan.ranks,
+        packs: plan.packs,
         channel: Some(plan.spec().parse()?),
         listen: None,
         rendezvous: None,

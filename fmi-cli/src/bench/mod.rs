@@ -14,7 +14,7 @@ pub(crate) use output::progress;
 use crate::failure::Failure;
 use arguments::{OpChoice, byte_list};
 use clap::ValueEnum;
-use fmi::config::ChannelSpec;
+use fmi::{config::ChannelSpec, plan::Packing};
 use output::Output;
 use serde::{Deserialize, Serialize};
 use std::{process::ExitCode, time::Duration};
@@ -54,6 +54,11 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     layout: Option<Layout>,
 
+    /// How many processes share the ranks, in contiguous ranges, with --layout processes. [default: one a
+    /// rank]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    packs: Option<u32>,
+
     /// What the measured iterations of a case take, about, in seconds.
     #[arg(long, value_name = "S", default_value_t = 0.7, value_parser = seconds)]
     time: f64,
@@ -78,12 +83,13 @@ Examples:
   fmi bench --op allreduce --channel local --layout threads --ranks 1000 --bytes 4
   fmi bench --op allreduce --algorithm ring,rabenseifner --channel tcp --ranks 4 --bytes 1MiB
   fmi bench --op all --channel tcp --ranks 4 --json > results.jsonl
+  fmi bench --op alltoall --channel tcp --ranks 8 --packs 2 --bytes 20kB,1MB --algorithm pairwise,packed
   fmi bench --op allreduce --channel redis://127.0.0.1:6379 --ranks 8 --bytes 4
 
 A line of --json:
   {\"op\":\"allreduce\",\"channel\":\"tcp\",\"layout\":\"processes\",\"ranks\":2,\"threads\":1,\
 \"cores\":2,\"bytes\":4,\"iters\":300,\"median_us\":12.1,\"p99_us\":30.2,\"mb_per_s\":0.3}
-With --algorithm there is \"algorithm\":\"ring\" after the op. threads are those of each process that run ranks, \
+With --algorithm there is \"algorithm\":\"ring\" after the op, with --packs \"packs\":2 after the ranks. threads are those of each process that run ranks, \
 cores those of the machine; a megabyte is 10^6 bytes. `fmi model fit --from results.jsonl` makes a profile of them.";
 
 /// An operation.
@@ -133,6 +139,8 @@ pub(crate) struct Plan {
     url: Option<String>,
     layout: Layout,
     ranks: usize,
+    /// Processes that share them, if that is the layout.
+    packs: usize,
     /// That run ranks, of each process.
     threads: usize,
     /// What the iterations of a case should take.
@@ -157,7 +165,8 @@ impl Plan {
             url: channel.url().map(str::to_owned),
             layout,
             ranks,
-            threads: threads(layout, channel, ranks),
+            packs: ranks,
+            threads: threads(layout, channel, ranks, ranks),
             aim,
             iters: None,
             warmup: None,
@@ -184,6 +193,9 @@ pub(crate) struct Row {
     pub(crate) channel: String,
     pub(crate) layout: Layout,
     pub(crate) ranks: usize,
+    /// Processes that share them, if there are fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) packs: Option<usize>,
     pub(crate) threads: usize,
     /// Of the machine. 0, if somebody has not said so.
     #[serde(default)]
@@ -223,22 +235,36 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
              --layout threads, or --channel tcp",
         ));
     }
+    let packs = packs(args, layout, ranks)?;
     Ok(Plan {
         layout,
-        threads: threads(layout, channel, ranks),
+        packs,
+        threads: threads(layout, channel, ranks, packs),
         iters: args.iters.map(|iters| iters as usize),
         warmup: args.warmup.map(|warmup| warmup as usize),
-        ..Plan::new(channel, ranks, cases(args, ranks)?, Duration::from_secs_f64(args.time))
+        ..Plan::new(channel, ranks, cases(args, ranks, packs)?, Duration::from_secs_f64(args.time))
     })
 }
 
+/// How many processes share the ranks.
+fn packs(args: &Args, layout: Layout, ranks: usize) -> Result<usize, Failure> {
+    let Some(packs) = args.packs.map(|packs| packs as usize) else { return Ok(ranks) };
+    if layout != Layout::Processes {
+        return Err(Failure::usage("--packs is for --layout processes"));
+    }
+    if packs > ranks {
+        return Err(Failure::usage(format!("--packs {packs}: there are only {ranks} ranks")));
+    }
+    Ok(packs)
+}
+
 /// Threads of each process that run ranks.
-fn threads(layout: Layout, channel: &ChannelSpec, ranks: usize) -> usize {
+fn threads(layout: Layout, channel: &ChannelSpec, ranks: usize, packs: usize) -> usize {
     match layout {
         Layout::Threads if *channel == ChannelSpec::Local => cores().min(ranks),
         // Each rank is a node of its own, with an arbiter of its own.
         Layout::Threads => ranks,
-        Layout::Processes => 1,
+        Layout::Processes => (cores() / packs).max(1).min(ranks.div_ceil(packs)),
     }
 }
 
@@ -254,8 +280,9 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// Every operation with every algorithm and every length; a barrier has none.
-fn cases(args: &Args, ranks: usize) -> Result<Vec<Case>, Failure> {
+fn cases(args: &Args, ranks: usize, packs: usize) -> Result<Vec<Case>, Failure> {
     algorithms::check(&args.algorithm, &args.op)?;
+    let packing = if (2..ranks).contains(&packs) { Packing::Contiguous } else { Packing::None };
     let mut cases = Vec::new();
     for (choice, op) in
         args.op.iter().flat_map(|choice| choice.ops().into_iter().map(move |op| (choice, op)))
@@ -270,7 +297,7 @@ fn cases(args: &Args, ranks: usize) -> Result<Vec<Case>, Failure> {
             op if !op.has_bytes() => vec![0],
             _ => args.bytes.iter().flat_map(|list| &list.0).copied().collect(),
         };
-        let wanted = algorithms::of(op, &args.algorithm, ranks, &args.channel)?;
+        let wanted = algorithms::of(op, &args.algorithm, packing, ranks, &args.channel)?;
         for algorithm in wanted {
             let case = |bytes: &usize| Case { op, bytes: *bytes, algorithm: algorithm.clone() };
             cases.extend(lengths.iter().map(case));

@@ -67,7 +67,10 @@ fn head(row: &Row) -> String {
     };
     let place = match row.layout {
         Layout::Threads => format!("one process, threads: {threads}"),
-        Layout::Processes => "a process each".to_owned(),
+        Layout::Processes => match row.packs {
+            Some(packs) => format!("{packs} processes, threads: {threads}"),
+            None => "a process each".to_owned(),
+        },
     };
     let width = width(row);
     format!(

@@ -3,6 +3,7 @@
 use super::{
     Args,
     model::{Place, Verdict},
+    traffic::{ByDistance, Stand},
 };
 use crate::{
     failure::Failure,
@@ -25,6 +26,7 @@ pub(super) struct Case {
     /// As `--bytes` said.
     pub(super) bytes: u64,
     pub(super) shape: Shape,
+    pub(super) stand: Stand,
     pub(super) algorithm: &'static Algorithm,
     pub(super) why: Why,
     /// What the model says, if a profile was asked for.
@@ -33,6 +35,8 @@ pub(super) struct Case {
     pub(super) trace: Option<Trace>,
     /// Of each rank, if there is a trace.
     pub(super) ranks: Vec<Totals>,
+    /// How far it goes, if there is a trace.
+    pub(super) traffic: Option<ByDistance>,
     /// What a vector is a vector of, in bytes.
     element: u64,
 }
@@ -72,6 +76,7 @@ impl Case {
         let length = weigh::length(collective, bytes, size);
         let known = !args.opaque && is_known(collective);
         let place = Place::new(args)?;
+        let stand = Stand::new(args, place.as_ref().map_or(0, Place::cores))?;
         let asked_store = args.store.into();
         let question = Question {
             collective,
@@ -79,10 +84,14 @@ impl Case {
             size,
             bytes: known.then_some(length),
             cuttable: !args.opaque && collective != Collective::Barrier,
-            together: args.together,
+            together: stand.is_together() && (args.together || size > 1),
+            packing: stand.packing(),
             store: place.as_ref().map_or(asked_store, Place::shelf),
         };
-        let verdict = |place: Place| place.verdict(question, (root, length), args.objective);
+        let verdict = |place: Place| {
+            let topology = stand.topology().clone();
+            place.verdict(question, (root, length), topology, args.objective)
+        };
         let verdict = place.map(verdict).transpose()?;
         let modelled = verdict.as_ref().and_then(Verdict::chosen);
         let (question, algorithm, why) = match (&args.algorithm, modelled) {
@@ -95,17 +104,33 @@ impl Case {
         let cut = question.bytes.filter(|_| question.cuttable).unwrap_or(0);
         // The model knows how long chunks are to be.
         let plan = verdict.as_ref().and_then(|verdict| verdict.plan(algorithm));
-        let shape = plan.map(|plan| plan.shape);
-        let shape = shape.unwrap_or(Shape::of(size).rooted(root).chunked(chunks(cut)));
+        let shape = plan.map(|plan| plan.shape.clone()).unwrap_or_else(|| {
+            Shape::of(size).rooted(root).chunked(chunks(cut)).packed(&stand.packs())
+        });
         let element = if length.is_multiple_of(4) { 4 } else { 1 };
         let ranks = Vec::new();
-        let mut case =
-            Self { question, bytes, shape, algorithm, why, verdict, trace: None, ranks, element };
-        let long = (algorithm.sent)(shape).max(algorithm.blocks(shape)).saturating_mul(size);
+        let long = (algorithm.sent)(shape.clone()).max(algorithm.blocks(&shape));
+        let long = long.saturating_mul(size);
+        let (trace, traffic) = (None, None);
+        let mut case = Self {
+            question,
+            bytes,
+            shape: shape.clone(),
+            stand,
+            algorithm,
+            why,
+            verdict,
+            trace,
+            ranks,
+            traffic,
+            element,
+        };
         if long <= BLOCKS_MAX {
             let wrong = |error| Failure::new(format!("{algorithm} is wrong: {error}"));
             let trace = algorithm.trace(shape).map_err(wrong)?;
             case.ranks = case.totals(&trace.events);
+            let bytes = |event: &Event| case.bytes_of(&event.blocks);
+            case.traffic = Some(case.stand.traffic(&trace.events, bytes));
             case.trace = Some(trace);
         }
         Ok(case)
@@ -118,12 +143,12 @@ impl Case {
 
     /// How many blocks a workspace has.
     pub(super) fn blocks(&self) -> usize {
-        self.algorithm.blocks(self.shape)
+        self.algorithm.blocks(&self.shape)
     }
 
     /// Bytes of these blocks. A value that is cut is cut between elements, as evenly as can be.
     pub(super) fn bytes_of(&self, blocks: &Blocks) -> u64 {
-        let pieces = self.algorithm.pieces(self.shape);
+        let pieces = self.algorithm.pieces(&self.shape);
         if pieces == 1 {
             return blocks.len() as u64 * self.length();
         }
@@ -137,15 +162,15 @@ impl Case {
         match &self.trace {
             Some(_) => self.ranks.iter().map(|rank| rank.bytes_sent).max().unwrap_or(0),
             None => {
-                let pieces = self.algorithm.pieces(self.shape) as u64;
-                self.length() * (self.algorithm.sent)(self.shape) as u64 / pieces
+                let pieces = self.algorithm.pieces(&self.shape) as u64;
+                self.length() * (self.algorithm.sent)(self.shape.clone()) as u64 / pieces
             }
         }
     }
 
     /// `4 ranks`, `4 ranks, root 2`.
     pub(super) fn ranks(&self) -> String {
-        let ranks = count(self.question.size, "rank");
+        let ranks = count(self.question.size, "rank") + &self.stand.text();
         match self.question.collective.is_rooted() {
             true => format!("{ranks}, root {}", self.shape.root),
             false => ranks,
@@ -212,6 +237,7 @@ fn asked(name: &str, question: &Question) -> Result<&'static Algorithm, Failure>
     let objection = rule.objection(question).map_or_else(String::new, |it| it.to_string());
     let advice = match rule.objection(question) {
         Some(Objection::Apart) => ": add --together".to_owned(),
+        Some(Objection::Unpacked) => ": add --packs".to_owned(),
         Some(Objection::Opaque) => ": leave --opaque out".to_owned(),
         Some(Objection::Demand) => {
             let demand = match algorithm.demand {
@@ -230,7 +256,7 @@ fn asked(name: &str, question: &Question) -> Result<&'static Algorithm, Failure>
 fn chosen(table: &Table, question: Question) -> (Question, &'static Algorithm, Why) {
     let unbound = Question { bytes: None, ..question };
     let late = question.collective.is_late_bound();
-    let question = match late && table.choose(&unbound).algorithm.shared {
+    let question = match late && table.choose(&unbound).algorithm.is_shared() {
         true => unbound,
         false => question,
     };

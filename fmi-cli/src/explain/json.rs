@@ -3,6 +3,7 @@
 use super::{
     case::{Case, Totals, Why},
     model::Verdict,
+    traffic::Traffic,
 };
 use crate::{failure::Failure, model::weigh::Plan};
 use fmi::plan::{
@@ -17,6 +18,7 @@ struct Explained<'c> {
     op: &'static str,
     algorithm: String,
     ranks: usize,
+    processes: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     root: Option<usize>,
     bytes: u64,
@@ -26,12 +28,22 @@ struct Explained<'c> {
     rounds: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traffic: Option<ByTier>,
     busiest_bytes: u64,
     blocks: usize,
     totals: Vec<RankTotals>,
     /// `None` where it would be too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<Vec<Line>>,
+}
+
+/// Messages, and what is fetched, by how far they go.
+#[derive(Serialize)]
+struct ByTier {
+    process: Traffic,
+    machine: Traffic,
+    remote: Traffic,
 }
 
 #[derive(Serialize)]
@@ -125,12 +137,14 @@ pub(super) fn case(case: &Case) -> Result<String, Failure> {
         op: collective.name(),
         algorithm: case.algorithm.to_string(),
         ranks: case.question.size,
+        processes: case.stand.topology().processes(),
         root: collective.is_rooted().then_some(case.shape.root),
         bytes: case.bytes,
         why,
         model: case.verdict.as_ref().map(|verdict| modelled(case, verdict)),
-        rounds: (case.algorithm.rounds)(case.shape),
+        rounds: (case.algorithm.rounds)(case.shape.clone()),
         messages: trace.map(|trace| trace.report.messages),
+        traffic: case.traffic.map(|[process, machine, remote]| ByTier { process, machine, remote }),
         busiest_bytes: case.busiest(),
         blocks: case.blocks(),
         totals: case.ranks.iter().enumerate().map(totals).collect(),

@@ -6,6 +6,7 @@ mod model;
 mod svg;
 mod table;
 mod text;
+mod traffic;
 
 use crate::{failure::Failure, units};
 use case::Case;
@@ -57,6 +58,14 @@ pub(crate) struct Args {
     #[arg(long)]
     together: bool,
 
+    /// How many processes share the ranks, in contiguous ranges. [default: one a rank]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "together")]
+    packs: Option<u32>,
+
+    /// How many machines share the processes. [default: one a process; with a profile of one machine, that]
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "together")]
+    machines: Option<u32>,
+
     /// What a store (Redis, S3) is to the processes: none, beside links, or alone, without any
     /// (Redis, which pushes messages: pushed).
     #[arg(long, value_enum, default_value = "none", conflicts_with = "together")]
@@ -99,6 +108,7 @@ Examples:
   fmi explain allreduce -n 8 --bytes 4MiB                  what runs there, and why
   fmi explain allreduce -n 4 --algorithm ring --svg ring.svg
   fmi explain reduce -n 5 --root 2 --op-kind ordered --opaque
+  fmi explain alltoall -n 8 --packs 2 --bytes 1MB           what is sent inside of packs, and what between
   fmi explain bcast -n 16 --store alone                    where only Redis or S3 joins them
   fmi explain allreduce -n 8 --bytes 4MiB --profile aws-lambda   what the model says of all plans
   fmi explain --list -n 1000                               all algorithms on 1000 ranks

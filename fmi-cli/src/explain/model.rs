@@ -62,22 +62,22 @@ impl Place {
         self.way.shelf()
     }
 
+    /// Cores of the machine, if the profile is of one.
+    pub(super) fn cores(&self) -> usize {
+        self.profile.host.cores
+    }
+
     /// Weighs all plans.
     pub(super) fn verdict(
         self,
         question: Question,
         (root, length): (usize, u64),
+        topology: Topology,
         objective: Objective,
     ) -> Result<Verdict, Failure> {
         let tariff = Config::from_env()?.money.tariff()?;
         let Self { profile, way } = self;
         let profile = profile.in_memory(tariff.memory);
-        let size = question.size;
-        let pack = if question.together { size } else { 1 };
-        let topology = match profile.host.cores {
-            0 => Topology::packs(size, pack),
-            cores => Topology::machine(size, pack, cores),
-        };
         let process = tariff.prices.function_second(tariff.memory);
         let costs = Costs { prices: tariff.prices, process, often: None };
         let (name, channel) = (profile.name.clone(), way.name());
@@ -155,13 +155,13 @@ impl Verdict {
     /// What another does notably more.
     fn reason(&self, own: &Plan, other: &Plan) -> Option<String> {
         // Messages and what is published are not the same.
-        if own.algorithm.shared != other.algorithm.shared {
+        if own.algorithm.is_shared() != other.algorithm.is_shared() {
             return None;
         }
-        let rounds = |plan: &Plan| (plan.algorithm.rounds)(plan.shape);
+        let rounds = |plan: &Plan| (plan.algorithm.rounds)(plan.shape.clone());
         let sent = |plan: &Plan| {
-            let pieces = plan.algorithm.pieces(plan.shape).max(1) as f64;
-            (plan.algorithm.sent)(plan.shape) as f64 * self.length as f64 / pieces
+            let pieces = plan.algorithm.pieces(&plan.shape).max(1) as f64;
+            (plan.algorithm.sent)(plan.shape.clone()) as f64 * self.length as f64 / pieces
         };
         let ratio = |own: f64, other: f64| if own > 0.0 { other / own } else { 1.0 };
         // Those of a pipeline are as short as its chunks.
@@ -205,7 +205,7 @@ impl Verdict {
 mod tests {
     use super::*;
     use clap::Parser;
-    use fmi::plan::{Collective, Demand};
+    use fmi::plan::{Collective, Demand, Packing};
 
     #[derive(Parser)]
     struct Line {
@@ -224,9 +224,11 @@ mod tests {
             bytes: (collective != Collective::Scatter).then_some(bytes),
             cuttable: true,
             together: false,
+            packing: Packing::None,
             store: place.shelf(),
         };
-        place.verdict(question, (0, bytes), args.objective).unwrap()
+        let topology = crate::explain::traffic::Stand::new(&args, place.cores()).unwrap();
+        place.verdict(question, (0, bytes), topology.topology().clone(), args.objective).unwrap()
     }
 
     fn because(options: &str, collective: Collective, bytes: u64) -> String {

@@ -82,19 +82,19 @@ fn rule((index, rule): (usize, &fmi::plan::Rule)) -> RuleRow {
         min_bytes: rule.bytes.start,
         max_bytes: (rule.bytes.end < u64::MAX).then(|| rule.bytes.end - 1),
         demand: rule.algorithm.demand.name(),
-        shared: rule.algorithm.shared,
+        shared: rule.algorithm.is_shared(),
     }
 }
 
 fn algorithm(algorithm: &Algorithm, size: usize) -> AlgorithmRow {
     let shape = Shape::of(size);
-    let pieces = algorithm.pieces(shape);
+    let pieces = algorithm.pieces(&shape);
     AlgorithmRow {
         algorithm: algorithm.to_string(),
         demand: if algorithm.collective.combines() { algorithm.demand.name() } else { "-" },
         pieces,
-        shared: algorithm.shared,
-        rounds: (algorithm.rounds)(shape),
+        shared: algorithm.is_shared(),
+        rounds: (algorithm.rounds)(shape.clone()),
         sent_values: (algorithm.sent)(shape) as f64 / pieces as f64,
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     case::{Case, Why},
     model::Verdict,
+    traffic,
 };
 use crate::{
     model::weigh::Plan,
@@ -34,7 +35,7 @@ pub(super) fn case(case: &Case) -> String {
 pub(super) fn cost(case: &Case) -> String {
     let busiest = human(case.busiest());
     let Some(Trace { report, events, .. }) = &case.trace else {
-        let rounds = count((case.algorithm.rounds)(case.shape), "round");
+        let rounds = count((case.algorithm.rounds)(case.shape.clone()), "round");
         return format!("{rounds}, the busiest rank sends {busiest}");
     };
     let mut parts = vec![count(report.rounds, "round")];
@@ -86,9 +87,12 @@ fn write(text: &mut String, case: &Case) -> fmt::Result {
         model(text, case, verdict)?;
     }
     writeln!(text, "  costs   {}", cost(case))?;
+    if let Some(traffic) = traffic::told(case) {
+        writeln!(text, "  moves   {traffic}")?;
+    }
     if case.blocks() > 0 {
         let first = human(case.bytes_of(&Blocks::from(0)));
-        let pieces = case.algorithm.pieces(case.shape);
+        let pieces = case.algorithm.pieces(&case.shape);
         let cut =
             if pieces > 1 { format!(": each value cut into {pieces}") } else { String::new() };
         writeln!(text, "  blocks  {} of {first} on each rank{cut}", case.blocks())?;

@@ -11,7 +11,7 @@ use fmi::{
     Config,
     meter::Tariff,
     plan::{
-        Question,
+        Packing, Question,
         price::{Market, Model},
     },
 };
@@ -214,6 +214,14 @@ impl Setting {
         ranks <= self.pack
     }
 
+    /// How several processes stand that have several ranks.
+    fn packing(&self, ranks: usize) -> Packing {
+        match self.pack > 1 && !self.is_together(ranks) {
+            true => Packing::Contiguous,
+            false => Packing::None,
+        }
+    }
+
     /// All that could be done there.
     pub(super) fn candidates(&self, call: Call, ranks: usize, bytes: u64, way: &Way) -> Candidates {
         match call {
@@ -227,6 +235,7 @@ impl Setting {
                     bytes: known.then_some(length),
                     cuttable: !self.opaque && call.has_bytes(),
                     together: self.is_together(ranks),
+                    packing: self.packing(ranks),
                     store: way.shelf(),
                 };
                 let model = self.model(ranks, way, self.costs());
@@ -331,7 +340,7 @@ impl Setting {
         let bytes = Bytes::new(bytes);
         match how {
             How::Plan(plan) => {
-                plan.algorithm.price(plan.shape, bytes, &self.model(ranks, way, costs))
+                plan.algorithm.price(plan.shape.clone(), bytes, &self.model(ranks, way, costs))
             }
             How::Exchange { channel, readers } => {
                 exchange::price(self.profile.channel(channel), bytes, *readers, &costs)

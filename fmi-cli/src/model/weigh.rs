@@ -16,7 +16,7 @@ pub(crate) struct Weighed {
 }
 
 /// A plan, and what it takes and costs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) algorithm: &'static Algorithm,
     pub(crate) shape: Shape,
@@ -51,14 +51,14 @@ impl Weighed {
                 continue;
             }
             let count = known.cut(candidate.chunk);
-            let shape = Shape::of(question.size).rooted(root).chunked(count);
-            let chunk = (algorithm.pieces(shape) != algorithm.pieces(shape.chunked(1)))
+            let shape = Shape::of(question.size).rooted(root).chunked(count).packed(model.packs());
+            let chunk = (algorithm.pieces(&shape) != algorithm.pieces(&shape.clone().chunked(1)))
                 .then_some(candidate.chunk);
             // The ranking asked for another root, or for another length.
             let same = root == 0 && question.bytes == Some(length.get());
             let price = match same && unasked != Some(candidate) {
                 true => candidate.price,
-                false => algorithm.price(shape, length, model),
+                false => algorithm.price(shape.clone(), length, model),
             };
             plans.push(Plan { algorithm, shape, chunk, price });
         }
@@ -99,7 +99,7 @@ pub(crate) fn is_known(collective: Collective) -> bool {
 mod tests {
     use super::*;
     use crate::model::way::Way;
-    use fmi::plan::{Demand, price::Market};
+    use fmi::plan::{Demand, Packing, price::Market};
     use fmi_model::{Profile, topology::Topology};
 
     fn weighed(collective: Collective, channel: &str, bytes: u64) -> Weighed {
@@ -113,6 +113,7 @@ mod tests {
             bytes: is_known(collective).then_some(bytes),
             cuttable: true,
             together: false,
+            packing: Packing::None,
             store: way.shelf(),
         };
         Weighed::new(question, (0, bytes), &model, Objective::Fast)

@@ -46,6 +46,25 @@ fn rows(options: &str) -> Vec<Value> {
     ran.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
+#[test]
+fn packs_share_the_ranks() {
+    let options = "--channel tcp --ranks 5 --packs 2 --iters 4 --warmup 2 --bytes 4,1kB";
+    let rows = rows(&format!("--op alltoall,allreduce --algorithm packed {options}"));
+    assert_eq!(rows.len(), 4);
+    for row in &rows {
+        assert_eq!((&row["packs"], &row["algorithm"]), (&2.into(), &"packed".into()), "{row}");
+    }
+    for (wrong, why) in [
+        ("--channel tcp --ranks 2 --packs 3", "there are only 2 ranks"),
+        ("--channel local --packs 2", "--packs is for --layout processes"),
+        ("--channel tcp --ranks 4 --op bcast --algorithm packed", "give --packs"),
+    ] {
+        let ran = bench(wrong);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains(why), "{ran:?}");
+    }
+}
+
 /// All operations at three ranks, with every field in its place.
 fn every_op(channel: &str, layout: &str, threads: impl Fn(u64) -> bool) {
     let options = format!("--channel {channel} --layout {layout} --ranks 3 --iters 4 --warmup 2");

@@ -52,15 +52,46 @@ fn assert_well_formed(svg: &str) {
 }
 
 #[test]
+fn what_goes_between_packs_is_told_from_what_stays() {
+    let call = "alltoall -n 8 --packs 2 --bytes 20kB";
+    let packed = json(call);
+    assert_eq!(
+        (&packed["algorithm"], &packed["processes"]),
+        (&"alltoall/packed".into(), &2.into())
+    );
+    let remote = |call: &Value| call["traffic"]["remote"].clone();
+    // Sixteen values each way.
+    assert_eq!(remote(&packed), serde_json::json!({ "messages": 2, "bytes": 2 * 16 * 2500 }));
+    let flat = json(&format!("{call} --algorithm pairwise"));
+    assert_eq!(remote(&flat), serde_json::json!({ "messages": 32, "bytes": 2 * 16 * 2500 }));
+    assert_eq!(flat["traffic"]["process"]["messages"], 24);
+    let machine = json(&format!("{call} --machines 1"));
+    assert_eq!(remote(&machine)["messages"], 0);
+    assert_eq!(machine["traffic"]["machine"]["messages"], 2);
+    let words = text(call);
+    assert!(words.contains("8 ranks in 2 processes: alltoall/packed"), "{words}");
+    assert!(words.contains("inside processes (") && words.contains(", 2 remote ("), "{words}");
+    let picture = svg(call);
+    assert_well_formed(&picture);
+    assert!(picture.contains("2 remote ("));
+    for wrong in
+        ["bcast -n 2 --packs 3", "bcast -n 4 --packs 2 --machines 3", "bcast --algorithm packed"]
+    {
+        assert_eq!(explain(wrong).code, Some(2), "{wrong}");
+    }
+}
+
+#[test]
 fn a_small_plan_in_words() {
     let expected = "\
 reduce of 1.0 KiB on 3 ranks, root 1: reduce/contiguous_tree
-  why     rule 41: any ranks, any bytes, associative operations
+  why     rule 55: any ranks, any bytes, associative operations
           not rule 7, shared: it needs ranks that share memory or a store
           not rule 12, contiguous_tree: the rule is for ranks that reach each other in another way
           not rule 21, shared: it needs ranks that share memory or a store
           not rule 22, shared_tree: it needs ranks that share memory or a store
           not rule 23, shared: it needs ranks that share memory or a store
+          not rule 38, packed: it needs several ranks in one of several processes that links join
   costs   2 rounds, 2 messages, the busiest rank sends 1.0 KiB
   blocks  1 of 1.0 KiB on each rank
 

@@ -1,6 +1,6 @@
 //! What an algorithm is, and all of them by name.
 
-use super::{Action, Collective, Demand, Steps, check};
+use super::{Action, Collective, Demand, Packs, Steps, check};
 use crate::message::hash;
 use std::fmt;
 
@@ -10,7 +10,7 @@ use std::fmt;
 /// [`check`](Self::check) it, and give it to `Communicator::using`.
 ///
 /// ```
-/// use fmi_collectives::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
+/// use fmi_collectives::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step};
 ///
 /// /// The root sends to everybody.
 /// const STAR: Algorithm = Algorithm {
@@ -18,7 +18,7 @@ use std::fmt;
 ///     name: "star",
 ///     demand: Demand::Ordered,
 ///     cut: None,
-///     shared: false,
+///     medium: Medium::Links,
 ///     growth: Growth::Logarithmic,
 ///     steps: |rank, Shape { size, root, .. }| {
 ///         let others = (0..size).filter(move |rank| *rank != root);
@@ -51,16 +51,35 @@ pub struct Algorithm {
     /// Into how many pieces it cuts each value, if it has to; values that are not vectors of
     /// numbers cannot be cut.
     pub cut: Option<fn(Shape) -> usize>,
-    /// Publishes and fetches: for ranks that share memory (or a store).
-    pub shared: bool,
+    /// What its ranks must have in common.
+    pub medium: Medium,
     /// How it is priced where there are many ranks.
     pub growth: Growth,
     /// One rank's steps, lazily. The rank is below the size.
     pub steps: fn(usize, Shape) -> Steps,
-    /// How many rounds it takes, exactly; see [`Report::rounds`](check::Report::rounds).
+    /// How many rounds it takes, exactly, or [among packs](Medium::Packs) at most; see
+    /// [`Report::rounds`](check::Report::rounds).
     pub rounds: fn(Shape) -> usize,
-    /// How many blocks the rank that sends most sends, exactly.
+    /// How many blocks the rank that sends most sends, exactly, or among packs at most.
     pub sent: fn(Shape) -> usize,
+}
+
+/// What moves the blocks of an algorithm.
+#[derive(Debug, Clone, Copy)]
+pub enum Medium {
+    /// Messages.
+    Links,
+    /// Its ranks publish and fetch: they share memory, or a store.
+    Shared,
+    /// Messages from pack to pack; inside of a pack its ranks may publish and fetch, in steps that say so
+    /// ([`Tier::Pack`](super::Tier::Pack)).
+    Packs {
+        /// How many messages go from one pack to another, exactly.
+        remote: fn(&Shape) -> usize,
+        /// How many blocks a workspace has besides those of the collective, behind them and each as long as
+        /// one of those: for what a rank holds for others. 0 if it cuts values.
+        scratch: fn(&Shape) -> usize,
+    },
 }
 
 /// How a plan grows with its ranks and chunks, and so how much of it has to be played through to know what
@@ -77,7 +96,7 @@ pub enum Growth {
 }
 
 /// What all ranks know of a call when they make their plans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// How many ranks there are, at least 1.
     pub size: usize,
@@ -85,25 +104,33 @@ pub struct Shape {
     pub root: usize,
     /// Into how many chunks a pipeline cuts the value, at least 1.
     pub chunks: usize,
+    /// Which of them share a process.
+    pub packs: Packs,
 }
 
 impl Shape {
-    /// Without a root, in one chunk.
+    /// Without a root, in one chunk, each rank in a process of its own.
     #[must_use]
     pub const fn of(size: usize) -> Self {
-        Self { size, root: 0, chunks: 1 }
+        Self { size, root: 0, chunks: 1, packs: Packs::ALONE }
     }
 
     /// With this root.
     #[must_use]
-    pub const fn rooted(self, root: usize) -> Self {
+    pub fn rooted(self, root: usize) -> Self {
         Self { root, ..self }
     }
 
     /// In so many chunks.
     #[must_use]
-    pub const fn chunked(self, chunks: usize) -> Self {
+    pub fn chunked(self, chunks: usize) -> Self {
         Self { chunks, ..self }
+    }
+
+    /// In these packs.
+    #[must_use]
+    pub fn packed(self, packs: &Packs) -> Self {
+        Self { packs: packs.clone(), ..self }
     }
 }
 
@@ -134,14 +161,36 @@ impl Algorithm {
 
     /// How many pieces each value is cut into.
     #[must_use]
-    pub fn pieces(&self, shape: Shape) -> usize {
-        self.cut.map_or(1, |cut| cut(shape))
+    pub fn pieces(&self, shape: &Shape) -> usize {
+        self.cut.map_or(1, |cut| cut(shape.clone()))
     }
 
-    /// How many blocks a workspace has.
+    /// How many blocks a workspace has, those for others besides.
     #[must_use]
-    pub fn blocks(&self, shape: Shape) -> usize {
-        self.collective.blocks(shape.size, self.pieces(shape))
+    pub fn blocks(&self, shape: &Shape) -> usize {
+        self.collective.blocks(shape.size, self.pieces(shape)) + self.scratch(shape)
+    }
+
+    /// How many of them are for others.
+    #[must_use]
+    pub fn scratch(&self, shape: &Shape) -> usize {
+        if let Medium::Packs { scratch, .. } = self.medium { scratch(shape) } else { 0 }
+    }
+
+    /// Whether its ranks publish and fetch, all of them.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.medium, Medium::Shared)
+    }
+
+    /// The strongest demand that it meets there: where packs are scattered, what they combine is out of
+    /// order.
+    #[must_use]
+    pub fn demand_among(&self, packs: &Packs) -> Demand {
+        match self.medium {
+            Medium::Packs { .. } if !packs.is_contiguous() => Demand::Commutative,
+            _ => self.demand,
+        }
     }
 
     /// Whether it publishes, and its ranks find what is published without a message that tells them
@@ -149,7 +198,7 @@ impl Algorithm {
     #[must_use]
     pub fn is_silent(&self, size: usize) -> bool {
         let first = || (self.steps)(1, Shape::of(size)).next().map(|step| step.action);
-        self.shared && (size < 2 || !matches!(first(), Some(Action::Recv { .. })))
+        self.is_shared() && (size < 2 || !matches!(first(), Some(Action::Recv { .. })))
     }
 
     /// Checks that it does what its collective promises, at the cost that it claims.
@@ -157,7 +206,7 @@ impl Algorithm {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self, shape: Shape) -> Result<check::Report, check::CheckError> {
-        check::Check::of(self, shape).run(|rank| (self.steps)(rank, shape))
+        check::Check::of(self, &shape).run(|rank| (self.steps)(rank, shape.clone()))
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn of(shape: Shape) -> Self {
+    pub(super) fn of(shape: &Shape) -> Self {
         Self { size: shape.size, root: shape.root }
     }
 

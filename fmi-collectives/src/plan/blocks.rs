@@ -1,12 +1,13 @@
 //! Which blocks of the workspace a step is about.
 
-use std::{fmt, mem, ops::Range};
+use std::{fmt, mem, ops::Range, sync::Arc};
 
 /// Some blocks of a rank's workspace, in the order in which they travel.
 ///
 /// Mostly a plain range, made from one (`0..4`) or from one block (`3`). Two more shapes let an
 /// algorithm name in one step what it moves in one message: a range that [wraps](Self::wrapping)
-/// around, and runs at [regular distances](Self::strided).
+/// around, and runs at [regular distances](Self::strided). Where ranks of a pack are scattered, their
+/// blocks are, too.
 ///
 /// ```
 /// use fmi_collectives::plan::Blocks;
@@ -34,6 +35,8 @@ pub struct Blocks {
     within: Option<(u32, u32)>,
     /// Whether the last comes first.
     reversed: bool,
+    /// What blocks are called that were counted as those of places.
+    names: Option<Arc<Vec<u32>>>,
 }
 
 impl Blocks {
@@ -48,7 +51,7 @@ impl Blocks {
 
     const fn new(first: usize, run: usize, stride: usize, end: usize) -> Self {
         let (first, end, run, stride) = (narrow(first), narrow(end), narrow(run), narrow(stride));
-        Self { first, end, run, stride, origin: 0, within: None, reversed: false }
+        Self { first, end, run, stride, origin: 0, within: None, reversed: false, names: None }
     }
 
     /// `count` blocks from `first` on; after the last block of `within` comes its first.
@@ -136,7 +139,7 @@ impl Blocks {
     /// As [`as_range`](Self::as_range), if that is seen at once.
     pub(super) fn plain(&self) -> Option<Range<usize>> {
         let one_run = self.end.saturating_sub(self.first) <= self.run;
-        let plain = one_run && self.within.is_none() && !self.reversed;
+        let plain = one_run && self.within.is_none() && !self.reversed && self.names.is_none();
         plain.then(|| self.first as usize..self.end.max(self.first) as usize)
     }
 
@@ -148,7 +151,13 @@ impl Blocks {
     }
 
     fn walk(&self) -> Runs {
-        Runs { blocks: self.clone(), around: 0..0, left: self.len() }
+        Runs { blocks: self.clone(), around: 0..0, left: self.len(), unnamed: 0..0 }
+    }
+
+    /// The same of ranks that have these names: block `i` of each `i` becomes that of the `i`-th name, and
+    /// so does the next block of each. Blocks that belong to no rank stay.
+    pub(super) fn named(&self, names: &Arc<Vec<u32>>) -> Self {
+        Self { names: Some(Arc::clone(names)), ..self.clone() }
     }
 
     /// Where a block lies that is counted from `origin`.
@@ -157,6 +166,17 @@ impl Blocks {
         match self.within {
             Some((low, high)) if place >= high as usize => low as usize + (place - high as usize),
             _ => place,
+        }
+    }
+
+    /// What a block is called.
+    fn name(&self, block: usize) -> usize {
+        match &self.names {
+            Some(names) if block < 2 * names.len() => {
+                let size = names.len();
+                block / size * size + names[block % size] as usize
+            }
+            _ => block,
         }
     }
 }
@@ -174,12 +194,32 @@ struct Runs {
     around: Range<usize>,
     /// How many blocks are to come, if they are reversed.
     left: usize,
+    /// Of the last run, those that have not got their names yet.
+    unnamed: Range<usize>,
 }
 
 impl Iterator for Runs {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
+        if self.blocks.names.is_none() {
+            return self.next_run();
+        }
+        if self.unnamed.is_empty() {
+            self.unnamed = self.next_run()?;
+        }
+        let name = |block| self.blocks.name(block);
+        let start = name(self.unnamed.start);
+        let rest = self.unnamed.clone().skip(1);
+        let length =
+            1 + rest.zip(start + 1..).take_while(|(block, next)| name(*block) == *next).count();
+        self.unnamed.start += length;
+        Some(start..start + length)
+    }
+}
+
+impl Runs {
+    fn next_run(&mut self) -> Option<Range<usize>> {
         if !self.around.is_empty() {
             return Some(mem::replace(&mut self.around, 0..0));
         }
@@ -305,6 +345,18 @@ mod tests {
         assert_eq!(list(&Blocks::wrapping(1, 4, 0..4)), [1, 2, 3, 0]);
         assert_eq!(list(&Blocks::all_but(1, 4)), [2, 3, 0]);
         assert_eq!(list(&Blocks::all_but(3, 4)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn names_of_ranks() {
+        let names = Arc::new(vec![0, 3, 1, 2]);
+        let named = |blocks: Blocks| blocks.named(&names);
+        assert_eq!(list(&named((0..4).into())), [0, 3, 1, 2]);
+        assert_eq!(named((2..4).into()).as_range(), Some(1..3));
+        assert_eq!(list(&named(Blocks::wrapping(3, 2, 0..4))), [2, 0]);
+        assert_eq!(list(&named((5..10).into())), [7, 5, 6, 8, 9]);
+        assert_eq!(list(&named((1..3).into()).reversed()), [1, 3]);
+        assert_eq!((named(0.into()).plain(), named(Blocks::NONE).len()), (None, 0));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which algorithm runs a collective: a table of rules, the first that applies.
 
 use super::{
-    Algorithm, Collective, Demand, Objection, allgather, allreduce, alltoall, barrier, bcast,
-    exscan, gather, reduce, reduce_scatter, scan, scatter,
+    Algorithm, Collective, Demand, Objection, Packs, allgather, allreduce, alltoall, barrier,
+    bcast, exscan, gather, reduce, reduce_scatter, scan, scatter,
 };
 use std::{fmt, ops::Range};
 
@@ -29,8 +29,37 @@ pub struct Question {
     pub cuttable: bool,
     /// Whether all ranks live in one process.
     pub together: bool,
+    /// Whether several processes that links join have several ranks, and how these stand.
+    pub packing: Packing,
     /// Whether all processes have a store in common.
     pub store: Shelf,
+}
+
+/// How ranks stand in several processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Packing {
+    /// Each in a process of its own, or all in one.
+    #[default]
+    None,
+    /// Several in some, and those of each follow each other.
+    Contiguous,
+    /// Several in some, in any order.
+    Scattered,
+}
+
+impl Packing {
+    /// What it can be.
+    pub const ALL: [Self; 3] = [Self::None, Self::Contiguous, Self::Scattered];
+
+    /// How these packs stand.
+    #[must_use]
+    pub fn of(packs: &Packs) -> Self {
+        match packs.are_alone() {
+            true => Self::None,
+            false if packs.is_contiguous() => Self::Contiguous,
+            false => Self::Scattered,
+        }
+    }
 }
 
 /// What a store is to a group of ranks in several processes.
@@ -61,6 +90,8 @@ pub enum Place {
     Process,
     /// Between processes that links join.
     Links,
+    /// Between processes that links join, some of which have several ranks.
+    Packs,
     /// Between processes that links join, with a store beside them that serves many readers as
     /// fast as one.
     Wide,
@@ -87,6 +118,7 @@ impl Question {
         match place {
             Place::Process => self.together,
             Place::Links => !self.together && !self.store_alone(),
+            Place::Packs => !self.together && !self.store_alone() && self.packing != Packing::None,
             Place::Wide => !self.together && self.store == Shelf::Wide,
             Place::Store => !self.together && self.store_alone(),
             Place::Pushed => !self.together && self.store == Shelf::Pushed,
@@ -267,9 +299,12 @@ impl Default for Table {
         const LARGE: u64 = 64 << 10;
         /// What goes in one command with its message.
         const SMALL: u64 = 16 << 10;
+        /// Values of an alltoall that are as well sent each by itself.
+        const TOGETHER: u64 = 16 << 10;
         /// Ranks of which one no longer reads what each of the others has.
         const MANY: usize = 64;
         let within = |algorithm| R::always(algorithm).within(Place::Process);
+        let packs = |algorithm| R::always(algorithm).within(Place::Packs);
         let store = |algorithm| R::always(algorithm).within(Place::Store);
         let pushed = |algorithm| R::always(algorithm).within(Place::Pushed);
         Self {
@@ -308,6 +343,22 @@ impl Default for Table {
                 store(&allreduce::shared_tree::ALGORITHM),
                 store(&allreduce::shared_small::ALGORITHM),
                 store(&reduce_scatter::shared::ALGORITHM),
+                // Between processes of several ranks.
+                packs(&barrier::packed::ALGORITHM),
+                packs(&bcast::packed_chain::ALGORITHM).from_bytes(512 << 10),
+                packs(&bcast::packed::ALGORITHM),
+                packs(&gather::packed::ALGORITHM),
+                packs(&scatter::packed::ALGORITHM),
+                packs(&allgather::packed::ALGORITHM),
+                // Where values are long, nothing is saved, and to put them together is a copy.
+                packs(&alltoall::pairwise::ALGORITHM).from_bytes(TOGETHER),
+                packs(&alltoall::packed::ALGORITHM),
+                packs(&reduce::packed::ALGORITHM).below_bytes(LARGE),
+                packs(&allreduce::packed_lanes::ALGORITHM).from_bytes(8 << 20),
+                packs(&allreduce::packed::ALGORITHM),
+                packs(&reduce_scatter::packed::ALGORITHM),
+                packs(&scan::packed::ALGORITHM),
+                packs(&exscan::packed::ALGORITHM),
                 // Between processes. From some 16 readers on, direct links take longer than
                 // one object in S3 (docs/model.md).
                 R::always(&bcast::stored::ALGORITHM)
@@ -357,6 +408,7 @@ impl fmt::Display for Place {
         f.write_str(match self {
             Self::Process => "in one process",
             Self::Links => "between processes",
+            Self::Packs => "between processes of several ranks",
             Self::Wide => "between processes, beside a store that many can read",
             Self::Store => "over a store alone",
             Self::Pushed => "over a store alone that pushes messages",
@@ -423,7 +475,10 @@ mod tests {
                         for (cuttable, together) in
                             [(true, true), (true, false), (false, true), (false, false)]
                         {
-                            for store in Shelf::ALL {
+                            let places = Shelf::ALL
+                                .iter()
+                                .flat_map(|store| Packing::ALL.map(|packing| (*store, packing)));
+                            for (store, packing) in places {
                                 let question = Question {
                                     collective,
                                     demand,
@@ -431,6 +486,7 @@ mod tests {
                                     bytes,
                                     cuttable,
                                     together,
+                                    packing,
                                     store,
                                 };
                                 let choice = table.choose(&question);
@@ -454,6 +510,7 @@ mod tests {
             bytes: Some(100),
             cuttable: true,
             together: false,
+            packing: Packing::None,
             store: Shelf::None,
         };
         let chosen = |question| table.choose(&question).algorithm.name;
@@ -473,6 +530,7 @@ mod tests {
             bytes: Some(100),
             cuttable: true,
             together: false,
+            packing: Packing::None,
             store: Shelf::None,
         };
         let ring = Rule::always(&allreduce::ring::ALGORITHM);
@@ -505,6 +563,7 @@ mod tests {
             bytes: Some(10_000_000),
             cuttable: true,
             together: false,
+            packing: Packing::None,
             store: Shelf::Wide,
         };
         let chosen = |question| Table::default().choose(&question).algorithm.name;

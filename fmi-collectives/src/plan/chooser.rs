@@ -225,7 +225,7 @@ impl fmt::Debug for Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{CHUNK, Collective, Demand, Shelf, price::Market};
+    use crate::plan::{CHUNK, Collective, Demand, Packing, Shelf, price::Market};
     use fmi_model::Profile;
 
     fn question(bytes: u64) -> Question {
@@ -236,6 +236,7 @@ mod tests {
             bytes: Some(bytes),
             cuttable: true,
             together: false,
+            packing: Packing::None,
             store: Shelf::None,
         }
     }

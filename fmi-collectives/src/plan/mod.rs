@@ -41,17 +41,21 @@ mod chooser;
 mod collective;
 mod fold;
 mod groups;
+mod lanes;
 mod objection;
+mod packs;
 mod ranking;
+mod seat;
 mod step;
 
-pub use algorithm::{Algorithm, Growth, Shape};
+pub use algorithm::{Algorithm, Growth, Medium, Shape};
 pub use blocks::Blocks;
-pub use choice::{CHUNK, Choice, Place, Question, Rule, Shelf, Table, can_run, chunks};
+pub use choice::{CHUNK, Choice, Packing, Place, Question, Rule, Shelf, Table, can_run, chunks};
 pub use chooser::Chooser;
 pub(crate) use chooser::Lesson;
 pub use collective::{Collective, Demand};
 pub use objection::Objection;
+pub use packs::Packs;
 pub use ranking::{CHUNK_SIZES, Candidate, Ranking, TYPICAL};
 pub use step::{Action, Side, Step, Steps, Tier};
 

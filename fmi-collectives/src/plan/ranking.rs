@@ -82,7 +82,7 @@ impl Question {
 
     /// What one of them takes and costs.
     pub(super) fn price(&self, algorithm: &Algorithm, chunk: u64, model: &Model) -> Estimate {
-        let (shape, bytes) = self.shape(chunk);
+        let (shape, bytes) = self.shape(chunk, model);
         algorithm.price(shape, bytes, &self.routed(model))
     }
 
@@ -95,15 +95,15 @@ impl Question {
         price: &Estimate,
     ) -> Option<Lesson> {
         self.bytes?;
-        let (shape, bytes) = self.shape(chunk);
+        let (shape, bytes) = self.shape(chunk, model);
         let part = algorithm.teaches(shape, bytes, &self.routed(model), price)?;
-        let numbers = [u64::from(algorithm.code()), shape.size as u64, bytes.get()];
+        let numbers = [u64::from(algorithm.code()), self.size as u64, bytes.get()];
         let kind = numbers.into_iter().fold(0, |kind, number| fmi_actors::mix(kind ^ number));
         Some(Lesson { kind, part })
     }
 
-    fn shape(&self, chunk: u64) -> (Shape, Bytes) {
-        let shape = Shape::of(self.size).chunked(self.cut(chunk));
+    fn shape(&self, chunk: u64, model: &Model) -> (Shape, Bytes) {
+        let shape = Shape::of(self.size).chunked(self.cut(chunk)).packed(model.packs());
         (shape, Bytes::new(self.bytes.unwrap_or(TYPICAL)))
     }
 
@@ -120,8 +120,8 @@ impl Question {
         algorithm: &'static Algorithm,
         model: &Model,
     ) -> impl Iterator<Item = Candidate> {
-        let shape = Shape::of(self.size);
-        let is_pipeline = algorithm.pieces(shape) != algorithm.pieces(shape.chunked(2));
+        let shape = Shape::of(self.size).packed(model.packs());
+        let is_pipeline = algorithm.pieces(&shape) != algorithm.pieces(&shape.clone().chunked(2));
         let bytes = Bytes::new(self.bytes.unwrap_or(TYPICAL));
         let sizes = if is_pipeline { &CHUNK_SIZES[..] } else { &CHUNK_SIZES[..1] };
         let mut seen = Vec::with_capacity(sizes.len());
@@ -131,7 +131,7 @@ impl Question {
                 return None;
             }
             seen.push(chunks);
-            let price = algorithm.price(shape.chunked(chunks), bytes, model);
+            let price = algorithm.price(shape.clone().chunked(chunks), bytes, model);
             Some(Candidate { algorithm, chunk, price })
         })
     }
@@ -142,7 +142,7 @@ impl Question {
             let beside = matches!(self.store, Shelf::Beside | Shelf::Wide) && !self.together;
             // Those who do not know the length wait for a first message.
             let waits = self.collective.is_late_bound() && self.bytes.is_some();
-            let silent = algorithm.shared && (self.together || algorithm.is_silent(self.size));
+            let silent = algorithm.is_shared() && (self.together || algorithm.is_silent(self.size));
             ((beside || waits) && silent && self.size > 1).then_some(Objection::Untold)
         };
         Objection::to(algorithm, self).or_else(untold)
@@ -172,13 +172,14 @@ fn rounded(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Collective, Demand, price::Channels};
+    use crate::plan::{Collective, Demand, Packing, price::Channels};
     use fmi_model::{Profile, topology::Topology};
 
     fn question(collective: Collective, size: usize, bytes: u64, store: Shelf) -> Question {
         let demand = Demand::Commutative;
         let bytes = Some(bytes);
-        Question { collective, demand, size, bytes, cuttable: true, together: false, store }
+        let (cuttable, together, packing) = (true, false, Packing::None);
+        Question { collective, demand, size, bytes, cuttable, together, packing, store }
     }
 
     fn best(question: Question, market: &Market) -> String {
@@ -216,7 +217,7 @@ mod tests {
             for &collective in Collective::ALL {
                 let ranking =
                     question(collective, 20, 1000, store).ranking(&model, Objective::Fast);
-                let shared = ranking.candidates.iter().filter(|it| it.algorithm.shared);
+                let shared = ranking.candidates.iter().filter(|it| it.algorithm.is_shared());
                 let names: Vec<String> = shared.map(|it| it.algorithm.to_string()).collect();
                 let expected = stored && collective == Collective::Bcast;
                 assert_eq!(names, if expected { vec!["bcast/stored"] } else { vec![] });

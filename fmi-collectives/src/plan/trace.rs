@@ -93,7 +93,7 @@ impl Algorithm {
     /// # Errors
     /// What is wrong with it.
     pub fn trace(&self, shape: Shape) -> Result<Trace, CheckError> {
-        Check::of(self, shape).trace(|rank| (self.steps)(rank, shape))
+        Check::of(self, &shape).trace(|rank| (self.steps)(rank, shape.clone()))
     }
 }
 
@@ -119,14 +119,17 @@ impl Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Collective, allreduce, alltoall, bcast, reduce};
+    use crate::plan::{Collective, Packs, allreduce, alltoall, bcast, reduce};
 
     #[test]
     fn each_algorithm_is_told_as_it_is_counted() {
+        let packs = Packs::of([0, 0, 0, 1, 1, 2, 3, 3]);
+        let alone = [1, 2, 5, 8].map(Shape::of);
         for algorithm in Algorithm::all() {
-            for size in [1, 2, 5, 8] {
-                let shape = Shape::of(size).chunked(3);
-                let Trace { report, events } = algorithm.trace(shape).unwrap();
+            for shape in alone.iter().cloned().chain([Shape::of(8).packed(&packs)]) {
+                let shape = shape.chunked(3);
+                let size = shape.size;
+                let Trace { report, events } = algorithm.trace(shape.clone()).unwrap();
                 assert_eq!(report, algorithm.check(shape).unwrap());
                 let messages = events.iter().filter(|event| event.kind.is_message());
                 assert_eq!(messages.count(), report.messages, "{algorithm}");

@@ -49,6 +49,7 @@ impl Replay<'_> {
                 }
                 Act::Also { .. } => continue,
                 Act::Send { to } => (Wires::message(topology, rank, to), None),
+                Act::Pin { .. } => (Route::Board, None),
                 Act::Publish { .. } if topology.processes() == 1 => (Route::Board, None),
                 Act::Publish { .. } => (Route::Store, None),
                 Act::Recv { from } => {

@@ -59,6 +59,13 @@ pub enum Act {
         /// How many.
         blocks: usize,
     },
+    /// As `Publish`, for ranks of its own process alone.
+    Pin {
+        /// The first of them.
+        first: usize,
+        /// How many.
+        blocks: usize,
+    },
     /// More blocks of what it published last, if they are no single range.
     Also {
         /// The first of them.

@@ -354,6 +354,11 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
                 self.show(number, first, blocks.max(1), since);
                 true
             }
+            Act::Pin { first, blocks } => {
+                let since = self.put(number, Route::Board, op).last;
+                self.show(number, first, blocks.max(1), since);
+                true
+            }
             Act::Also { first, blocks } => {
                 if let Some(shown) = self.desk.as_mut().and_then(|desk| desk.shown_by(number)) {
                     shown.push((first, blocks));

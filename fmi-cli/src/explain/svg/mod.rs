@@ -7,6 +7,7 @@ mod paint;
 use super::{
     case::Case,
     text::{blocks, cost, operands},
+    traffic,
 };
 use crate::{failure::Failure, units::human};
 use fmi::plan::{
@@ -48,13 +49,14 @@ pub(super) fn draw(case: &Case) -> Result<String, Failure> {
 
     paper.text("title", layout.left(), 36.0, &title);
     let left_out = trace.report.rounds - rounds;
+    let moves = traffic::told(case).map_or_else(String::new, |moves| format!(" · {moves}"));
     let more =
         if left_out > 0 { format!(" · the last {left_out} are left out") } else { String::new() };
     paper.text(
         "subtitle",
         layout.left(),
         59.0,
-        &format!("{}{more}", cost(case).replace(", ", " · ")),
+        &format!("{}{moves}{more}", cost(case).replace(", ", " · ")),
     );
     legend(&mut paper, &layout, &inks, &note);
     grid(&mut paper, &layout, case, rounds);

@@ -7,7 +7,7 @@ use crate::{
 use fmi::{
     config::ChannelSpec,
     plan::{
-        Algorithm, Collective, Question, Shape, Table,
+        Algorithm, Collective, Packing, Packs, Question, Shape, Table,
         price::{Channels, Market, Model},
     },
 };
@@ -29,7 +29,7 @@ pub(in crate::model) struct Sample {
     times: Vec<Seconds>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum What {
     Pingpong,
     Call { algorithm: &'static Algorithm, shape: Shape, bytes: Bytes, barrier: &'static Algorithm },
@@ -53,6 +53,8 @@ impl Sample {
         if row.cores == 0 {
             row.cores = bench::cores();
         }
+        let topology = topology(&row);
+        let packs = Packs::of(topology.places().iter().map(|place| place.process));
         let what = match bench::collective(row.op) {
             None => What::Pingpong,
             Some(collective) => {
@@ -65,14 +67,14 @@ impl Sample {
                 let barrier = self::question(Collective::Barrier, &row)?;
                 What::Call {
                     algorithm,
-                    shape: Shape::of(row.ranks).chunked(question.chunks()),
+                    shape: Shape::of(row.ranks).chunked(question.chunks()).packed(&packs),
                     bytes: Bytes::new(question.bytes.unwrap_or_default()),
                     barrier: Table::default().choose(&barrier).algorithm,
                 }
             }
         };
         let times = vec![Seconds::new(row.median_us * 1e-6)];
-        Ok(Self { topology: Arc::new(topology(&row)), what, times, row })
+        Ok(Self { topology: Arc::new(topology), what, times, row })
     }
 
     /// The channel.
@@ -93,7 +95,7 @@ impl Sample {
     /// The plan that ran; none for messages. Of plans that are the same among so few ranks, whatever they are called, the
     /// first: what differs between their measurements is chance.
     pub(in crate::model) fn plan(&self) -> Option<&'static str> {
-        match self.what {
+        match &self.what {
             What::Pingpong => None,
             What::Call { algorithm, shape, .. } => Some(first_alike(algorithm, shape).name),
         }
@@ -122,20 +124,20 @@ impl Sample {
     /// What would have been measured, as the model has it.
     pub(in crate::model) fn predicted(&self, market: &Arc<Market>) -> Seconds {
         let model = self.model(market);
-        match self.what {
+        match &self.what {
             What::Pingpong => pingpong(self.row.bytes, &model),
             What::Call { algorithm, shape, bytes, barrier } => {
-                algorithm.repeated(shape, bytes, barrier, &model)
+                algorithm.repeated(shape.clone(), *bytes, barrier, &model)
             }
         }
     }
 
     /// By what the plan is chosen, or not.
     pub(in crate::model) fn price(&self, market: &Arc<Market>) -> Seconds {
-        match self.what {
+        match &self.what {
             What::Pingpong => self.predicted(market),
             What::Call { algorithm, shape, bytes, .. } => {
-                algorithm.price(shape, bytes, &self.model(market)).time
+                algorithm.price(shape.clone(), *bytes, &self.model(market)).time
             }
         }
     }
@@ -151,14 +153,15 @@ pub(in crate::model) fn market(profile: &Profile, channel: &str) -> Arc<Market> 
 }
 
 /// The first algorithm of the same collective whose ranks do the same.
-fn first_alike(algorithm: &'static Algorithm, shape: Shape) -> &'static Algorithm {
+fn first_alike(algorithm: &'static Algorithm, shape: &Shape) -> &'static Algorithm {
     /// With more ranks no two are alike.
     const MOST: usize = 4;
     let others = algorithm.collective.algorithms().iter().copied();
     let alike = |other: &&Algorithm| {
         other.pieces(shape) == algorithm.pieces(shape)
             && (0..shape.size).all(|rank| {
-                Iterator::eq((other.steps)(rank, shape), (algorithm.steps)(rank, shape))
+                let steps = |of: &Algorithm| (of.steps)(rank, shape.clone());
+                Iterator::eq(steps(other), steps(algorithm))
             })
     };
     let first = (shape.size <= MOST).then(|| others.take_while(|it| *it != algorithm).find(alike));
@@ -174,7 +177,22 @@ fn question(collective: Collective, row: &Row) -> Result<Question, String> {
     }
     .map_err(|error: fmi::Error| error.to_string())?;
     let bytes = length(collective, row.bytes as u64, row.ranks);
-    Ok(Question { bytes: Some(bytes), ..bench::question(collective, row.ranks, &channel) })
+    let packing = match row.packs {
+        Some(2..) => Packing::Contiguous,
+        _ => Packing::None,
+    };
+    let question = bench::question(collective, row.ranks, &channel);
+    let together = question.together || row.packs == Some(1);
+    Ok(Question { bytes: Some(bytes), packing, together, ..question })
+}
+
+/// The process of a rank: each has one of its own, or they share some in contiguous ranges.
+fn pack(row: &Row, rank: usize) -> usize {
+    match row.packs {
+        // Process k begins with rank ⌊k·n/p⌋.
+        Some(packs) => ((rank + 1) * packs - 1) / row.ranks,
+        None => rank,
+    }
 }
 
 /// Where the ranks of a benchmark are.
@@ -183,7 +201,7 @@ fn topology(row: &Row) -> Topology {
     let place = |rank: usize| {
         // Ranks of a process are on its threads in runs.
         let core = if local { rank * row.threads / row.ranks } else { rank };
-        let process = if local { 0 } else { rank };
+        let process = if local { 0 } else { pack(row, rank) };
         Place { process: process as u32, machine: 0, core: (core % row.cores) as u32 }
     };
     Topology::new((0..row.ranks).map(place).collect())

@@ -99,7 +99,7 @@ impl Call {
             )));
         }
         if let Some(algorithm) = self.algorithm
-            && algorithm.shared
+            && algorithm.is_shared()
         {
             return Err(Failure::usage(format!(
                 "--algorithm {algorithm} publishes: it is chosen by itself where ranks share a process \

@@ -1,7 +1,7 @@
 //! Bruck allgather. ⌈log₂ n⌉ rounds, (n−1)S bytes a rank, for any n.
 //! Bruck, Ho, Kipnis, Upfal & Weathersby 1997.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, log2_ceil};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "bruck",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),

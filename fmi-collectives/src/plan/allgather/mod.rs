@@ -1,6 +1,7 @@
 //! Allgather: every rank gets one value from every rank. Block `i` is that of rank `i`.
 
 pub mod bruck;
+pub mod packed;
 pub mod recursive_doubling;
 pub mod ring;
 pub mod shared;
@@ -8,5 +9,10 @@ pub mod shared;
 use crate::plan::Algorithm;
 
 /// All for an allgather.
-pub const ALGORITHMS: &[&Algorithm] =
-    &[&bruck::ALGORITHM, &recursive_doubling::ALGORITHM, &ring::ALGORITHM, &shared::ALGORITHM];
+pub const ALGORITHMS: &[&Algorithm] = &[
+    &bruck::ALGORITHM,
+    &recursive_doubling::ALGORITHM,
+    &ring::ALGORITHM,
+    &shared::ALGORITHM,
+    &packed::ALGORITHM,
+];

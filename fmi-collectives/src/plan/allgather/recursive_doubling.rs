@@ -3,7 +3,7 @@
 //! Thakur, Rabenseifner & Gropp 2005.
 
 use crate::plan::{
-    Algorithm, Blocks, Collective, Demand, Growth, Shape, Step,
+    Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step,
     fold::{Fold, Role, group},
 };
 
@@ -13,7 +13,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "recursive_doubling",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| {

@@ -1,7 +1,7 @@
 //! Ring allgather. n−1 rounds, (n−1)S bytes a rank, always to the same neighbour.
 //! Chan, Heimlich, Purkayastha & van de Geijn 2007.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "ring",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,

@@ -1,7 +1,7 @@
 //! Chain allreduce in chunks, for ordered operations on long values. 2n+2c−5 rounds for c chunks, or
 //! 2(n−1) for one: a rank in the middle receives each chunk twice, and sends 2S bytes.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, scan};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step, scan};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "chain",
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| match (shape.size, shape.chunks) {

@@ -2,6 +2,8 @@
 //! One block, or one a piece.
 
 pub mod chain;
+pub mod packed;
+pub mod packed_lanes;
 pub mod rabenseifner;
 pub mod recursive_doubling;
 pub mod reduce_bcast;
@@ -22,4 +24,6 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &shared_small::ALGORITHM,
     &shared::ALGORITHM,
     &shared_tree::ALGORITHM,
+    &packed::ALGORITHM,
+    &packed_lanes::ALGORITHM,
 ];

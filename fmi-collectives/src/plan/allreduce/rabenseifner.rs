@@ -4,7 +4,7 @@
 //! Rabenseifner 2004; here neighbours begin, so that operands stay in order.
 
 use crate::plan::{
-    Algorithm, Collective, Demand, Growth, Shape, Side, Step,
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step,
     fold::{Fold, Role},
 };
 use std::ops::Range;
@@ -15,7 +15,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "rabenseifner",
     demand: Demand::Associative,
     cut: Some(|shape| Fold::of(shape.size).actors),
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| {

@@ -1,7 +1,9 @@
 //! Chain reduce and binomial tree bcast, for ordered operations. n−1 + ⌈log₂ n⌉ rounds, 2(n−1)
 //! messages of S bytes, at most ⌈log₂ n⌉ from one rank.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, bcast, log2_ceil, reduce};
+use crate::plan::{
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Step, bcast, log2_ceil, reduce,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "reduce_bcast",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1 + log2_ceil(shape.size),
@@ -18,6 +20,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 
 /// The last rank is root of both, because the left fold ends there.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let shape = shape.rooted(shape.size - 1).chunked(1);
-    reduce::chain::plan(rank, shape).chain(bcast::binomial::plan(rank, shape))
+    let last = shape.size - 1;
+    let shape = shape.rooted(last).chunked(1);
+    reduce::chain::plan(rank, shape.clone()).chain(bcast::binomial::plan(rank, shape))
 }

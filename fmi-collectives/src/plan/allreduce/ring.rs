@@ -2,7 +2,9 @@
 //! rounds, 2S(n−1)/n bytes a rank, always to the same neighbour.
 //! Patarasuk & Yuan 2009.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, allgather, reduce_scatter};
+use crate::plan::{
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Step, allgather, reduce_scatter,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +12,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "ring",
     demand: Demand::Commutative,
     cut: Some(|shape| shape.size),
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| 2 * (shape.size - 1),
@@ -19,7 +21,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 
 /// A [reduce-scatter](reduce_scatter::ring) and an [allgather](allgather::ring) of the pieces.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    reduce_scatter::ring::plan(rank, shape).chain(allgather::ring::plan(rank, shape))
+    reduce_scatter::ring::plan(rank, shape.clone()).chain(allgather::ring::plan(rank, shape))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! which no rank but the first has more than 15 a level of ⌈log₁₆ n⌉, side by side.
 
 use crate::plan::{
-    Algorithm, Collective, Demand, Growth, Shape, Step, Tier, bcast, groups, reduce,
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Step, Tier, bcast, groups, reduce,
 };
 
 /// This [module](self).
@@ -12,7 +12,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared_tree",
     demand: Demand::Associative,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { groups::members(0, shape.size).count() + 1 },
@@ -22,6 +22,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// A [reduce](reduce::shared_tree) and a [bcast](bcast::shared) of rank 0.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     let shape = shape.rooted(0);
-    let steps = reduce::shared_tree::plan(rank, shape).chain(bcast::shared::plan(rank, shape));
+    let steps =
+        reduce::shared_tree::plan(rank, shape.clone()).chain(bcast::shared::plan(rank, shape));
     steps.map(|step| step.on(Tier::Remote))
 }

@@ -3,7 +3,7 @@
 //! Bruck, Ho, Kipnis, Upfal & Weathersby 1997; the variant without a final rotation is by Träff,
 //! Rougier & Hunold 2014.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, log2_ceil};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,7 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "bruck",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),

@@ -2,6 +2,7 @@
 //! value for rank `i`, block `n + i` the one from rank `i`.
 
 pub mod bruck;
+pub mod packed;
 pub mod pairwise;
 pub mod shared;
 
@@ -9,4 +10,4 @@ use crate::plan::Algorithm;
 
 /// All for an alltoall.
 pub const ALGORITHMS: &[&Algorithm] =
-    &[&bruck::ALGORITHM, &pairwise::ALGORITHM, &shared::ALGORITHM];
+    &[&bruck::ALGORITHM, &pairwise::ALGORITHM, &shared::ALGORITHM, &packed::ALGORITHM];

@@ -1,7 +1,7 @@
 //! Pairwise alltoall. n−1 rounds, (n−1)S bytes a rank, each block straight to its rank.
 //! Thakur, Rabenseifner & Gropp 2005.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "pairwise",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,

@@ -1,7 +1,7 @@
 //! Alltoall through shared memory. n−1 rounds: every rank publishes all values but its own at once and
 //! reads one from each of the others.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, Tier};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, Tier};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared",
     demand: Demand::Ordered,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,

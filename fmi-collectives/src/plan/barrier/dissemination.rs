@@ -1,7 +1,7 @@
 //! Dissemination barrier. ⌈log₂ n⌉ rounds, each with one empty message from every rank.
 //! Hensgen, Finkel & Manber 1988.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, log2_ceil};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "dissemination",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),

@@ -1,6 +1,7 @@
 //! Barrier: no rank leaves before all have entered. No blocks.
 
 pub mod dissemination;
+pub mod packed;
 pub mod shared;
 pub mod shared_tree;
 
@@ -8,4 +9,4 @@ use crate::plan::Algorithm;
 
 /// All for a barrier.
 pub const ALGORITHMS: &[&Algorithm] =
-    &[&dissemination::ALGORITHM, &shared::ALGORITHM, &shared_tree::ALGORITHM];
+    &[&dissemination::ALGORITHM, &shared::ALGORITHM, &shared_tree::ALGORITHM, &packed::ALGORITHM];

@@ -1,7 +1,7 @@
 //! Barrier through shared memory. n rounds, without contention: rank 0 looks for the signal of each
 //! rank, then gives one that all others look for.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, Tier};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, Tier};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared",
     demand: Demand::Ordered,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { shape.size },

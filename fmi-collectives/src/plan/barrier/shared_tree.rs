@@ -2,7 +2,9 @@
 //! groups, rank 0 gives one that all others look for. n publications and 2(n−1) fetches, of which no
 //! rank but the first has more than 15 a level of ⌈log₁₆ n⌉, side by side.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, Tier, groups};
+use crate::plan::{
+    Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, Tier, groups,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +12,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared_tree",
     demand: Demand::Ordered,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { groups::members(0, shape.size).count() + 1 },

@@ -1,7 +1,9 @@
 //! Binomial tree bcast. ⌈log₂ n⌉ rounds, n−1 messages of S bytes, ⌈log₂ n⌉ of them from the root.
 //! Johnsson & Ho 1989.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, binomial::Tree, log2_ceil};
+use crate::plan::{
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Step, binomial::Tree, log2_ceil,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "binomial",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
@@ -18,7 +20,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 
 /// Each rank passes the value on to its largest subtree first, which needs the most rounds.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let tree = Tree::of(shape);
+    let tree = Tree::of(&shape);
     let node = tree.node(rank);
     let recv = tree.parent(node).map(|from| Step::recv(tree.rank(from), 0));
     let sends = tree.children(node).rev();

@@ -1,7 +1,7 @@
 //! Chain bcast in chunks, for long values. n+c−2 rounds for c chunks; every rank but the last of the
 //! chain sends S bytes.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "chain",
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { shape.size + shape.chunks - 2 },
@@ -19,7 +19,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// The chain goes up from the root and wraps around. Each rank passes a chunk on before it takes
 /// the next.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let Shape { size, root, chunks } = shape;
+    let Shape { size, root, chunks, .. } = shape;
     let (next, previous) = ((rank + 1) % size, (rank + size - 1) % size);
     (0..chunks).flat_map(move |chunk| {
         let recv = (rank != root).then(|| Step::recv(previous, chunk));

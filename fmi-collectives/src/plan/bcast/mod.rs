@@ -5,6 +5,8 @@
 
 pub mod binomial;
 pub mod chain;
+pub mod packed;
+pub mod packed_chain;
 pub mod scatter_allgather;
 pub mod shared;
 pub mod stored;
@@ -18,4 +20,6 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &chain::ALGORITHM,
     &shared::ALGORITHM,
     &stored::ALGORITHM,
+    &packed::ALGORITHM,
+    &packed_chain::ALGORITHM,
 ];

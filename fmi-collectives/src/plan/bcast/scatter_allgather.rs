@@ -2,7 +2,9 @@
 //! tree and collected around a ring. ⌈log₂ n⌉ + n − 1 rounds; the root sends most, 2S(n−1)/n bytes.
 //! Barnett, Gupta, Payne, Shuler, van de Geijn & Watts 1994; Thakur, Rabenseifner & Gropp 2005.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, binomial::Tree, log2_ceil};
+use crate::plan::{
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Step, binomial::Tree, log2_ceil,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +12,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "scatter_allgather",
     demand: Demand::Ordered,
     cut: Some(|shape| shape.size),
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size) + shape.size - 1,
@@ -20,7 +22,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// Piece `v` is that of node `v` of the tree. On the ring nobody sends what the next node has from
 /// the scatter.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let tree = Tree::of(shape);
+    let tree = Tree::of(&shape);
     let (size, node) = (shape.size, tree.node(rank));
     let (next, previous) = ((node + 1) % size, (node + size - 1) % size);
 

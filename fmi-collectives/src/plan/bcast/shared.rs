@@ -1,6 +1,6 @@
 //! Bcast through shared memory. One round: the root publishes its value once, the others read it.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, Tier};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step, Tier};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -8,7 +8,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared",
     demand: Demand::Ordered,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| 1.min(shape.size - 1),

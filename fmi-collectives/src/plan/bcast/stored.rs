@@ -5,7 +5,8 @@
 //! Where a store serves many readers as fast as one, this takes the time of one read, whatever n.
 
 use crate::plan::{
-    Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, Tier, binomial::Tree, log2_ceil,
+    Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, Tier, binomial::Tree,
+    log2_ceil,
 };
 
 /// This [module](self).
@@ -14,7 +15,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "stored",
     demand: Demand::Ordered,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { log2_ceil(shape.size) + 2 },
@@ -23,7 +24,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 
 /// Each rank passes the word on before it reads.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let tree = Tree::of(shape);
+    let tree = Tree::of(&shape);
     let node = tree.node(rank);
     let publish = (node == 0 && shape.size > 1).then(|| Step::publish(0, shape.size - 1));
     let told = tree.parent(node).map(|from| Step::recv(tree.rank(from), Blocks::NONE));

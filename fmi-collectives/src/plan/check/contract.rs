@@ -13,6 +13,8 @@ pub(super) struct Contract {
     pub(super) root: usize,
     /// Into how many pieces each value is cut.
     pub(super) pieces: usize,
+    /// Blocks for others.
+    pub(super) scratch: usize,
 }
 
 /// What a block must end as.
@@ -28,7 +30,7 @@ pub(super) struct Wanted {
 impl Contract {
     /// How many blocks a workspace has.
     pub(super) fn blocks(&self) -> usize {
-        self.collective.blocks(self.size, self.pieces)
+        self.collective.blocks(self.size, self.pieces) + self.scratch
     }
 
     /// How many inputs the rank that has most has.

@@ -92,6 +92,14 @@ pub enum CheckError {
         right: String,
     },
 
+    /// A step that is to stay in a pack names a rank of another, or something is published that ranks of
+    /// other packs could look for.
+    #[error("{at}: leaves its pack")]
+    Strays {
+        /// The step.
+        at: Box<At>,
+    },
+
     /// A rank publishes a block a second time.
     #[error("{at}: block {block} is already published")]
     PublishedTwice {
@@ -224,6 +232,15 @@ pub enum CheckError {
     /// The plan takes another number of rounds than claimed.
     #[error("{found} rounds instead of {expected}")]
     Rounds {
+        /// The claim.
+        expected: usize,
+        /// The truth.
+        found: usize,
+    },
+
+    /// Another number of messages than claimed goes from one pack to another.
+    #[error("{found} messages between packs instead of {expected}")]
+    Remote {
         /// The claim.
         expected: usize,
         /// The truth.

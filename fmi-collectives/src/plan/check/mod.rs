@@ -60,7 +60,7 @@ mod terms;
 
 pub use error::{At, CheckError};
 
-use super::{Algorithm, Collective, Demand, Shape, Step, trace::Event};
+use super::{Algorithm, Collective, Demand, Medium, Packs, Shape, Step, trace::Event};
 use contract::Contract;
 use log::Log;
 use simulation::Simulation;
@@ -72,7 +72,11 @@ pub struct Check {
     contract: Contract,
     rounds: Option<usize>,
     sent: Option<usize>,
+    /// Rounds and blocks may be fewer than claimed.
+    at_most: bool,
     outbox: Option<usize>,
+    packs: Option<Packs>,
+    remote: Option<usize>,
 }
 
 /// What a right plan costs.
@@ -88,6 +92,8 @@ pub struct Report {
     pub rounds: usize,
     /// Messages of all ranks together, publications not among them.
     pub messages: usize,
+    /// Those of them that go from one [pack](Check::packs) to another: all, if each rank is alone.
+    pub remote: usize,
     /// Blocks in messages and publications.
     pub blocks: usize,
     /// Blocks that the rank which sends and publishes most does.
@@ -111,19 +117,42 @@ impl Check {
     /// Of a plan for `collective` on `size` ranks. Unless said otherwise, the root is 0, operations
     /// are [ordered](Demand::Ordered), values are not cut, and no cost is claimed.
     pub fn new(collective: Collective, size: usize) -> Self {
-        let contract = Contract { collective, demand: Demand::Ordered, size, root: 0, pieces: 1 };
-        Self { contract, rounds: None, sent: None, outbox: None }
+        let contract =
+            Contract { collective, demand: Demand::Ordered, size, root: 0, pieces: 1, scratch: 0 };
+        Self {
+            contract,
+            rounds: None,
+            sent: None,
+            at_most: false,
+            outbox: None,
+            packs: None,
+            remote: None,
+        }
     }
 
     /// Of all that an algorithm claims, with one message in each outbox.
-    pub fn of(algorithm: &Algorithm, shape: Shape) -> Self {
-        Self::new(algorithm.collective, shape.size)
-            .demand(algorithm.demand)
+    pub fn of(algorithm: &Algorithm, shape: &Shape) -> Self {
+        let check = Self::without_claims(algorithm, shape)
+            .rounds((algorithm.rounds)(shape.clone()))
+            .sent((algorithm.sent)(shape.clone()))
+            .outbox(1);
+        match algorithm.medium {
+            Medium::Packs { remote, .. } => {
+                Self { at_most: true, remote: Some(remote(shape)), ..check }
+            }
+            Medium::Links | Medium::Shared => check,
+        }
+    }
+
+    /// Of what an algorithm does, at whatever cost.
+    pub fn without_claims(algorithm: &Algorithm, shape: &Shape) -> Self {
+        let check = Self::new(algorithm.collective, shape.size)
+            .demand(algorithm.demand_among(&shape.packs))
             .root(shape.root)
             .pieces(algorithm.pieces(shape))
-            .rounds((algorithm.rounds)(shape))
-            .sent((algorithm.sent)(shape))
-            .outbox(1)
+            .scratch(algorithm.scratch(shape));
+        // Where all publish, all share memory, or none do.
+        if algorithm.is_shared() { check } else { check.packs(&shape.packs) }
     }
 
     /// What operations demand; see [`Demand`].
@@ -141,6 +170,19 @@ impl Check {
     /// Into how many pieces each value is cut; piece `p` of value `v` is block `v * pieces + p`.
     pub fn pieces(mut self, pieces: usize) -> Self {
         self.contract.pieces = pieces;
+        self
+    }
+
+    /// How many blocks a workspace has behind those of the collective, for others' values.
+    pub fn scratch(mut self, blocks: usize) -> Self {
+        self.contract.scratch = blocks;
+        self
+    }
+
+    /// Which ranks share a process: nothing is published for others, and what is
+    /// [said](super::Tier::Pack) to stay in a pack does.
+    pub fn packs(mut self, packs: &Packs) -> Self {
+        self.packs = Some(packs.clone());
         self
     }
 
@@ -193,8 +235,15 @@ impl Check {
             return Err(CheckError::TooLarge { size, parts });
         }
         let plans = (0..size).map(plan).map(IntoIterator::into_iter);
-        let report = Simulation::new(self.contract, plans, Log::new(events)).run()?;
-        let differs = |claim: Option<usize>, found| claim.filter(|expected| *expected != found);
+        let log = Log::new(events);
+        let report = Simulation::new(self.contract, self.packs.as_ref(), plans, log).run()?;
+        let differs = |claim: Option<usize>, found| {
+            claim.filter(|expected| *expected != found && !(self.at_most && *expected > found))
+        };
+        let remote = self.remote.filter(|expected| *expected != report.remote);
+        if let Some(expected) = remote {
+            return Err(CheckError::Remote { expected, found: report.remote });
+        }
         if let Some(expected) = self.outbox.filter(|messages| *messages < report.outbox) {
             return Err(CheckError::Outbox { expected, found: report.outbox });
         }

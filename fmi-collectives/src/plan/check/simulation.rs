@@ -2,7 +2,7 @@
 
 use super::terms::{Term, Terms};
 use super::{At, CheckError, Contract, Report, heard::Heard, log::Log, shelf::Shelf};
-use crate::plan::{Action, Blocks, Collective, Side, Step};
+use crate::plan::{Action, Blocks, Collective, Packs, Side, Step, Tier};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::hash_map::Entry;
@@ -18,6 +18,9 @@ pub(super) struct Simulation<'e, I> {
     /// How many messages a link holds before its sender waits.
     outbox: usize,
     messages: usize,
+    remote: usize,
+    /// If the plan is to know of packs.
+    packs: Option<&'e Packs>,
     terms: Terms,
     log: Log<'e>,
 }
@@ -56,7 +59,12 @@ const STEPS_MAX: usize = 1 << 20;
 
 impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
     /// All ranks before their first step. What they do goes to the log.
-    pub(super) fn new(contract: Contract, plans: impl Iterator<Item = I>, log: Log<'e>) -> Self {
+    pub(super) fn new(
+        contract: Contract,
+        packs: Option<&'e Packs>,
+        plans: impl Iterator<Item = I>,
+        log: Log<'e>,
+    ) -> Self {
         let terms = Terms::new(contract.size, contract.parts());
         let rank = |(rank, steps)| {
             let mut blocks = vec![None; contract.blocks()];
@@ -85,7 +93,8 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
         };
         let ranks = plans.enumerate().map(rank).collect();
         let (links, shelf) = Default::default();
-        Self { contract, ranks, links, shelf, outbox: 1, messages: 0, terms, log }
+        let [outbox, messages, remote] = [1, 0, 0];
+        Self { contract, ranks, links, shelf, outbox, messages, remote, packs, terms, log }
     }
 
     /// Runs all ranks to their ends and looks at what they have then.
@@ -138,6 +147,7 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
                 self.log.left(rank, message.step, step, message.round);
                 link.push(message);
                 self.messages += 1;
+                self.remote += usize::from(!self.share_pack(rank, *to));
             }
             Action::Recv { from, blocks } => {
                 let Some(message) = self.take(*from, rank) else { return Ok(false) };
@@ -255,6 +265,9 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
         {
             return Err(CheckError::BadPeer { at: here.at(step), peer });
         }
+        if self.strays(rank, step) {
+            return Err(CheckError::Strays { at: here.at(step) });
+        }
         let available = here.blocks.len();
         let beyond = |blocks: &Blocks| {
             let last = blocks.runs().find(|run| run.end > available);
@@ -272,6 +285,24 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
             return Err(CheckError::NotBound { at: here.at(step) });
         }
         Ok(())
+    }
+
+    /// Whether a step that is to stay in a pack does not, or is to leave it and cannot.
+    fn strays(&self, rank: usize, step: &Step) -> bool {
+        let inside = step.tier == Some(Tier::Pack);
+        let by_message = matches!(
+            step.action,
+            Action::Send { .. }
+                | Action::Recv { .. }
+                | Action::Combine { .. }
+                | Action::Copy { .. }
+        );
+        let apart = step.peer().is_some_and(|peer| !self.share_pack(rank, peer));
+        self.packs.is_some() && (inside && apart || !inside && !by_message)
+    }
+
+    fn share_pack(&self, one: usize, other: usize) -> bool {
+        self.packs.is_some_and(|packs| packs.pack(one) == packs.pack(other))
     }
 
     /// Fails if a rank still waits, or something is left on the way.
@@ -352,6 +383,7 @@ impl<'e, I: Iterator<Item = Step>> Simulation<'e, I> {
         Report {
             rounds: most(|rank| rank.round_in),
             messages: self.messages,
+            remote: self.remote,
             blocks: self.ranks.iter().map(|rank| rank.blocks_out).sum(),
             most_sent: most(|rank| rank.blocks_out),
             most_received: most(|rank| rank.blocks_in),

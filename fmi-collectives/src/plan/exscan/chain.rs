@@ -2,7 +2,7 @@
 //! chunks; each rank in the middle sends 2S bytes.
 
 use super::shifted;
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, scan};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step, scan};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "chain",
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| match shape.size {
@@ -27,5 +27,6 @@ pub const ALGORITHM: Algorithm = Algorithm {
 
 /// A [scan](scan::chain) by all ranks but the first, of the values of those below.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    shifted(rank, shape, shape.chunks, scan::chain::plan)
+    let chunks = shape.chunks;
+    shifted(rank, shape, chunks, scan::chain::plan)
 }

@@ -6,13 +6,14 @@
 
 pub mod chain;
 pub mod hillis_steele;
+pub mod packed;
 pub mod up_down;
 
-use crate::plan::{Action, Algorithm, Shape, Step};
+use crate::plan::{Algorithm, Shape, Step};
 
 /// All for an exscan.
 pub const ALGORITHMS: &[&Algorithm] =
-    &[&hillis_steele::ALGORITHM, &up_down::ALGORITHM, &chain::ALGORITHM];
+    &[&hillis_steele::ALGORITHM, &up_down::ALGORITHM, &chain::ALGORITHM, &packed::ALGORITHM];
 
 /// Moves the blocks up by one rank, then has the ranks from 1 on run a plan for one rank less.
 fn shifted<S>(
@@ -26,27 +27,21 @@ where
 {
     let send = (rank + 1 < shape.size).then(|| Step::send(rank + 1, 0..blocks));
     let recv = (rank > 0).then(|| Step::recv(rank - 1, 0..blocks));
-    let steps = (rank > 0).then(|| scan(rank - 1, Shape { size: shape.size - 1, ..shape }));
-    send.into_iter().chain(recv).chain(steps.into_iter().flatten().map(one_up))
+    let steps = (rank > 0).then(|| scan(rank - 1, without_first(shape)));
+    send.into_iter()
+        .chain(recv)
+        .chain(steps.into_iter().flatten().map(|step| step.renumbered(|rank| rank + 1)))
 }
 
 /// What a scan costs when a value of one block is first moved up.
 fn shifted_cost(shape: Shape, scan: impl FnOnce(Shape) -> usize) -> usize {
     match shape.size {
         1 => 0,
-        size => 1 + scan(Shape { size: size - 1, ..shape }),
+        _ => 1 + scan(without_first(shape)),
     }
 }
 
-/// The same step, of and with ranks one higher.
-fn one_up(mut step: Step) -> Step {
-    match &mut step.action {
-        Action::Send { to: peer, .. }
-        | Action::Recv { from: peer, .. }
-        | Action::Combine { from: peer, .. }
-        | Action::Fetch { from: peer, .. }
-        | Action::CombineShared { from: peer, .. } => *peer += 1,
-        Action::Copy { .. } | Action::Publish { .. } => {}
-    }
-    step
+fn without_first(shape: Shape) -> Shape {
+    let packs = shape.packs.without_first(shape.size);
+    Shape { size: shape.size - 1, packs, ..shape }
 }

@@ -3,7 +3,7 @@
 //! Brent & Kung 1982; Ladner & Fischer 1980.
 
 use super::{shifted, shifted_cost};
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, scan};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step, scan};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,7 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "up_down",
     demand: Demand::Associative,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shifted_cost(shape, scan::up_down::ALGORITHM.rounds),

@@ -2,7 +2,9 @@
 //! largest message is that of the largest subtree, about n/2·S.
 //! Johnsson & Ho 1989.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, binomial::Tree, log2_ceil};
+use crate::plan::{
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Step, binomial::Tree, log2_ceil,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,17 +12,17 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "binomial",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
-    sent: |shape| Tree::of(shape).largest_subtree(),
+    sent: |shape| Tree::of(&shape).largest_subtree(),
 };
 
 /// Each rank collects its subtree, smallest part first because it is complete first, and passes it
 /// up as one message.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let tree = Tree::of(shape);
+    let tree = Tree::of(&shape);
     let node = tree.node(rank);
     let recvs =
         tree.children(node).map(move |child| Step::recv(tree.rank(child), tree.blocks(child)));

@@ -1,6 +1,6 @@
 //! Linear gather, for large values. n−1 rounds, S bytes a rank, straight to the root.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -8,7 +8,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "linear",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,

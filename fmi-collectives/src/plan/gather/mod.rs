@@ -3,10 +3,11 @@
 
 pub mod binomial;
 pub mod linear;
+pub mod packed;
 pub mod shared;
 
 use crate::plan::Algorithm;
 
 /// All for a gather.
 pub const ALGORITHMS: &[&Algorithm] =
-    &[&binomial::ALGORITHM, &linear::ALGORITHM, &shared::ALGORITHM];
+    &[&binomial::ALGORITHM, &linear::ALGORITHM, &shared::ALGORITHM, &packed::ALGORITHM];

@@ -1,6 +1,6 @@
 //! Gather through shared memory. n−1 rounds: every rank publishes its value, the root reads them.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, Tier};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step, Tier};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -8,7 +8,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared",
     demand: Demand::Ordered,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,

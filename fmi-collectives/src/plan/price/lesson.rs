@@ -58,7 +58,8 @@ mod tests {
         let model = Model::new(lan, Topology::apart(8));
         let teaches = |algorithm: &Algorithm, bytes| {
             let (shape, bytes) = (Shape::of(8), Bytes::new(bytes));
-            algorithm.teaches(shape, bytes, &model, &algorithm.price(shape, bytes, &model))
+            let price = algorithm.price(shape.clone(), bytes, &model);
+            algorithm.teaches(shape, bytes, &model, &price)
         };
         assert_eq!(teaches(&barrier::dissemination::ALGORITHM, 0), Some(Part::Fixed));
         assert_eq!(teaches(&allreduce::recursive_doubling::ALGORITHM, 8), Some(Part::Fixed));

@@ -14,7 +14,7 @@ pub(super) const LEAST: usize = 16;
 
 impl Pricing<'_> {
     /// What comes of it, in a straight line.
-    pub(super) fn line(self, shape: Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
+    pub(super) fn line(self, shape: &Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
         self.line_from(shape, bytes, LEAST)
     }
 
@@ -25,11 +25,11 @@ impl Pricing<'_> {
     /// what is large is larger than what is small, there too.
     pub(super) fn line_from(
         self,
-        shape: Shape,
+        shape: &Shape,
         bytes: Bytes,
         least: usize,
     ) -> Result<Outcome, Stuck> {
-        let [one, two] = [1, 2].map(|chunks| self.algorithm.pieces(shape.chunked(chunks)));
+        let [one, two] = [1, 2].map(|chunks| self.algorithm.pieces(&shape.clone().chunked(chunks)));
         let chunks = if one == two { 1 } else { shape.chunks };
         let (many_ranks, many_chunks) = (shape.size > 2 * least, chunks > 2 * least);
         // How much smaller, at least.
@@ -50,14 +50,19 @@ impl Pricing<'_> {
                 (false, true) => part(chunks),
                 (_, false) => shape.chunks,
             };
-            Shape { size, root: shape.root.min(size - 1), chunks: chunks.clamp(1, shape.chunks) }
+            Shape {
+                size,
+                root: shape.root.min(size - 1),
+                chunks: chunks.clamp(1, shape.chunks),
+                packs: shape.packs.of_first(size),
+            }
         });
-        let grows = |of: fn(&Shape) -> usize| of(&near) < of(&far) && of(&far) < of(&shape);
+        let grows = |of: fn(&Shape) -> usize| of(&near) < of(&far) && of(&far) < of(shape);
         let mut outcome = if many_ranks && grows(|shape| shape.size) {
-            self.part(near, shape, bytes)?.beyond(&self.part(far, shape, bytes)?, shape.size)
+            self.part(&near, shape, bytes)?.beyond(&self.part(&far, shape, bytes)?, shape.size)
         } else if !many_ranks && many_chunks && grows(|shape| shape.chunks) {
             let at = (chunks - near.chunks) as f64 / (far.chunks - near.chunks) as f64;
-            self.part(near, shape, bytes)?.further(&self.part(far, shape, bytes)?, at)
+            self.part(&near, shape, bytes)?.further(&self.part(&far, shape, bytes)?, at)
         } else {
             return self.played(shape, bytes);
         };
@@ -66,7 +71,7 @@ impl Pricing<'_> {
     }
 
     /// The plan among the first ranks, with blocks as long as those of the large one.
-    fn part(self, smaller: Shape, shape: Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
+    fn part(self, smaller: &Shape, shape: &Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
         let bytes = self.scaled(bytes, shape, smaller);
         if smaller.size == shape.size {
             return self.played(smaller, bytes);
@@ -76,7 +81,7 @@ impl Pricing<'_> {
     }
 
     /// Bytes of a value whose pieces are as long, in a plan that has fewer.
-    fn scaled(self, bytes: Bytes, shape: Shape, smaller: Shape) -> Bytes {
+    fn scaled(self, bytes: Bytes, shape: &Shape, smaller: &Shape) -> Bytes {
         let [all, fewer] = [shape, smaller].map(|shape| self.algorithm.pieces(shape).max(1));
         let bytes = u128::from(bytes.get()) * fewer as u128 / all as u128;
         Bytes::new(u64::try_from(bytes).unwrap_or(u64::MAX))
@@ -84,9 +89,9 @@ impl Pricing<'_> {
 
     /// What small plans do not show: a network that goes on more slowly after a while, a server or cores
     /// that have more to do than there is time.
-    fn at_least(self, outcome: &mut Outcome, shape: Shape, bytes: Bytes) {
+    fn at_least(self, outcome: &mut Outcome, shape: &Shape, bytes: Bytes) {
         let pieces = self.algorithm.pieces(shape).max(1) as f64;
-        let sent = (self.algorithm.sent)(shape) as f64 * bytes.get() as f64 / pieces;
+        let sent = (self.algorithm.sent)(shape.clone()) as f64 * bytes.get() as f64 / pieces;
         let mut least = outcome.busy / self.topology.cores().max(1) as f64;
         for route in Route::ALL {
             let (channel, traffic) = (self.wires.channel(route), &outcome.traffic[route as usize]);

@@ -50,7 +50,7 @@ impl Algorithm {
     pub fn price(&self, shape: Shape, bytes: Bytes, model: &Model) -> Estimate {
         let (topology, wires) = (&*model.topology, model.market.wires());
         assert_eq!(shape.size, topology.ranks(), "a model of as many ranks");
-        let outcome = Pricing { algorithm: self, topology, wires }.outcome(shape, bytes);
+        let outcome = Pricing { algorithm: self, topology, wires }.outcome(&shape, bytes);
         match outcome {
             Ok(outcome) => {
                 Estimate::of(&outcome, &wires, topology.processes(), &model.market.costs)
@@ -72,7 +72,7 @@ struct Pricing<'a> {
 }
 
 impl Pricing<'_> {
-    fn outcome(self, shape: Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
+    fn outcome(self, shape: &Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
         match self.algorithm.growth {
             Growth::Logarithmic => self.played(shape, bytes),
             _ if self.is_short(shape) => self.played(shape, bytes),
@@ -82,7 +82,7 @@ impl Pricing<'_> {
     }
 
     /// All of it.
-    fn played(self, shape: Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
+    fn played(self, shape: &Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
         self.played_from(Vec::new(), shape, bytes)
     }
 
@@ -90,28 +90,28 @@ impl Pricing<'_> {
     fn played_from(
         self,
         starts: Vec<Seconds>,
-        shape: Shape,
+        shape: &Shape,
         bytes: Bytes,
     ) -> Result<Outcome, Stuck> {
         let sizes = Sizes::of(self.algorithm, shape, bytes);
-        let steps = |rank| Ops::new((self.algorithm.steps)(rank, shape), sizes);
+        let steps = |rank| Ops::new((self.algorithm.steps)(rank, shape.clone()), sizes);
         Replay::new(self.topology, self.wires).from(starts).run(steps)
     }
 
     /// One rank for all: the last one in the process of the first, whose neighbours are near on one side
     /// and far on the other.
-    fn mirrored(self, shape: Shape, bytes: Bytes) -> Outcome {
+    fn mirrored(self, shape: &Shape, bytes: Bytes) -> Outcome {
         let places = self.topology.places();
         let here = places.iter().take_while(|place| place.process == places[0].process);
         let rank = here.count().max(1) - 1;
         let sizes = Sizes::of(self.algorithm, shape, bytes);
-        let ops = Ops::new((self.algorithm.steps)(rank, shape), sizes);
+        let ops = Ops::new((self.algorithm.steps)(rank, shape.clone()), sizes);
         Replay::new(self.topology, self.wires).mirrored(rank, ops)
     }
 
     /// Whether it has so few steps that all are played through.
-    fn is_short(self, shape: Shape) -> bool {
+    fn is_short(self, shape: &Shape) -> bool {
         let most = PLAYED / shape.size;
-        (self.algorithm.steps)(shape.size / 2, shape).take(most + 1).count() <= most
+        (self.algorithm.steps)(shape.size / 2, shape.clone()).take(most + 1).count() <= most
     }
 }

@@ -1,6 +1,6 @@
 //! What all ranks know of where they are: it is the same on all of them, or they would not choose alike.
 
-use crate::plan::chooser::Shared;
+use crate::plan::{Packs, chooser::Shared};
 use fmi_model::{
     Costs, DollarsPerSecond, Profile,
     learn::{self, Drift, Lesson},
@@ -89,6 +89,8 @@ pub struct Model {
     pub market: Arc<Market>,
     /// Where the ranks are.
     pub topology: Arc<Topology>,
+    /// Follows from where they are.
+    pub(in crate::plan) packs: Packs,
 }
 
 impl Market {
@@ -239,7 +241,15 @@ impl Model {
     /// Of a group in these places.
     #[must_use]
     pub fn new(market: impl Into<Arc<Market>>, topology: impl Into<Arc<Topology>>) -> Self {
-        Self { market: market.into(), topology: topology.into() }
+        let (market, topology) = (market.into(), topology.into());
+        let packs = Packs::of(topology.places().iter().map(|place| place.process));
+        Self { market, topology, packs }
+    }
+
+    /// Which of the ranks share a process.
+    #[must_use]
+    pub fn packs(&self) -> &Packs {
+        &self.packs
     }
 
     /// As it was at first, if something has been learnt since that is not to count.

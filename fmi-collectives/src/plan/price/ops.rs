@@ -1,6 +1,6 @@
 //! From the steps of a plan to what is played through.
 
-use crate::plan::{Action, Algorithm, Blocks, Shape, Step, Steps};
+use crate::plan::{Action, Algorithm, Blocks, Medium, Shape, Step, Steps, Tier};
 use fmi_model::{
     Bytes,
     replay::{Act, Op, Work},
@@ -14,6 +14,8 @@ pub(super) struct Sizes {
     bytes: u64,
     /// Into so many blocks it is cut.
     pieces: u64,
+    /// Whether what is published inside of a pack stays there.
+    packed: bool,
 }
 
 /// One rank's steps, as they are played through.
@@ -25,8 +27,9 @@ pub(super) struct Ops {
 }
 
 impl Sizes {
-    pub(super) fn of(algorithm: &Algorithm, shape: Shape, bytes: Bytes) -> Self {
-        Self { bytes: bytes.get(), pieces: algorithm.pieces(shape).max(1) as u64 }
+    pub(super) fn of(algorithm: &Algorithm, shape: &Shape, bytes: Bytes) -> Self {
+        let packed = matches!(algorithm.medium, Medium::Packs { .. });
+        Self { bytes: bytes.get(), pieces: algorithm.pieces(shape).max(1) as u64, packed }
     }
 
     /// Bytes of these blocks. A value that is cut is cut as evenly as can be.
@@ -78,7 +81,11 @@ impl Ops {
                 let first = runs.next().unwrap_or(signal);
                 let also = runs.map(|run| Act::Also { first: run.start, blocks: run.len() });
                 self.rest.extend(also.map(|act| Op::new(act, Bytes::ZERO)));
-                op(Act::Publish { first: first.start, blocks: first.len() }, Work::None)
+                let (first, blocks) = (first.start, first.len());
+                match self.sizes.packed && step.tier == Some(Tier::Pack) {
+                    true => op(Act::Pin { first, blocks }, Work::None),
+                    false => op(Act::Publish { first, blocks }, Work::None),
+                }
             }
             Action::Fetch { from, blocks } => self.reads(*from, blocks, Work::None),
             Action::CombineShared { from, blocks, .. } => self.reads(*from, blocks, Work::Combine),
@@ -126,18 +133,18 @@ mod tests {
     use crate::plan::{allreduce, barrier, reduce_scatter};
 
     fn ops(algorithm: &Algorithm, rank: usize, shape: Shape, bytes: u64) -> Vec<Op> {
-        let sizes = Sizes::of(algorithm, shape, Bytes::new(bytes));
+        let sizes = Sizes::of(algorithm, &shape, Bytes::new(bytes));
         // Without the call.
         Ops::new((algorithm.steps)(rank, shape), sizes).skip(1).collect()
     }
 
     #[test]
     fn pieces_are_as_even_as_can_be() {
-        let sizes = Sizes { bytes: 10, pieces: 4 };
+        let sizes = Sizes { bytes: 10, pieces: 4, packed: false };
         let of = |blocks: Blocks| sizes.of_blocks(&blocks).get();
         assert_eq!([0, 1, 2, 3].map(|piece: usize| of(piece.into())), [2, 3, 2, 3]);
         assert_eq!((of((0..4).into()), of(Blocks::wrapping(3, 2, 0..4))), (10, 5));
-        let huge = Sizes { bytes: u64::MAX, pieces: 1000 };
+        let huge = Sizes { bytes: u64::MAX, pieces: 1000, packed: false };
         assert_eq!(huge.before(1000), u64::MAX);
     }
 

@@ -22,11 +22,11 @@ impl Algorithm {
         assert_eq!(shape.size, topology.ranks(), "a model of as many ranks");
         let call = Pricing { algorithm: self, topology, wires };
         let barrier = Pricing { algorithm: barrier, ..call };
-        let all = Shape::of(shape.size);
+        let all = Shape { root: 0, chunks: 1, ..shape.clone() };
         let measured = call
-            .played(shape, bytes)
-            .and_then(|before| barrier.played_from(before.ends, all, Bytes::ZERO))
-            .and_then(|ready| call.played_from(ready.ends, shape, bytes));
+            .played(&shape, bytes)
+            .and_then(|before| barrier.played_from(before.ends, &all, Bytes::ZERO))
+            .and_then(|ready| call.played_from(ready.ends, &shape, bytes));
         let Ok(outcome) = measured else { return Seconds::new(f64::MAX) };
         let durations = outcome.starts.iter().zip(&outcome.ends).map(|(start, end)| *end - *start);
         let longest = durations.fold(Seconds::ZERO, Seconds::max);

@@ -45,7 +45,7 @@ fn compare(
     markets: &[Market],
     sizes: &[usize],
     tolerance: f64,
-    short: impl Fn(Pricing<'_>, Shape, Bytes) -> Outcome,
+    short: impl Fn(Pricing<'_>, &Shape, Bytes) -> Outcome,
 ) {
     for algorithm in Algorithm::all().filter(|algorithm| algorithm.growth == growth) {
         for (market, &size) in markets.iter().flat_map(|it| sizes.iter().map(move |n| (it, n))) {
@@ -54,8 +54,8 @@ fn compare(
             for bytes in [8, 1000, 1 << 17, 1 << 20, 16 << 20] {
                 let shape = Shape::of(size).chunked(crate::plan::chunks(bytes));
                 let bytes = Bytes::new(bytes);
-                let full = pricing.played(shape, bytes).unwrap();
-                if let Err(wrong) = is_near(&short(pricing, shape, bytes), &full, tolerance) {
+                let full = pricing.played(&shape, bytes).unwrap();
+                if let Err(wrong) = is_near(&short(pricing, &shape, bytes), &full, tolerance) {
                     let market = (&market.profile.name, &market.channels.network);
                     panic!("{algorithm} of {bytes} by {size} in {market:?}: {wrong}");
                 }
@@ -67,7 +67,7 @@ fn compare(
 #[test]
 fn one_rank_stands_for_all_where_all_do_the_same() {
     let sizes: Vec<usize> = (2..=33).chain([100]).collect();
-    let short = |pricing: Pricing<'_>, shape, bytes| pricing.mirrored(shape, bytes);
+    let short = |pricing: Pricing<'_>, shape: &Shape, bytes| pricing.mirrored(shape, bytes);
     compare(Growth::Mirrored, &flat(), &sizes, TOLERANCE, short);
     compare(Growth::Mirrored, &[market("aws-lambda")], &sizes, TOLERANCE, short);
 }
@@ -75,7 +75,9 @@ fn one_rank_stands_for_all_where_all_do_the_same() {
 #[test]
 fn large_plans_continue_small_ones() {
     let short = |least: usize| {
-        move |pricing: Pricing<'_>, shape, bytes| pricing.line_from(shape, bytes, least).unwrap()
+        move |pricing: Pricing<'_>, shape: &Shape, bytes| {
+            pricing.line_from(shape, bytes, least).unwrap()
+        }
     };
     let (small, large): (Vec<usize>, _) = ((2..=33).collect(), [50, 100, 200]);
     compare(Growth::Linear, &flat(), &small, TOLERANCE, short(8));

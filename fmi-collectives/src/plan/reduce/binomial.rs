@@ -3,7 +3,7 @@
 //! Johnsson & Ho 1989.
 
 use crate::plan::{
-    Algorithm, Collective, Demand, Growth, Shape, Side, Step, binomial::Tree, log2_ceil,
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, binomial::Tree, log2_ceil,
 };
 
 /// This [module](self).
@@ -12,7 +12,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "binomial",
     demand: Demand::Commutative,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
@@ -22,7 +22,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// Bcast backwards: each rank combines what its subtrees have, smallest first, and passes it up.
 /// Ranks are counted from the root and wrap around, which is why the order is not kept.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let tree = Tree::of(shape);
+    let tree = Tree::of(&shape);
     let node = tree.node(rank);
     let combines =
         tree.children(node).map(move |child| Step::combine(tree.rank(child), 0, Side::Right));

@@ -2,7 +2,7 @@
 //! the last rank, n+c−1, or r+2c−1 if more: a root r in the middle passes every chunk on and gets
 //! it back. Every rank sends S bytes at most.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, scan};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step, scan};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "chain",
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds,
@@ -22,7 +22,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// A chunk comes back to the root while it passes the next ones on, as many later as there are
 /// ranks behind it.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let Shape { size, root, chunks } = shape;
+    let Shape { size, root, chunks, .. } = shape;
     let last = size - 1;
     let behind = if rank == root { last - root } else { 0 };
     (0..chunks + behind).flat_map(move |round| {
@@ -38,7 +38,7 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
 }
 
 fn rounds(shape: Shape) -> usize {
-    let Shape { size, root, chunks } = shape;
+    let Shape { size, root, chunks, .. } = shape;
     match root {
         _ if size == 1 => 0,
         0 => size + chunks - 1,
@@ -55,7 +55,7 @@ mod tests {
     fn a_message_a_chunk_and_link() {
         for chunks in 1..4 {
             let to_last = Shape::of(5).rooted(4).chunked(chunks);
-            assert_eq!(ALGORITHM.check(to_last).unwrap().messages, 4 * chunks);
+            assert_eq!(ALGORITHM.check(to_last.clone()).unwrap().messages, 4 * chunks);
             assert_eq!(ALGORITHM.check(to_last.rooted(1)).unwrap().messages, 5 * chunks);
         }
     }

@@ -3,7 +3,7 @@
 //! Thakur, Rabenseifner & Gropp 2005; here over absolute ranks for every root.
 
 use crate::plan::{
-    Algorithm, Collective, Demand, Growth, Shape, Side, Step, fold::group, log2_ceil,
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, fold::group, log2_ceil,
 };
 
 /// This [module](self).
@@ -12,7 +12,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "contiguous_tree",
     demand: Demand::Associative,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),

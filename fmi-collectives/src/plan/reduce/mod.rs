@@ -4,6 +4,8 @@
 pub mod binomial;
 pub mod chain;
 pub mod contiguous_tree;
+pub mod packed;
+pub mod packed_lanes;
 pub mod shared;
 pub mod shared_tree;
 
@@ -16,4 +18,6 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &chain::ALGORITHM,
     &shared::ALGORITHM,
     &shared_tree::ALGORITHM,
+    &packed::ALGORITHM,
+    &packed_lanes::ALGORITHM,
 ];

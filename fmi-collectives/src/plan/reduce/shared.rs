@@ -2,7 +2,7 @@
 //! rank 0: every rank publishes its value, rank 0 combines them in rank order and hands the root the
 //! result.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step, Tier};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, Tier};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared",
     demand: Demand::Ordered,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1 + usize::from(shape.root != 0),

@@ -3,7 +3,7 @@
 //! bytes and as many fetches, and one of each more where the root is not rank 0; no rank reads more
 //! than 15 values a level of ⌈log₁₆ n⌉, side by side.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step, Tier, groups};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, Tier, groups};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -11,7 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared_tree",
     demand: Demand::Associative,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| groups::members(0, shape.size).count() + usize::from(shape.root != 0),

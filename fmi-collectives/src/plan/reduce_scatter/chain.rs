@@ -1,7 +1,7 @@
 //! Chain reduce-scatter, for ordered operations. 2(n−1) rounds; each rank in the middle sends nS
 //! bytes for blocks of S.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, scan};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step, scan};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "chain",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| 2 * (shape.size - 1),

@@ -4,7 +4,7 @@
 //! Recursive halving as in Rabenseifner 2004, with neighbours first and blocks at regular distances.
 
 use crate::plan::{
-    Algorithm, Blocks, Collective, Demand, Growth, Shape, Side, Step,
+    Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Side, Step,
     fold::{Fold, Role},
 };
 
@@ -14,7 +14,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "distance_doubling",
     demand: Demand::Associative,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| {

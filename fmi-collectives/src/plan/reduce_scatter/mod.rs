@@ -3,6 +3,7 @@
 
 pub mod chain;
 pub mod distance_doubling;
+pub mod packed;
 pub mod pairwise;
 pub mod recursive_halving;
 pub mod ring;
@@ -18,4 +19,5 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &pairwise::ALGORITHM,
     &chain::ALGORITHM,
     &shared::ALGORITHM,
+    &packed::ALGORITHM,
 ];

@@ -2,7 +2,7 @@
 //! blocks of S, each straight to its rank.
 //! Thakur, Rabenseifner & Gropp 2005; here outwards from each rank, so that operands stay in order.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "pairwise",
     demand: Demand::Associative,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| 3 * (shape.size - 1) / 2,

@@ -3,7 +3,7 @@
 //! Thakur, Rabenseifner & Gropp 2005.
 
 use crate::plan::{
-    Algorithm, Collective, Demand, Growth, Shape, Side, Step,
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step,
     fold::{Fold, Role, group},
 };
 
@@ -13,7 +13,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "recursive_halving",
     demand: Demand::Commutative,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| {

@@ -2,7 +2,7 @@
 //! S, always to the same neighbour.
 //! Patarasuk & Yuan 2009.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "ring",
     demand: Demand::Commutative,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,

@@ -1,7 +1,7 @@
 //! Reduce-scatter through shared memory, for associative operations. n−1 rounds: every rank publishes
 //! all blocks but its own at once, and combines its own from those of all.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Side, Step, Tier};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Side, Step, Tier};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared",
     demand: Demand::Associative,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Mirrored,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,

@@ -1,6 +1,6 @@
 //! Chain scan in chunks, for ordered operations. n+c−2 rounds for c chunks, S bytes a rank.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -8,7 +8,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "chain",
     demand: Demand::Ordered,
     cut: Some(|shape| shape.chunks),
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Linear,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| if shape.size == 1 { 0 } else { shape.size + shape.chunks - 2 },

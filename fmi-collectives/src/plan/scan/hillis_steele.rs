@@ -2,7 +2,7 @@
 //! S·⌈log₂ n⌉ bytes, and all ranks together n·⌈log₂ n⌉ − 2^⌈log₂ n⌉ + 1 messages of S.
 //! Hillis & Steele 1986.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step, log2_ceil};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "hillis_steele",
     demand: Demand::Associative,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),

@@ -2,7 +2,7 @@
 //! of S; the busiest rank sends ⌊log₂ n⌋.
 //! Brent & Kung 1982; Ladner & Fischer 1980.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Side, Step, log2_ceil};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, log2_ceil};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -10,7 +10,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "up_down",
     demand: Demand::Associative,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| {

@@ -1,7 +1,9 @@
 //! Binomial tree scatter. ⌈log₂ n⌉ rounds, n−1 messages; the root sends (n−1)S bytes.
 //! Johnsson & Ho 1989.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step, binomial::Tree, log2_ceil};
+use crate::plan::{
+    Algorithm, Collective, Demand, Growth, Medium, Shape, Step, binomial::Tree, log2_ceil,
+};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +11,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "binomial",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| log2_ceil(shape.size),
@@ -19,7 +21,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// Gather backwards: each rank gets the blocks of its subtree as one message and passes the parts
 /// down, largest first because it has the longest way.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let tree = Tree::of(shape);
+    let tree = Tree::of(&shape);
     let node = tree.node(rank);
     let recv = tree.parent(node).map(|parent| Step::recv(tree.rank(parent), tree.blocks(node)));
     let sends = tree.children(node).rev();

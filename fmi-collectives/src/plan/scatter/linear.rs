@@ -1,7 +1,7 @@
 //! Linear scatter, for large values. n−1 rounds; the root sends (n−1)S bytes, each value straight to
 //! its rank.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Shape, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "linear",
     demand: Demand::Ordered,
     cut: None,
-    shared: false,
+    medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| shape.size - 1,

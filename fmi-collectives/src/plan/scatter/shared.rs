@@ -1,7 +1,7 @@
 //! Scatter through shared memory. One round: the root publishes all values but its own at once, every
 //! rank reads its own.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Shape, Step, Tier};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, Tier};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -9,7 +9,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     name: "shared",
     demand: Demand::Ordered,
     cut: None,
-    shared: true,
+    medium: Medium::Shared,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
     rounds: |shape| 1.min(shape.size - 1),
