@@ -6,8 +6,8 @@ KIB, MIB = 1 << 10, 1 << 20
 
 
 class Runner(NamedTuple):
-    """A program and what its ranks talk over: tcp, shm (processes that share memory) or pack (ranks
-    of one process)."""
+    """A program and what its ranks talk over: tcp, shm (processes that share memory), pack (ranks
+    of one process) or packs (two processes of several ranks, over tcp)."""
 
     program: str
     over: str
@@ -35,7 +35,7 @@ class Group(NamedTuple):
     cases: tuple
 
 
-PROGRAMS = {"fmi": "fmi", "openmpi": "Open MPI", "mpich": "MPICH", "gloo": "Gloo"}
+PROGRAMS = {"fmi": "fmi", "flat": "fmi, flat plans", "openmpi": "Open MPI", "mpich": "MPICH", "gloo": "Gloo"}
 
 OVER_TCP = (Runner("openmpi", "tcp"), Runner("mpich", "tcp"), Runner("gloo", "tcp"))
 IN_MEMORY = (Runner("openmpi", "shm"), Runner("mpich", "shm"))
@@ -97,6 +97,14 @@ GROUPS = (
         PACK,
         (),
         (START,),
+    ),
+    Group(
+        "packs",
+        "Alltoall in two packs over TCP: one message from pack to pack, or one from rank to rank",
+        "packs",
+        Runner("fmi", "packs"),
+        (Runner("flat", "packs"),),
+        (Case("alltoall", 8, 20_000), Case("alltoall", 8, 1_000_000)),
     ),
     Group(
         "redis",
@@ -190,6 +198,7 @@ GOALS = (
         "mpich",
         where(few, 1.3),
     ),
+    Goal("alltoall in two packs, ≤ 0.5 of a flat plan", ("packs",), "flat", where(always, 0.5)),
     Goal("1,000 ranks to their first allreduce, ≤ 150 ms", ("start",), "", where(always, 150_000)),
 )
 

@@ -7,6 +7,7 @@ shm    The same bytes, copied once by two threads; a cache line from core to cor
 pack   What is handed over takes a cache line. Only reductions have to touch their bytes: as many are
        read and written as need be if ranks write their own memory only, at the speed of a copy by
        two threads (a copied byte is read once and written once).
+packs  The bytes that cross between two packs, by raw TCP.
 redis  A `PUBLISH` until its subscriber has it (benches/redis).
 
 They are bounds but for caches: what many ranks read may be in one already.
@@ -22,7 +23,13 @@ class Limits:
 
     def of(self, over, case):
         """In µs; None where it was not measured, or nothing is counted."""
-        bounds = {"tcp": self.tcp, "shm": self.shm, "pack": self.pack, "redis": self.redis}
+        bounds = {
+            "tcp": self.tcp,
+            "shm": self.shm,
+            "pack": self.pack,
+            "packs": self.packs,
+            "redis": self.redis,
+        }
         try:
             return bounds[over](case)
         except LookupError:
@@ -43,6 +50,10 @@ class Limits:
             raise LookupError
         moved = touched(case) / 2
         return max(self.raw["line", 64], self.at("copies", moved) if moved else 0)
+
+    def packs(self, case):
+        """Two of them, and alltoall alone: half of all bytes cross."""
+        return self.at("tcp", case.ranks * case.bytes / self.cores)
 
     def redis(self, case):
         return self.raw["publish", 1]

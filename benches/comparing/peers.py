@@ -40,7 +40,10 @@ FMI_OVER = {
     "tcp": "--channel tcp --layout processes".split(),
     "shm": "--channel shm --layout processes".split(),
     "pack": "--channel local --layout threads".split(),
+    "packs": "--channel tcp --layout processes --packs 2".split(),
 }
+# Of fmi's plans those that are compared with each other.
+ALGORITHMS = {("fmi", "packs"): "packed", ("flat", "packs"): "pairwise"}
 
 
 # What fmi exits with if it is asked for what it does not have.
@@ -112,7 +115,9 @@ class Programs:
         ]
         program, over = runner
         environment = {**self.known, "PEER_OVER": over}
-        if program == "fmi":
+        if program in ("fmi", "flat"):
+            if (program, over) in ALGORITHMS:
+                what += ["--algorithm", ALGORITHMS[program, over]]
             bench = [self.fmi, "bench", *FMI_OVER[over], "--ranks", str(ranks), *what, "--json"]
             return bench, environment
         least = SPINNING_LEAST if spins(runner, ranks) else 10

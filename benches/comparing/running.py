@@ -53,7 +53,7 @@ class Measuring:
         """Who measures which cases, in turn: what takes a start of each program, then the next."""
         kinds = {}
         for group in self.groups:
-            for case in group.cases if group.kind in ("tcp", "memory") else ():
+            for case in group.cases if group.kind in ("tcp", "memory", "packs") else ():
                 for runner in (group.ours, *group.theirs):
                     if runner.program in self.programs.names and can(runner, case):
                         start = group.kind, case.ranks, case.op == "pingpong", case.op in IN_BLOCKS
