@@ -277,7 +277,8 @@ impl Home {
     /// From now on links have to wake this thread. True if there is something to do already.
     fn park(&self) -> bool {
         let links = Arc::clone(&self.links.lock());
-        links.iter().fold(false, |busy, link| link.park() || busy)
+        // All of them are told, whatever the first says.
+        links.iter().filter(|link| link.park()).count() > 0
     }
 }
 

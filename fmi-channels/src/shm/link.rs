@@ -193,17 +193,12 @@ impl ShmLink {
 
     /// Writes until the queue is empty or nobody makes room.
     fn write_on(&self, writer: &mut Writer) -> io::Result<()> {
-        let written = loop {
-            if let Err(error) = writer.flush(&self.rings) {
-                break Err(error);
-            }
-            match writer.is_empty(&self.rings) || !self.room_comes()? {
-                true => break Ok(()),
-                false => {}
-            }
-        };
+        writer.flush(&self.rings)?;
+        while !writer.is_empty(&self.rings) && self.room_comes()? {
+            writer.flush(&self.rings)?;
+        }
         self.behind.store(!writer.is_empty(&self.rings), Ordering::Release);
-        written
+        Ok(())
     }
 
     /// Waits a little for room, if the other side is awake on another core and about to make it.

@@ -39,9 +39,8 @@ impl Objection {
         let combines = question.collective.combines();
         // A pipeline of one chunk cuts nothing. Into how many parts packs cut, only they tell.
         let packed = matches!(algorithm.medium, Medium::Packs { .. });
-        let cuts = || {
-            algorithm.pieces(&Shape::of(question.size)) > 1 || packed && algorithm.cut.is_some()
-        };
+        let cuts =
+            || algorithm.pieces(&Shape::of(question.size)) > 1 || packed && algorithm.cut.is_some();
         if algorithm.collective != question.collective {
             Some(Self::Collective)
         } else if algorithm.is_shared() && !question.together && question.store == Shelf::None {

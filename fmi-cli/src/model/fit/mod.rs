@@ -186,6 +186,7 @@ mod tests {
                         bench::Layout::Processes
                     },
                     ranks,
+                    packs: None,
                     threads: if channel == "local" { 2 } else { 1 },
                     cores: 2,
                     bytes: case.bytes,
