@@ -58,6 +58,8 @@ async fn give_up(wire: Wire) {
             }
             let notes = world.ranks.iter().map(Communicator::notes_on_board).sum::<usize>();
             assert_eq!(notes, 0, "{algorithm}");
+            // Nobody leaves while news of failures is on its way.
+            world.each(|comm| async move { comm.barrier().await.unwrap() }).await;
             world.close().await;
         }
     }

@@ -86,8 +86,10 @@ impl Stand {
         if !self.told {
             return String::new();
         }
-        let processes = count(self.topology.processes(), "process");
-        format!(" in {processes}")
+        match self.topology.processes() {
+            1 => " in 1 process".to_owned(),
+            processes => format!(" in {processes} processes"),
+        }
     }
 
     /// How far events go.
