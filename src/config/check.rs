@@ -298,7 +298,7 @@ mod tests {
         refused(
             config,
             "ladder",
-            "no rung is left, so no process reaches another: name at least one of direct, punched, \
+            "no rung is left, so no process reaches another: name at least one of machine, direct, punched, \
              relay and store",
         );
         refused(

@@ -157,7 +157,7 @@ fn ladders_in_both_forms() {
         "ladder: \"punch\" is no rung: did you mean \"punched\"?",
     );
     refused("ladder = []", "1:10", {
-        "ladder: no rung is left, so no process reaches another: name at least one of direct, \
+        "ladder: no rung is left, so no process reaches another: name at least one of machine, direct, \
          punched, relay and store"
     });
     refused("ladder = 2", "1:10", "ladder: must be a list, not a whole number");

@@ -245,7 +245,11 @@ impl Future for FlushFuture {
                     continue;
                 }
                 if let Some(reason) = &entry.lost {
-                    gone.get_or_insert_with(|| (*rank, reason.clone()));
+                    // Who has left in good order has had all that it wanted of collectives: what it
+                    // has not read of them was news of their end, and greetings.
+                    if *reason != Reason::Left || waits || entry.pair.owes_messages() {
+                        gone.get_or_insert_with(|| (*rank, reason.clone()));
+                    }
                     continue;
                 }
                 behind = true;

@@ -481,6 +481,12 @@ impl Pair {
         self.out.is_flushed()
     }
 
+    /// Whether messages of the user have not arrived at the peer.
+    #[must_use]
+    pub fn owes_messages(&self) -> bool {
+        self.out.owes(Lane::User)
+    }
+
     /// Whether an acknowledgement is owed that has had no frame to ride on.
     #[must_use]
     pub fn owes_ack(&self) -> bool {

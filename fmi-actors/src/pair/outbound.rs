@@ -299,6 +299,10 @@ impl Outbound {
             && self.lanes.iter().all(|lane| lane.outbox == 0)
     }
 
+    pub(super) fn owes(&self, lane: Lane) -> bool {
+        self.lanes[lane as usize].outbox > 0
+    }
+
     fn again(&mut self, path: Path) -> Frame {
         let retained = &mut self.retained[self.cursor];
         self.cursor += 1;

@@ -150,7 +150,8 @@ async fn accept_all(listener: std::os::unix::net::UnixListener, node: Weak<Node>
                 Ok(Err(error)) if error.to_string().ends_with(SUPERSEDED) => {
                     tracing::debug!("both sides dialled");
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "dropped a connection"),
+                // A way that is not needed any more is given up in mid-greeting.
+                Ok(Err(error)) => tracing::debug!(%error, "dropped a connection"),
                 Err(_) => tracing::warn!("dropped a connection that said nothing"),
             }
         });

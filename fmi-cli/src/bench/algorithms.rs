@@ -44,7 +44,7 @@ pub(super) fn of(
             Some(Objection::Unpacked) => {
                 return Err(Failure::usage(format!(
                     "--algorithm {algorithm} is for several processes of several ranks: take \
-                     --channel tcp or quic, and give --packs"
+                     --channel shm, tcp or quic, and give --packs"
                 )));
             }
             _ => (),

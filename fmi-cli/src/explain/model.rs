@@ -238,18 +238,18 @@ mod tests {
 
     #[test]
     fn the_best_says_what_others_do_more() {
-        let small = because("allreduce --profile lan", Collective::Allreduce, 8);
+        let small = because("allreduce -n 8 --profile lan", Collective::Allreduce, 8);
         assert!(small.starts_with("recursive_doubling: "), "{small}");
         assert!(small.contains(" less than ") && small.contains(" rounds where "), "{small}");
-        let large = because("allreduce --profile lan", Collective::Allreduce, 64 << 20);
+        let large = because("allreduce -n 8 --profile lan", Collective::Allreduce, 64 << 20);
         assert!(large.contains("recursive_doubling sends up to 192 MiB a rank where "), "{large}");
-        let cheap = "allreduce --profile lan --objective cheap";
+        let cheap = "allreduce -n 8 --profile lan --objective cheap";
         assert!(because(cheap, Collective::Allreduce, 8).contains(": $"));
     }
 
     #[test]
     fn what_is_not_the_best_says_so() {
-        let verdict = verdict("allreduce --profile lan", Collective::Allreduce, 64 << 20);
+        let verdict = verdict("allreduce -n 8 --profile lan", Collective::Allreduce, 64 << 20);
         let doubling = &fmi::plan::allreduce::recursive_doubling::ALGORITHM;
         let text = verdict.because(doubling);
         let best = verdict.weighed.plans[0].algorithm.name;
