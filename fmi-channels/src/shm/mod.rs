@@ -1,9 +1,9 @@
 //! Channel `shm`: memory that two processes of one machine share.
 //!
-//! Each pair of processes has a *segment*: a file without a name ([`segment`]) that one of them makes and
+//! Each pair of processes has a *segment*: a file without a name (`segment.rs`) that one of them makes and
 //! hands to the other over a Unix socket, once both have proved that they hold the job's token. So
 //! nothing is left anywhere when a process is killed, nobody else can open it, and the size of
-//! `/dev/shm` does not matter. In it there is a ring of bytes each way ([`ring`]); frames go through it
+//! `/dev/shm` does not matter. In it there is a ring of bytes each way (`ring.rs`); frames go through it
 //! as through any stream.
 //!
 //! Who is awake looks into the ring. Who sleeps has said so there, and whoever writes rings the bell: a
