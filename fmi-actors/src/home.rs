@@ -271,7 +271,7 @@ impl Home {
         // A reference, to keep user wakers out from under the lock.
         let links = Arc::clone(&self.links.lock());
         look(&links, wakefulness);
-        links.is_empty() || !links.iter().any(|link| link.rests())
+        !links.iter().any(|link| link.rests())
     }
 
     /// From now on links have to wake this thread. True if there is something to do already.

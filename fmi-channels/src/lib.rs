@@ -11,7 +11,7 @@ pub mod dial;
 pub mod directory;
 #[cfg(any(feature = "quic", feature = "redis"))]
 mod engine;
-#[cfg(feature = "tcp")]
+#[cfg(any(feature = "tcp", feature = "redis"))]
 mod events;
 #[cfg(feature = "tcp")]
 mod framing;

@@ -93,14 +93,15 @@ impl Board {
         }
         // One reader takes it as it is; more share bytes.
         let content = if readers > 1 { content.into_wire()? } else { content };
-        account.add(content.size_hint());
-        account.count(readers, content.size_hint());
+        let bytes = content.size_hint();
+        account.add(bytes);
+        account.count(readers, bytes);
         let mut waiting = SmallVec::new();
         {
             let mut shelf = self.shelf(key);
             if shelf.failed.contains(&key.space) {
                 drop(shelf);
-                account.subtract(content.size_hint());
+                account.subtract(bytes);
                 return Ok(());
             }
             let note = shelf.notes.entry(key).or_default();

@@ -1,16 +1,13 @@
 //! Waiting for events of the socket.
 
 use super::socket::Socket;
-use crate::engine::Engine;
-use std::{io, net::UdpSocket, sync::Arc, task::Poll};
+use crate::{engine::Engine, events::watch};
+use std::{io, os::fd::OwnedFd, sync::Arc, task::Poll};
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// Registers a duplicate of the socket with the current runtime's event queue.
-pub(super) fn events(socket: &Socket, of: Interest) -> io::Result<AsyncFd<UdpSocket>> {
-    let duplicate = socket.duplicate()?;
-    // SAFETY: the socket owns its descriptor, keeps it until it is dropped, and moves with the
-    // AsyncFd, which is dropped as one.
-    unsafe { AsyncFd::register_with_interest(duplicate, of) }.map_err(|error| error.into_parts().1)
+pub(super) fn events(socket: &Socket, of: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    watch(socket.duplicate()?, of)
 }
 
 /// Nudges with every event, on the runtime that polls this.

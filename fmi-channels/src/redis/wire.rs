@@ -1,12 +1,14 @@
 //! A socket that is read and written by whoever polls, on any thread: no runtime's event queue
 //! knows it. Who watches it [nudges](Wire::nudge).
 
+use crate::events;
 use fmi_actors::service::Service;
 use futures::task::AtomicWaker;
 use socket2::{SockRef, Socket, TcpKeepalive};
 use std::{
     io::{self, ErrorKind},
     net::Shutdown,
+    os::fd::OwnedFd,
     pin::Pin,
     sync::{
         Arc,
@@ -70,12 +72,8 @@ impl Wire {
     }
 
     /// Registers a duplicate of the socket with the current runtime's event queue.
-    pub(super) fn events(&self, of: Interest) -> io::Result<AsyncFd<Socket>> {
-        let duplicate = self.socket.try_clone()?;
-        // SAFETY: the socket owns its descriptor, keeps it until it is dropped, and moves with
-        // the AsyncFd, which is dropped as one.
-        unsafe { AsyncFd::register_with_interest(duplicate, of) }
-            .map_err(|error| error.into_parts().1)
+    pub(super) fn events(&self, of: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+        events::watch(self.socket.try_clone()?, of)
     }
 
     /// Has the writer called when the kernel takes more.

@@ -19,6 +19,7 @@ use std::{
     io::{self, ErrorKind, IoSlice},
     mem::MaybeUninit,
     net::Shutdown,
+    os::fd::OwnedFd,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -26,7 +27,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// How long who writes a large payload waits for who reads it at the same time to make room.
 const PATIENCE: Duration = Duration::from_micros(20);
@@ -227,7 +228,7 @@ impl ShmLink {
 
     fn poll_drive(
         &self,
-        events: &AsyncFd<Socket>,
+        events: &AsyncFd<OwnedFd>,
         seat: Seat,
         context: &mut Context<'_>,
     ) -> Poll<()> {
@@ -356,7 +357,8 @@ impl Link for ShmLink {
 
     fn drive(self: Arc<Self>, seat: Seat) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            match self.rings.bell.try_clone().and_then(watch) {
+            let bell = self.rings.bell.try_clone();
+            match bell.and_then(|bell| watch(bell, Interest::READABLE)) {
                 Ok(events) => {
                     std::future::poll_fn(|context| self.poll_drive(&events, seat, context)).await;
                 }

@@ -13,17 +13,17 @@ use fmi_actors::{
 };
 use futures::{future::BoxFuture, task::AtomicWaker};
 use parking_lot::Mutex;
-use socket2::Socket;
 use std::{
     io,
     net::Shutdown,
+    os::fd::OwnedFd,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
 };
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, unix::AsyncFd};
 
 #[derive(Debug)]
 pub(super) struct TcpLink {
@@ -172,7 +172,7 @@ impl TcpLink {
 
     fn poll_drive(
         &self,
-        events: &AsyncFd<Socket>,
+        events: &AsyncFd<OwnedFd>,
         seat: Seat,
         context: &mut Context<'_>,
     ) -> Poll<()> {
@@ -281,7 +281,9 @@ impl Link for TcpLink {
 
     fn drive(self: Arc<Self>, seat: Seat) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let events = self.stream.socket().try_clone().and_then(watch);
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let socket = self.stream.socket().try_clone();
+            let events = socket.and_then(|socket| watch(socket, both));
             match events {
                 Ok(events) => {
                     std::future::poll_fn(|context| self.poll_drive(&events, seat, context)).await;

@@ -1,8 +1,8 @@
 //! Which algorithm runs a collective: a table of rules, the first that applies.
 
 use super::{
-    Algorithm, Collective, Demand, Objection, Packs, allgather, allreduce, alltoall, barrier,
-    bcast, exscan, gather, reduce, reduce_scatter, scan, scatter,
+    Algorithm, Objection, Place, Question, allgather, allreduce, alltoall, barrier, bcast, exscan,
+    gather, reduce, reduce_scatter, scan, scatter,
 };
 use std::{fmt, ops::Range};
 
@@ -12,119 +12,6 @@ pub const CHUNK: u64 = 128 << 10;
 const CHUNKS: u64 = 1024;
 const ANY_BYTES: Range<u64> = 0..u64::MAX;
 const ANY_SIZE: Range<usize> = 0..usize::MAX;
-
-/// What all ranks know of a call before it: the answer depends on nothing else, so that all
-/// choose alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Question {
-    /// What is called.
-    pub collective: Collective,
-    /// How the operation wants its operands combined; does not matter where nothing is.
-    pub demand: Demand,
-    /// How many ranks there are.
-    pub size: usize,
-    /// Bytes of a value, where it is one that all ranks know.
-    pub bytes: Option<u64>,
-    /// Whether values are vectors of numbers, which can be cut.
-    pub cuttable: bool,
-    /// Whether all ranks live in one process.
-    pub together: bool,
-    /// Whether several processes that links join have several ranks, and how these stand.
-    pub packing: Packing,
-    /// Whether all processes have a store in common.
-    pub store: Shelf,
-}
-
-/// How ranks stand in several processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Packing {
-    /// Each in a process of its own, or all in one.
-    #[default]
-    None,
-    /// Several in some, and those of each follow each other.
-    Contiguous,
-    /// Several in some, in any order.
-    Scattered,
-}
-
-impl Packing {
-    /// What it can be.
-    pub const ALL: [Self; 3] = [Self::None, Self::Contiguous, Self::Scattered];
-
-    /// How these packs stand.
-    #[must_use]
-    pub fn of(packs: &Packs) -> Self {
-        match packs.are_alone() {
-            true => Self::None,
-            false if packs.is_contiguous() => Self::Contiguous,
-            false => Self::Scattered,
-        }
-    }
-}
-
-/// What a store is to a group of ranks in several processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Shelf {
-    /// There is none.
-    #[default]
-    None,
-    /// There is one, and links lead from one process to another.
-    Beside,
-    /// As `Beside`, and it serves many readers as fast as one.
-    Wide,
-    /// There is one, and no other way from one process to another.
-    Alone,
-    /// As `Alone`, and messages through it arrive without being looked for.
-    Pushed,
-}
-
-impl Shelf {
-    /// What it can be.
-    pub const ALL: [Self; 5] = [Self::None, Self::Beside, Self::Wide, Self::Alone, Self::Pushed];
-}
-
-/// Where a rule applies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// Among ranks of one process.
-    Process,
-    /// Between processes that links join.
-    Links,
-    /// Between processes that links join, some of which have several ranks.
-    Packs,
-    /// Between processes that links join, with a store beside them that serves many readers as
-    /// fast as one.
-    Wide,
-    /// Between processes that nothing but a store joins.
-    Store,
-    /// As `Store`, and messages through it arrive without being looked for.
-    Pushed,
-}
-
-impl Question {
-    /// Into how many chunks a pipeline cuts the value.
-    #[must_use]
-    pub fn chunks(&self) -> usize {
-        chunks(self.bytes.filter(|_| self.cuttable).unwrap_or(0))
-    }
-
-    fn store_alone(&self) -> bool {
-        matches!(self.store, Shelf::Alone | Shelf::Pushed)
-    }
-
-    /// Whether the ranks are there.
-    #[must_use]
-    pub fn is_in(&self, place: Place) -> bool {
-        match place {
-            Place::Process => self.together,
-            Place::Links => !self.together && !self.store_alone(),
-            Place::Packs => !self.together && !self.store_alone() && self.packing != Packing::None,
-            Place::Wide => !self.together && self.store == Shelf::Wide,
-            Place::Store => !self.together && self.store_alone(),
-            Place::Pushed => !self.together && self.store == Shelf::Pushed,
-        }
-    }
-}
 
 /// The algorithm to run, and into how many chunks a pipeline cuts the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -403,19 +290,6 @@ impl fmt::Display for Rule {
     }
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Process => "in one process",
-            Self::Links => "between processes",
-            Self::Packs => "between processes of several ranks",
-            Self::Wide => "between processes, beside a store that many can read",
-            Self::Store => "over a store alone",
-            Self::Pushed => "over a store alone that pushes messages",
-        })
-    }
-}
-
 /// One rule a line: algorithm, ranks, bytes, demand, place.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -462,6 +336,7 @@ fn rounded(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Collective, Demand, Packing, Shelf};
 
     const DEMANDS: [Demand; 3] = [Demand::Commutative, Demand::Associative, Demand::Ordered];
 

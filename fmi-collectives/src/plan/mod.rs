@@ -44,18 +44,20 @@ mod groups;
 mod lanes;
 mod objection;
 mod packs;
+mod question;
 mod ranking;
 mod seat;
 mod step;
 
 pub use algorithm::{Algorithm, Growth, Medium, Shape};
 pub use blocks::Blocks;
-pub use choice::{CHUNK, Choice, Packing, Place, Question, Rule, Shelf, Table, can_run, chunks};
+pub use choice::{CHUNK, Choice, Rule, Table, can_run, chunks};
 pub use chooser::Chooser;
 pub(crate) use chooser::Lesson;
 pub use collective::{Collective, Demand};
 pub use objection::Objection;
 pub use packs::Packs;
+pub use question::{Packing, Place, Question, Shelf};
 pub use ranking::{CHUNK_SIZES, Candidate, Ranking, TYPICAL};
 pub use step::{Action, Side, Step, Steps, Tier};
 
