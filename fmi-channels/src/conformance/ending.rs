@@ -8,7 +8,7 @@ use fmi_actors::{
     mailbox::{Failure, Filter},
 };
 use futures::future::join_all;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Barrier;
 
 const ANY: Filter = Filter { source: None, tag: None };
@@ -49,9 +49,10 @@ pub async fn flush_waits_until_all_has_arrived(wire: &dyn Wire) {
 }
 
 /// Whoever flushes and closes has said everything: what it sent can be received after it has
-/// left, and then its end is known.
+/// left, and then its end is known. The news of it may come long after the end of the link.
 pub async fn closing_in_good_order(wire: &dyn Wire) {
-    for _ in 0..5 {
+    for round in 0..6 {
+        let late = Duration::from_millis(20 * (round % 2));
         let bed = Bed::new(wire, &[1, 1]);
         let (one, other) = (bed.rank(0), bed.rank(1));
         bed.bounded("closing", async {
@@ -62,7 +63,7 @@ pub async fn closing_in_good_order(wire: &dyn Wire) {
             }
             one.put(1, 1000, letter(7, 3 << 20)).await;
             one.flushed().await;
-            leave(&bed, 0);
+            leave(&bed, 0, late).await;
             check(&opened(last.await.unwrap()).payload, 7, 3 << 20);
             let left = Failure::Lost { rank: 0, reason: Reason::Left };
             assert_eq!(nobody.await.unwrap_err(), left);
@@ -81,12 +82,14 @@ pub async fn closing_in_good_order(wire: &dyn Wire) {
     }
 }
 
-/// A rank ends in good order, and the others hear of it as the rendezvous would tell them.
-fn leave(bed: &Bed, rank: usize) {
+/// A rank ends in good order, and the others hear of it as the rendezvous would tell them, so much
+/// later.
+async fn leave(bed: &Bed, rank: usize, late: Duration) {
     let node = bed.node(rank);
     bed.rank(rank).shut(&Reason::Left);
     if node.local_ranks().all(|rank| bed.rank(rank as usize).is_shut()) {
         node.close();
+        bed.runtime.sleep(late).await;
         for other in bed.ranks() {
             if let Some(peer) = bed.node(other.rank() as usize).peer(node.process())
                 && !Arc::ptr_eq(node, bed.node(other.rank() as usize))
@@ -279,7 +282,7 @@ pub async fn after_the_end(wire: &dyn Wire) {
         other.flushed().await;
         let waits = own.take(Some(1), Some(9));
         own.flushed().await;
-        leave(&bed, 0);
+        leave(&bed, 0, Duration::ZERO).await;
         assert_eq!(waits.await.unwrap_err(), Failure::Closed);
         assert_eq!(own.refused(1).await, Failure::Closed);
         assert_eq!(own.refused(None).await, Failure::Closed);

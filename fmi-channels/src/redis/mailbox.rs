@@ -51,6 +51,8 @@ pub(super) struct Mailbox {
     call: Notify,
     /// Who writes here.
     writers: Mutex<BTreeSet<u32>>,
+    /// Who has said that it leaves. In this epoch it does not come back.
+    ended: Mutex<BTreeSet<u32>>,
     /// Who is to send again, and how often that could not be said.
     replays: Mutex<BTreeMap<u32, u32>>,
     /// Values that are being read.
@@ -90,6 +92,7 @@ impl Mailbox {
             reading: Mutex::default(),
             call: Notify::new(),
             writers: Mutex::default(),
+            ended: Mutex::default(),
             replays: Mutex::default(),
             fetching: AtomicUsize::new(0),
             bell: Mutex::default(),
@@ -101,6 +104,11 @@ impl Mailbox {
     /// Those who have written and have not said that they leave.
     pub(super) fn writers(&self) -> Vec<u32> {
         self.writers.lock().iter().copied().collect()
+    }
+
+    /// Whether a process has said that it leaves: its mailbox may still be there, but nobody reads it.
+    pub(super) fn has_ended(&self, process: u32) -> bool {
+        self.ended.lock().contains(&process)
     }
 
     /// Nothing is under way.
@@ -409,6 +417,7 @@ impl Mailbox {
             Kind::Replay => office.end_links(from, "the other side asks for all again"),
             Kind::End => {
                 self.writers.lock().remove(&from);
+                self.ended.lock().insert(from);
                 office.end_links(from, "the other side has left");
             }
         }

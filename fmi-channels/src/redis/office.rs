@@ -92,6 +92,12 @@ impl Office {
         let node = self.node.upgrade().ok_or_else(|| DialError::soft("the process has ended"))?;
         let peer = node.peer(process).ok_or_else(|| DialError::soft("no such process"))?;
         self.links.lock().push(Arc::clone(&link));
+        // Its end came first: nothing would ever end this link.
+        if self.mailbox.has_ended(process) {
+            let left = Trouble::passing("it has left");
+            link.kill(&left);
+            return Err(left.into());
+        }
         link.watch_connection();
         peer.attach(link.clone(), peer.next_rank(self.process, quality));
         Ok(())
