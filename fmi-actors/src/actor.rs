@@ -79,7 +79,9 @@ impl Actor for RankActor {
             supervisor.do_send(Ended { rank: endpoint.rank(), outcome });
             endpoint.shut(&reason);
         };
-        context.spawn(wrap_future::<_, Self>(life).map(|(), actor, context| {
+        // A task of its own: what wakes it does not go through the actor's context each time.
+        let life = tokio::task::spawn_local(life);
+        context.spawn(wrap_future::<_, Self>(life).map(|_, actor, context| {
             if let Some(home) = actor.endpoint.home() {
                 home.depart();
             }

@@ -3,11 +3,11 @@
 use super::send::SendSlot;
 use crate::{
     Payload, Reason,
-    channel::Link,
+    channel::{Link, Room},
     frame::Space,
     mailbox::{Failure, Rest, Slot, Taken, Wakers},
     meter::{Tally, Tier},
-    pair::{Lane, Pair},
+    pair::{Lane, Pair, Path},
     peer::Peer,
 };
 use rustc_hash::FxHashMap;
@@ -72,6 +72,16 @@ impl Entry {
             self.link = Some(link.handle().unwrap_or(link));
         }
         self.link.clone()
+    }
+
+    /// The link, if a message can leave over it at once: it has room, and nobody else is before it.
+    pub(super) fn open_way(&mut self, dormant: bool) -> Option<(Arc<dyn Link>, Path)> {
+        if self.pumping || self.waiting.iter().any(|line| !line.is_empty()) {
+            return None;
+        }
+        let link = self.link(dormant)?;
+        let path = link.path();
+        (path.direct || link.room() == Room::User).then_some((link, path))
     }
 
     /// How far the link leads.

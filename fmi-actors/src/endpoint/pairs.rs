@@ -53,11 +53,9 @@ pub(super) struct Pairs {
     /// Tasks in a flush.
     pub(super) flushing: Vec<Sleeper>,
     /// No communicator is open: pairs keep no handles, which may hold the process.
-    dormant: bool,
+    pub(super) dormant: bool,
     /// The rank has ended and sends nothing any more.
     pub(super) closed: bool,
-    /// Kept for its allocation.
-    events: Vec<Event>,
 }
 
 impl Ranked {
@@ -106,7 +104,7 @@ impl Ranked {
         home::stir();
         let source = frame.header.source;
         let now = self.time_for(path);
-        self.process(source, |pair, events| pair.receive(now, path, frame, in_place, events))
+        self.process(source, now, path, |pair| pair.receive(now, path, frame, in_place))
     }
 
     pub(crate) fn place(&self, header: &Header) -> Option<AlignedBuf> {
@@ -115,8 +113,10 @@ impl Ranked {
     }
 
     pub(crate) fn give_back(&self, path: Path, header: &Header, buf: AlignedBuf) {
-        let result = self.process(header.source, |pair, events| {
-            pair.return_assembly(self.keeper.now(), path, header, buf, events)
+        let now = self.keeper.now();
+        let result = self.process(header.source, now, path, |pair| {
+            pair.return_assembly(header, buf);
+            pair.follow(now, path)
         });
         if let Err(violation) = result {
             tracing::warn!(%violation, source = header.source, "dropped frames");
@@ -127,34 +127,35 @@ impl Ranked {
     fn process(
         &self,
         source: u32,
-        step: impl FnOnce(&mut Pair, &mut Vec<Event>) -> Result<(), Violation>,
+        now: Time,
+        path: Path,
+        step: impl FnOnce(&mut Pair) -> Result<Option<Event>, Violation>,
     ) -> Result<(), Violation> {
         let mut wakers = Wakers::new();
         let mut notices = Vec::new();
         let (has_work, gets);
         {
             let mut pairs = self.pairs.lock();
-            let mut events = std::mem::take(&mut pairs.events);
             let Some(entry) = self.entry(&mut pairs, source) else {
                 return Ok(());
             };
             if entry.lost.is_some() {
-                pairs.events = events;
                 return Ok(());
             }
-            let result = step(&mut entry.pair, &mut events);
-            for event in events.drain(..) {
-                self.act(entry, source, event, &mut wakers, &mut notices);
-            }
+            let mut step = step(&mut entry.pair);
+            let result = loop {
+                match step {
+                    Ok(Some(event)) => self.act(entry, source, event, &mut wakers, &mut notices),
+                    Ok(None) => break Ok(()),
+                    Err(violation) => break Err(violation),
+                }
+                step = entry.pair.follow(now, path);
+            };
             (has_work, gets) = (entry.has_work(), std::mem::take(&mut entry.gets));
-            if !entry.timed && entry.pair.poll_timeout().is_some() {
-                entry.timed = true;
-                self.time(source);
-            }
+            self.time(entry, source);
             if !pairs.flushing.is_empty() {
                 wakers.extend(pairs.flushing.drain(..));
             }
-            pairs.events = events;
             result?;
         }
         wake(wakers);
@@ -209,10 +210,7 @@ impl Ranked {
             let mut pairs = self.pairs.lock();
             let Some(entry) = pairs.by_rank.get_mut(&taken.source) else { return };
             entry.take(taken, Some(slot), &mut wakers);
-            if !entry.timed && entry.pair.poll_timeout().is_some() {
-                entry.timed = true;
-                self.time(taken.source);
-            }
+            self.time(entry, taken.source);
             (entry.pair.has_work(), std::mem::take(&mut entry.gets))
         };
         wake(wakers);
@@ -229,10 +227,7 @@ impl Ranked {
                 let mut pairs = self.pairs.lock();
                 let Some(entry) = pairs.by_rank.get_mut(&taken.source) else { continue };
                 entry.take(&taken, None, &mut Wakers::new());
-                if !entry.timed && entry.pair.poll_timeout().is_some() {
-                    entry.timed = true;
-                    self.time(taken.source);
-                }
+                self.time(entry, taken.source);
                 (entry.pair.has_work(), std::mem::take(&mut entry.gets))
             };
             self.get(taken.source, gets);
@@ -272,13 +267,7 @@ impl Ranked {
             let waits = flushing || entry.waiting.iter().any(|line| !line.is_empty());
             let look = frame.is_none() && path.receipts && entry.pair.wants_receipts(waits);
             if let Some(frame) = &frame {
-                match !path.direct && self.meter.is_detailed() {
-                    true => {
-                        let tier = entry.tier(&*link, false);
-                        self.meter.message(link.channel(), tier, frame);
-                    }
-                    false => entry.tally(&*link, path.direct).count(frame),
-                }
+                self.tally(entry, &*link, path.direct, frame);
             }
             // Inside a process what has left has arrived: that may admit more.
             let more = entry.has_work() || (path.direct && entry.admit(&mut wakers));
@@ -286,10 +275,7 @@ impl Ranked {
             if last {
                 // Not to be locked again after the frame has left: the answer may come already.
                 entry.pumping = false;
-                if !entry.timed && entry.pair.poll_timeout().is_some() {
-                    entry.timed = true;
-                    self.time(to);
-                }
+                self.time(entry, to);
                 if path.direct && flushing {
                     wakers.extend(pairs.flushing.drain(..));
                 }
@@ -334,7 +320,7 @@ impl Ranked {
     }
 
     /// Inside a process no timer runs, so that nobody need ask for the time.
-    fn time_for(&self, path: Path) -> Time {
+    pub(super) fn time_for(&self, path: Path) -> Time {
         if path.direct { Time::default() } else { self.keeper.now() }
     }
 
@@ -366,11 +352,11 @@ impl Ranked {
             let Some(entry) = pairs.by_rank.get_mut(&remote) else { return };
             entry.timed = false;
             entry.pair.on_timeout(now);
-            if !entry.pair.has_work() && entry.pair.poll_timeout().is_some() {
-                entry.timed = true;
-                self.time(remote);
+            let due = entry.pair.has_work();
+            if !due {
+                self.time(entry, remote);
             }
-            entry.pair.has_work()
+            due
         };
         if due {
             self.pump(remote);
@@ -382,7 +368,10 @@ impl Ranked {
         if !self.pairs.lock().by_rank.contains_key(&remote) {
             return;
         }
-        let result = self.process(remote, |pair, _| pair.receipt(self.keeper.now(), upto));
+        let now = self.keeper.now();
+        let step = |pair: &mut Pair| pair.receipt(now, upto).map(|()| None);
+        // No frame comes of it, and none follows.
+        let result = self.process(remote, now, Path::STREAM, step);
         if let Err(violation) = result {
             tracing::warn!(%violation, remote, upto, "ignored a receipt");
         }
@@ -524,9 +513,21 @@ impl Ranked {
         link.is_none_or(|link| !link.path().direct)
     }
 
-    fn time(&self, remote: u32) {
-        if let Some(node) = self.node.upgrade() {
-            node.timed(self.number, remote);
+    /// Sees to it that the pair is told when its time has come, if it waits for one.
+    pub(super) fn time(&self, entry: &mut Entry, remote: u32) {
+        if !entry.timed && entry.pair.poll_timeout().is_some() {
+            entry.timed = true;
+            if let Some(node) = self.node.upgrade() {
+                node.timed(self.number, remote);
+            }
+        }
+    }
+
+    /// Counts a frame that leaves.
+    pub(super) fn tally(&self, entry: &mut Entry, link: &dyn Link, direct: bool, frame: &Frame) {
+        match !direct && self.meter.is_detailed() {
+            true => self.meter.message(link.channel(), entry.tier(link, false), frame),
+            false => entry.tally(link, direct).count(frame),
         }
     }
 }

@@ -50,7 +50,8 @@ impl SendFuture {
         }
         let state = {
             let mut pairs = rank.pairs.lock();
-            let closed = pairs.closed;
+            let (closed, dormant, flushing) =
+                (pairs.closed, pairs.dormant, !pairs.flushing.is_empty());
             let Some(entry) = rank.entry(&mut pairs, to).filter(|_| !closed) else {
                 return ready(Err(SendFailure::Failure(Failure::Closed)));
             };
@@ -58,6 +59,21 @@ impl SendFuture {
                 return ready(lost(reason.clone()));
             }
             let (lane, sync) = (message.lane(), message.sync);
+            if !sync
+                && !flushing
+                && let Some((link, path)) = entry.open_way(dormant)
+            {
+                match entry.pair.transmit(rank.time_for(path), path, message) {
+                    Ok(frame) => {
+                        rank.tally(entry, &*link, path.direct, &frame);
+                        rank.time(entry, to);
+                        drop(pairs);
+                        link.send(frame);
+                        return ready(Ok(()));
+                    }
+                    Err(back) => message = back,
+                }
+            }
             let submitted = if entry.waiting[lane as usize].is_empty() {
                 entry.pair.submit(message)
             } else {

@@ -19,17 +19,21 @@ pub(crate) struct Watches(Slab<(Time, Waker)>);
 pub struct Watch {
     rank: Arc<Ranked>,
     at: Time,
+    /// Nobody has asked yet; it has been made for that, just now.
+    fresh: bool,
     key: Option<usize>,
 }
 
 impl Watch {
     pub(super) fn new(rank: &Arc<Ranked>, after: Duration) -> Self {
-        Self { at: rank.keeper.now() + after, rank: Arc::clone(rank), key: None }
+        let at = rank.keeper.now() + after;
+        Self { at, rank: Arc::clone(rank), fresh: !after.is_zero(), key: None }
     }
 
     /// Whether the deadline has passed; if not, the task is woken then.
     pub fn poll_expired(&mut self, context: &mut Context<'_>) -> bool {
-        if self.rank.keeper.now() >= self.at {
+        // To ask for the time is a good part of what a wait costs.
+        if !std::mem::take(&mut self.fresh) && self.rank.keeper.now() >= self.at {
             return true;
         }
         let mut watches = self.rank.watches.lock();

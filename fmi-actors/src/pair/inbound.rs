@@ -136,27 +136,30 @@ impl Inbound {
         path: Path,
         frame: Frame,
         out: &mut Outbound,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Violation> {
+    ) -> Result<Option<Event>, Violation> {
         let sequence = frame.header.sequence;
         if before(sequence, self.expected) {
             // A duplicate means that the sender does not know what arrived, unless its channel
             // tells it.
             self.ack_now |= !path.receipts;
-            return Ok(());
+            return Ok(None);
         }
         if sequence.wrapping_sub(self.expected) as usize > WINDOW {
             return Err(Violation::Window);
         }
         if sequence != self.expected || self.is_being_read(&frame) {
-            return self.keep(frame);
+            return self.keep(frame).map(|()| None);
         }
         // A copy may have come over another link while this one was being read.
-        if let Some(copy) = self.early.remove(&sequence) {
+        if !self.early.is_empty()
+            && let Some(copy) = self.early.remove(&sequence)
+        {
             self.early_bytes -= copy.header.length as usize;
         }
-        self.apply(now, path, frame, out, events)?;
-        self.drain(now, path, out, events)
+        match self.apply(now, path, frame, out)? {
+            Some(event) => Ok(Some(event)),
+            None => self.follow(now, path, out),
+        }
     }
 
     /// Whether the sender of this header knew less than we do now.
@@ -164,22 +167,25 @@ impl Inbound {
         before(header.sequence, self.expected)
     }
 
-    /// Processes the frames whose turn has come.
-    pub(super) fn drain(
+    /// Processes frames whose turn has come, until one of them says something.
+    pub(super) fn follow(
         &mut self,
         now: Time,
         path: Path,
         out: &mut Outbound,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Violation> {
-        while let Some(frame) = self.early.remove(&self.expected) {
+    ) -> Result<Option<Event>, Violation> {
+        while !self.early.is_empty()
+            && let Some(frame) = self.early.remove(&self.expected)
+        {
             self.early_bytes -= frame.header.length as usize;
             if self.is_being_read(&frame) {
-                return self.keep(frame);
+                return self.keep(frame).map(|()| None);
             }
-            self.apply(now, path, frame, out, events)?;
+            if let Some(event) = self.apply(now, path, frame, out)? {
+                return Ok(Some(event));
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn keep(&mut self, frame: Frame) -> Result<(), Violation> {
@@ -206,43 +212,30 @@ impl Inbound {
         path: Path,
         frame: Frame,
         out: &mut Outbound,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Violation> {
+    ) -> Result<Option<Event>, Violation> {
         self.expected = self.expected.wrapping_add(1);
         if !path.direct && !path.receipts {
             self.owe(now, frame.header.length as usize);
         }
-        let header = frame.header;
-        match header.kind {
-            Kind::Message | Kind::Envelope => events.push(self.arrival(path, frame)?),
+        let (kind, space, message) = (frame.header.kind, frame.header.space, frame.header.message);
+        Ok(match kind {
+            Kind::Message | Kind::Envelope => Some(Event::Message(self.arrival(path, frame)?)),
             Kind::Data => {
-                if let Some(payload) = self.piece(path, &header, frame.payload)? {
-                    events.push(Event::Pulled { message: header.message, payload });
-                }
+                let payload = self.piece(path, &frame.header, frame.payload)?;
+                payload.map(|payload| Event::Pulled { message, payload })
             }
             Kind::Pull => {
-                out.pulled(header.message);
-                if out.sync.remove(&header.message) {
-                    events.push(Event::Matched { message: header.message });
-                }
+                out.pulled(message);
+                out.sync.remove(&message).then_some(Event::Matched { message })
             }
-            Kind::Matched => {
-                if out.sync.remove(&header.message) {
-                    events.push(Event::Matched { message: header.message });
-                }
-            }
+            Kind::Matched => out.sync.remove(&message).then_some(Event::Matched { message }),
             Kind::Discard => {
-                out.discarded(header.message);
-                if out.sync.remove(&header.message) {
-                    events.push(Event::Discarded { message: header.message });
-                }
+                out.discarded(message);
+                out.sync.remove(&message).then_some(Event::Discarded { message })
             }
-            Kind::Notice => {
-                events.push(Event::Notice { space: header.space, cause: frame.payload });
-            }
-            Kind::Ack => {}
-        }
-        Ok(())
+            Kind::Notice => Some(Event::Notice { space, cause: frame.payload }),
+            Kind::Ack => None,
+        })
     }
 
     fn owe(&mut self, now: Time, bytes: usize) {
@@ -254,7 +247,7 @@ impl Inbound {
             || self.owed_since.is_some_and(|since| since + ACK_DELAY <= now);
     }
 
-    fn arrival(&mut self, path: Path, frame: Frame) -> Result<Event, Violation> {
+    fn arrival(&mut self, path: Path, frame: Frame) -> Result<Arrival, Violation> {
         let Frame { header, signature, payload } = frame;
         let whole = header.kind == Kind::Message;
         let cost = if whole { units(header.total) } else { 1 };
@@ -280,7 +273,7 @@ impl Inbound {
         {
             self.ahead.park(of, &header);
         }
-        Ok(Event::Message(Arrival {
+        Ok(Arrival {
             source: header.source,
             space: header.space,
             tag: header.tag,
@@ -291,7 +284,7 @@ impl Inbound {
             credit: cost,
             message: header.message,
             signature,
-        }))
+        })
     }
 
     /// Adds a piece; the payload, when it is whole.

@@ -309,18 +309,40 @@ impl Pair {
             }
             None => return None,
         };
-        self.inn.stamp(&mut frame.header);
-        let header = &mut frame.header;
+        self.address(&mut frame.header);
+        Some(frame)
+    }
+
+    /// Puts into a header what both ends have to know.
+    fn address(&mut self, header: &mut Header) {
+        self.inn.stamp(header);
         header.epoch = self.ends.epoch;
         header.source = self.ends.local;
         header.destination = self.ends.remote;
         header.source_incarnation = self.ends.local_incarnation;
         header.destination_incarnation = self.ends.remote_incarnation;
-        Some(frame)
     }
 
-    /// Takes a frame from a link. `path` says what kind of link; events are appended in order.
-    /// `in_place` is the buffer that [`take_assembly`](Self::take_assembly) gave for it.
+    /// Takes a message that leaves at once, over a link of this kind that has room for it: the same as
+    /// [`submit`](Self::submit) and [`poll_transmit`](Self::poll_transmit) where nothing is before it, for
+    /// less.
+    ///
+    /// # Errors
+    /// The message, when something is before it or it has to wait for the peer.
+    #[allow(clippy::result_large_err, reason = "giving the message back is the point")]
+    pub fn transmit(
+        &mut self,
+        now: Time,
+        path: Path,
+        message: Outgoing,
+    ) -> Result<Frame, Outgoing> {
+        let mut frame = self.out.transmit(now, path, message)?;
+        self.address(&mut frame.header);
+        Ok(frame)
+    }
+
+    /// Takes a frame from a link, and returns the first event that it brings about; as long as there is
+    /// one, [`follow`](Self::follow) gives the next. `path` says what kind of link, `in_place` is the buffer that [`take_assembly`](Self::take_assembly) gave for it.
     ///
     /// Frames of another epoch or incarnation are dropped: they are echoes of the past.
     ///
@@ -332,25 +354,32 @@ impl Pair {
         path: Path,
         frame: Frame,
         in_place: Option<AlignedBuf>,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Violation> {
-        let header = frame.header;
+    ) -> Result<Option<Event>, Violation> {
+        let header = &frame.header;
         if let Some(buf) = in_place {
             self.inn.put_back(header.message, buf);
-        } else if !self.is_current(&header) {
-            return Ok(());
+        } else if !self.is_current(header) {
+            return Ok(None);
         }
         self.out.acknowledged(now, header.acknowledgement)?;
-        if !self.inn.is_old(&header) {
+        if !self.inn.is_old(header) {
             self.out.credited(header.credit);
         }
         if header.flags.has(Flags::ACK_NOW) {
             self.inn.ack_now = true;
         }
         if header.kind == Kind::Ack {
-            return Ok(());
+            return Ok(None);
         }
-        self.inn.receive(now, path, frame, &mut self.out, events)
+        self.inn.receive(now, path, frame, &mut self.out)
+    }
+
+    /// The next event of frames that came early and whose turn has come.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn follow(&mut self, now: Time, path: Path) -> Result<Option<Event>, Violation> {
+        self.inn.follow(now, path, &mut self.out)
     }
 
     /// The buffer into which the payload of this frame can be read straight away, if the frame
@@ -363,20 +392,10 @@ impl Pair {
         self.inn.take_assembly(header)
     }
 
-    /// Takes back a buffer whose frame did not arrive whole.
-    ///
-    /// # Errors
-    /// As [`receive`](Self::receive): frames that waited for it are processed.
-    pub fn return_assembly(
-        &mut self,
-        now: Time,
-        path: Path,
-        header: &Header,
-        buf: AlignedBuf,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Violation> {
+    /// Takes back a buffer whose frame did not arrive whole. Frames that waited for it
+    /// [follow](Self::follow).
+    pub fn return_assembly(&mut self, header: &Header, buf: AlignedBuf) {
         self.inn.put_back(header.message, buf);
-        self.inn.drain(now, path, &mut self.out, events)
     }
 
     /// A message was matched or dropped: its credit goes to payloads that wait at the sender, and

@@ -136,6 +136,39 @@ impl Outbound {
         number
     }
 
+    /// The frame of a message before which there is nothing, if it need not wait.
+    #[allow(clippy::result_large_err, reason = "giving the message back is the point")]
+    pub(super) fn transmit(
+        &mut self,
+        now: Time,
+        path: Path,
+        message: Outgoing,
+    ) -> Result<Frame, Outgoing> {
+        let size = message.payload.size_hint();
+        let (total, lane) = (size as u64, message.lane());
+        let state = &self.lanes[lane as usize];
+        let room = CREDIT - state.sent.wrapping_sub(state.returned);
+        let waits = self.has_work()
+            || self.retained.len() >= WINDOW - RESERVED_SLOTS
+            || self.retained_bytes >= WINDOW_BYTES
+            || !self.has_room(lane, message.cost())
+            || size > path.stored
+            || !is_eager(total, path, room);
+        if waits {
+            return Err(message);
+        }
+        let number = self.next_message;
+        self.next_message = number.wrapping_add(1);
+        let state = &mut self.lanes[lane as usize];
+        state.outbox += message.cost();
+        state.sent = state.sent.wrapping_add(units(total));
+        if message.sync {
+            self.sync.insert(number);
+        }
+        let draft = self.draft(number, message, lane, true);
+        Ok(self.number(now, path, draft))
+    }
+
     pub(super) fn control(&mut self, kind: Kind, space: Space, message: u32, payload: Payload) {
         self.control.push_back(Draft {
             kind,
@@ -330,9 +363,7 @@ impl Outbound {
             }
             state.since_piece = state.since_piece.saturating_add(1);
             let total = size as u64;
-            // A message that costs no more than its envelope gains nothing by waiting.
-            let affordable = units(total) == 1 || units(total) + ENVELOPES <= room;
-            let eager = total <= path.eager as u64 && affordable;
+            let eager = is_eager(total, path, room);
             let (number, message) = state.queue.pop_front()?;
             state.sent = state.sent.wrapping_add(if eager { units(total) } else { 1 });
             if message.sync {
@@ -474,6 +505,13 @@ impl Outbound {
         }
         Frame { header, signature, payload }
     }
+}
+
+/// Whether a payload leaves with its envelope where there is room for so many units.
+fn is_eager(total: u64, path: Path, room: u16) -> bool {
+    // A message that costs no more than its envelope gains nothing by waiting.
+    let affordable = if units(total) == 1 { room > 0 } else { units(total) + ENVELOPES <= room };
+    total <= path.eager as u64 && affordable
 }
 
 fn blank(kind: Kind, space: Space) -> Header {

@@ -162,14 +162,12 @@ impl Side {
     }
 
     fn take(&mut self, now: Time, frame: Frame, honest: bool) {
-        let mut events = Vec::new();
         let buf = self.pair.take_assembly(&frame.header).map(|mut buf| {
             buf.extend(frame.payload.bytes().unwrap_or_default());
             buf
         });
-        let taken = self.pair.receive(now, WIRE, frame, buf, &mut events);
-        assert!(!honest || taken.is_ok(), "{taken:?}");
-        for event in events {
+        let mut taken = self.pair.receive(now, WIRE, frame, buf);
+        while let Ok(Some(event)) = taken {
             match event {
                 Event::Message(arrival) => self.unmatched.push_back(arrival),
                 Event::Pulled { message, payload } => {
@@ -181,7 +179,9 @@ impl Side {
                 }
                 Event::Matched { .. } | Event::Discarded { .. } | Event::Notice { .. } => {}
             }
+            taken = self.pair.follow(now, WIRE);
         }
+        assert!(!honest || taken.is_ok(), "{taken:?}");
     }
 
     fn match_one(&mut self) {

@@ -107,6 +107,12 @@ impl Rule {
         };
         Objection::to(self.algorithm, question).or_else(wanted)
     }
+
+    /// Whether nothing speaks against it. Asked at every call, of rules of which most are for other
+    /// collectives.
+    fn applies(&self, question: &Question) -> bool {
+        self.algorithm.collective == question.collective && self.objection(question).is_none()
+    }
 }
 
 impl Table {
@@ -127,7 +133,7 @@ impl Table {
     /// What the first preferred rule that applies says.
     #[must_use]
     pub fn preference(&self, question: &Question) -> Option<Choice> {
-        let rule = self.preferred().iter().find(|rule| rule.objection(question).is_none())?;
+        let rule = self.preferred().iter().find(|rule| rule.applies(question))?;
         Some(Choice { algorithm: rule.algorithm, chunks: question.chunks() })
     }
 
@@ -147,7 +153,7 @@ impl Table {
     #[must_use]
     pub fn rule(&self, question: &Question) -> Option<(usize, &Rule)> {
         let mut rules = self.rules.iter().enumerate();
-        rules.find(|(_, rule)| rule.objection(question).is_none())
+        rules.find(|(_, rule)| rule.applies(question))
     }
 
     /// What the first rule that applies says; where none does, the first algorithm that can run.
