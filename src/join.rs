@@ -12,7 +12,12 @@ use fmi_channels::local::LocalLink;
 use fmi_collectives::plan::Table;
 use fmi_model::Objective;
 use futures::channel::oneshot;
-use std::{future::Future, sync::Arc, thread};
+use std::{
+    future::Future,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
 
 /// A process in its place.
 pub(crate) struct Joined {
@@ -113,6 +118,7 @@ impl Worlds {
 /// Registers, learns who else is there, and begins to accept links. Runs on the service thread.
 pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joined> {
     config.validate()?;
+    let config = &in_time(config.clone());
     // Before anybody is kept waiting.
     config.money.tariff()?;
     let model = config.model_text()?;
@@ -127,6 +133,15 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
     };
     begin(config, &joined.node)?;
     Ok(joined)
+}
+
+/// Who has until then does not wait for others any longer.
+fn in_time(mut config: Config) -> Config {
+    if let Some(until) = config.until {
+        let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+        config.deadlines.join = config.deadlines.join.min(left.max(Duration::from_millis(1)));
+    }
+    config
 }
 
 /// Says what the process pays, and begins to accept links.

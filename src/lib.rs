@@ -27,10 +27,13 @@
 //! | `quic` | QUIC links |
 //! | `redis` | mailboxes in a Redis server, which can be the rendezvous, too |
 //! | `s3` | mailboxes in an S3 bucket, which can be the rendezvous, too |
+//! | `lambda` | functions of AWS Lambda as ranks |
 //! | `full` | all of these |
 
 pub mod config;
 mod join;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 mod logging;
 pub mod meter {
     //! What a process sends, asks of stores and waits for, and what that costs:

@@ -4,10 +4,17 @@ use crate::{Context, config::Config, join, logging};
 use actix::Actor;
 use fmi_actors::{
     Error, Reason, Result,
-    actor::{RankActor, Supervisor},
+    actor::{Expired, RankActor, Supervisor},
     service::Service,
 };
-use std::{fmt::Display, future::Future, process::ExitCode, sync::Arc, thread};
+use std::{
+    fmt::Display,
+    future::Future,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+    time::{Instant, SystemTime},
+};
 
 /// Runs `main` on every rank that the environment gives this process, and returns when all have
 /// ended and everything sent has arrived. With nothing set it runs `min(cores, 4)` ranks.
@@ -113,10 +120,11 @@ where
     let (supervisor, report) = Supervisor::new(ranks.len(), on_failure);
     let supervisor = supervisor.start();
     let worlds = join::Worlds::of(config);
+    let until = config.until.map(instant);
     for rank in &ranks {
         let Some(endpoint) = node.endpoint(*rank) else { continue };
         let Some(home) = endpoint.home().cloned() else { continue };
-        let context = Context::new(worlds.open(&node, *rank), &config.job);
+        let context = Context::new(worlds.open(&node, *rank), &config.job).with_end(until);
         let (main, supervisor) = (Arc::clone(&main), supervisor.clone().recipient());
         home.settle(1);
         home.spawn_fn(move || {
@@ -125,9 +133,32 @@ where
             RankActor::new(endpoint, Box::pin(life), supervisor).start();
         });
     }
-    let result = report.await.unwrap_or(Ok(()));
+    let time_is_over = async {
+        match until {
+            Some(until) => tokio::time::sleep_until(until.into()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut report = report;
+    let result = tokio::select! {
+        result = &mut report => result,
+        () = time_is_over => {
+            let first = ranks.iter().min().copied().unwrap_or_default();
+            supervisor.do_send(Expired { rank: first });
+            // All that its ranks wait for is over; what computes is left alone.
+            let endpoints = ranks.iter().filter_map(|rank| node.endpoint(*rank));
+            endpoints.for_each(|endpoint| endpoint.shut(&Reason::Deadline));
+            report.await
+        }
+    };
+    let result = result.unwrap_or(Ok(()));
     node.leave().await;
     result.map_err(|(rank, reason)| Error::RankLost { rank: rank as usize, reason })
+}
+
+/// The same point in time on the clock that nobody sets.
+fn instant(at: SystemTime) -> Instant {
+    Instant::now() + at.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 fn exit_code(result: Result<()>) -> ExitCode {

@@ -218,3 +218,35 @@ fn a_job_that_is_over_costs_nothing() {
     assert!(spent < Duration::from_millis(10), "{spent:?} in an idle second");
     drop(ranks);
 }
+
+/// Ranks whose time is over are given up, in all processes, whatever they wait for.
+#[test]
+fn the_time_of_a_process_ends_its_ranks() {
+    let rendezvous = Rendezvous::start();
+    let limited = rendezvous.config("test", 2, 0);
+    let other = rendezvous.config("test", 2, 1);
+    let waits =
+        |ctx: fmi::Context| async move { ctx.recv::<u8>(1 - ctx.rank(), 9).await.map(drop) };
+    let other = thread::spawn(move || {
+        fmi::run_with(other, move |ctx| async move {
+            assert_eq!(ctx.remaining(), None);
+            waits(ctx).await
+        })
+    });
+    let run = move || {
+        let end = std::time::SystemTime::now() + Duration::from_secs(2);
+        fmi::run_with(limited.until(end), move |ctx| async move {
+            let left = ctx.remaining().expect("there is an end");
+            assert!(left <= Duration::from_secs(2), "{left:?}");
+            waits(ctx).await
+        })
+    };
+    let ended = bounded_thread("a process whose time is over", run);
+    assert_eq!(ended, Err(Error::RankLost { rank: 0, reason: fmi::Reason::Deadline }));
+    let other = bounded_thread("a peer of it", move || other.join().unwrap());
+    // The first cause is the other's.
+    let Err(Error::RankLost { rank: 1, reason: fmi::Reason::Failed(why) }) = other else {
+        panic!("{other:?}")
+    };
+    assert!(why.contains("rank 0 is lost: its deadline passed"), "{why}");
+}

@@ -43,6 +43,17 @@ impl Message for Ended {
     type Result = ();
 }
 
+/// The time of a process's ranks is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Expired {
+    /// World rank that is named as the first to fail.
+    pub rank: u32,
+}
+
+impl Message for Expired {
+    type Result = ();
+}
+
 impl std::fmt::Debug for RankActor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RankActor").field("rank", &self.endpoint.rank()).finish_non_exhaustive()
@@ -140,6 +151,14 @@ impl Supervisor {
         (Self { waiting: ranks, first_failure: None, on_failure, report: Some(send) }, receive)
     }
 
+    fn failed(&mut self, rank: u32, reason: Reason, context: &mut Context<Self>) {
+        if self.first_failure.is_none() {
+            (self.on_failure)(rank, &reason);
+            self.first_failure = Some((rank, reason));
+            context.run_later(GRACE, |supervisor, context| supervisor.finish(context));
+        }
+    }
+
     fn finish(&mut self, context: &mut Context<Self>) {
         if let Some(report) = self.report.take() {
             let _ = report.send(self.first_failure.take().map_or(Ok(()), Err));
@@ -158,15 +177,19 @@ impl Handler<Ended> for Supervisor {
     fn handle(&mut self, ended: Ended, context: &mut Self::Context) {
         self.waiting -= 1;
         tracing::debug!(rank = ended.rank, outcome = ?ended.outcome, at = now().0, "rank ended");
-        if let Err(reason) = ended.outcome
-            && self.first_failure.is_none()
-        {
-            (self.on_failure)(ended.rank, &reason);
-            self.first_failure = Some((ended.rank, reason));
-            context.run_later(GRACE, |supervisor, context| supervisor.finish(context));
+        if let Err(reason) = ended.outcome {
+            self.failed(ended.rank, reason, context);
         }
         if self.waiting == 0 {
             self.finish(context);
         }
+    }
+}
+
+impl Handler<Expired> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, expired: Expired, context: &mut Self::Context) {
+        self.failed(expired.rank, Reason::Deadline, context);
     }
 }

@@ -2,20 +2,38 @@
 
 use crate::Communicator;
 use fmi_actors::meter::Bill;
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// A rank's view of its job. Derefs to the [`Communicator`] of all ranks.
 #[derive(Debug, Clone)]
 pub struct Context {
     world: Communicator,
     job: Arc<str>,
+    until: Option<Instant>,
 }
 
 impl Context {
     /// The context of a rank in a job.
     #[must_use]
     pub fn new(world: Communicator, job: &str) -> Self {
-        Self { world, job: job.into() }
+        Self { world, job: job.into(), until: None }
+    }
+
+    /// The same, where the rank will be given up at a point in time.
+    #[must_use]
+    pub fn with_end(self, until: Option<Instant>) -> Self {
+        Self { until, ..self }
+    }
+
+    /// How long this rank has until it is given up: a function's time limit, less what its end takes;
+    /// a job's deadline. `None` where there is no limit.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        Some(self.until?.saturating_duration_since(Instant::now()))
     }
 
     /// The job's name.

@@ -73,6 +73,9 @@ pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
     if let Some(folder) = raw(lookup, "FMI_BILL") {
         config.money.bill = Some(folder.into());
     }
+    if let Some(until) = read(lookup, "FMI_UNTIL", units::point_in_time)? {
+        config.until = Some(until);
+    }
     if let Some(algorithms) = read(lookup, "FMI_ALGORITHMS", algorithms::list)? {
         config.algorithms = algorithms;
     }
@@ -106,6 +109,7 @@ mod tests {
     use super::*;
     use crate::config::ChannelSpec;
     use fmi_actors::channel::Rung;
+    use std::time::{Duration, UNIX_EPOCH};
 
     fn with(variables: &[(&str, &str)]) -> Result<Config> {
         let lookup = |name: &str| {
@@ -136,6 +140,7 @@ mod tests {
             ("FMI_MEMORY", "512 MiB"),
             ("FMI_MACHINES", "cache.t3.micro, t3.nano"),
             ("FMI_BILL", "/tmp/bills"),
+            ("FMI_UNTIL", "1700000000.5"),
             ("FMI_LISTEN", "0.0.0.0:7000"),
             ("FMI_ADVERTISE", "203.0.113.9:7000"),
             ("FMI_ALGORITHMS", "allreduce/ring, bcast/chain"),
@@ -157,6 +162,7 @@ mod tests {
         assert_eq!(config.money.memory, Some(512 << 20));
         assert_eq!(config.money.machines, ["cache.t3.micro", "t3.nano"]);
         assert_eq!(config.money.bill, Some("/tmp/bills".into()));
+        assert_eq!(config.until, Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_500)));
         assert_eq!(config.channels, [ChannelSpec::Local, ChannelSpec::Tcp]);
         assert_eq!(config.listen.as_deref(), Some("0.0.0.0:7000"));
         assert_eq!(config.advertise.as_deref(), Some("203.0.113.9:7000"));

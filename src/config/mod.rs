@@ -33,7 +33,7 @@ use money::written;
 pub use token::Token;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fmi_actors::{Error, Result, channel::Rung};
 use fmi_collectives::plan::Rule;
@@ -95,6 +95,9 @@ pub struct Config {
     pub checksum: bool,
     /// How long to wait for what.
     pub deadlines: Deadlines,
+    /// When this process will be ended, if somebody will: its ranks are given up in time, and
+    /// [`Context::remaining`](crate::Context::remaining) says how long they have.
+    pub until: Option<SystemTime>,
     /// Bounds on memory.
     pub limits: Limits,
     /// Whether a runtime stays awake for about 1 ms after the last message, which saves the
@@ -142,6 +145,7 @@ impl Default for Config {
             encrypt: false,
             checksum: false,
             deadlines: Deadlines::default(),
+            until: None,
             limits: Limits::default(),
             keep_awake: true,
             threads: None,
@@ -264,6 +268,12 @@ impl Config {
     /// Sets how long ranks that rejoin wait for replacements of those that are gone.
     pub fn grace_deadline(mut self, deadline: Duration) -> Self {
         self.deadlines.grace = deadline;
+        self
+    }
+
+    /// Says when this process will be ended.
+    pub fn until(mut self, end: SystemTime) -> Self {
+        self.until = Some(end);
         self
     }
 

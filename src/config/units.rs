@@ -1,6 +1,6 @@
 //! Durations and sizes as people write them: `10 s`, `500ms`, `4 MiB`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longer deadlines are refused: they would overflow the clock's arithmetic.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -46,6 +46,14 @@ pub(super) fn check_deadline(deadline: Duration) -> Result<(), String> {
         return Err("a deadline may be at most 365 days (8760 h)".to_owned());
     }
     Ok(())
+}
+
+/// Reads a point in time: seconds since 1970, UTC.
+pub(super) fn point_in_time(text: &str) -> Result<SystemTime, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.and_then(|seconds| UNIX_EPOCH.checked_add(seconds)).ok_or_else(|| {
+        format!("{text:?} is no point in time: write seconds since 1970, as `date +%s` prints them")
+    })
 }
 
 /// Reads `true` or `false`, in the words that people have for them.

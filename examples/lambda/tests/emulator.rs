@@ -1,0 +1,204 @@
+//! The function as the platform runs it: cargo-lambda's emulator, a process for each invocation that is
+//! under way, real events.
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, body::Bytes};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+
+const TOKEN: &str = "a token for tests";
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A function of which all invocations that are under way have a process of their own.
+struct Function {
+    port: u16,
+    folder: TempDir,
+    emulator: Child,
+    processes: Vec<Child>,
+}
+
+impl Function {
+    /// `None`, after saying why, where there is no emulator.
+    async fn start(processes: usize) -> Option<Self> {
+        let Some(program) = emulator() else {
+            assert!(
+                std::env::var("FMI_TEST_LAMBDA").as_deref() != Ok("required"),
+                "there is no cargo-lambda: run scripts/test, which installs it"
+            );
+            eprintln!("skipped: there is no cargo-lambda (scripts/test installs it)");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        // The emulator wants to know of which project it runs the functions.
+        std::fs::create_dir(folder.path().join("src")).unwrap();
+        std::fs::write(folder.path().join("src/main.rs"), "fn main() {}").unwrap();
+        let project = "[package]\nname = \"pi\"\nedition = \"2024\"\n[workspace]\n";
+        std::fs::write(folder.path().join("Cargo.toml"), project).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let emulator = Command::new(program)
+            .args(["lambda", "watch", "--only-lambda-apis", "-A", "127.0.0.1", "-P"])
+            .arg(port.to_string())
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut function = Self { port, folder, emulator, processes: Vec::new() };
+        timeout(PATIENCE, function.listening()).await.expect("the emulator listens");
+        for _ in 0..processes {
+            function.add();
+        }
+        Some(function)
+    }
+
+    async fn listening(&mut self) {
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            assert_eq!(self.emulator.try_wait().unwrap(), None, "the emulator has ended");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Starts a process of the function.
+    fn add(&mut self) {
+        let process = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+            .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{}/.rt/pi", self.port))
+            .env("AWS_LAMBDA_FUNCTION_NAME", "pi")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        self.processes.push(process.unwrap());
+    }
+
+    /// Where its ranks meet.
+    fn rendezvous(&self) -> String {
+        format!("file://{}", self.folder.path().display())
+    }
+
+    fn event(&self, job: &str, size: usize, ranks: &[usize], payload: &Value) -> Value {
+        json!({
+            "job": job,
+            "size": size,
+            "ranks": ranks,
+            "rendezvous": self.rendezvous(),
+            "token": TOKEN,
+            "channels": ["local", "shm", "tcp"],
+            "payload": payload,
+        })
+    }
+
+    /// Invokes it once for each list of ranks, all at the same time; the answers in that order.
+    async fn run(&self, job: &str, size: usize, packs: &[&[usize]], payload: Value) -> Vec<Value> {
+        let events = packs.iter().map(|ranks| self.event(job, size, ranks, &payload));
+        let invocations = events.map(|event| self.invoke(event));
+        let all: Vec<_> = invocations.map(tokio::spawn).collect();
+        let mut answers = Vec::new();
+        for answer in all {
+            let answer = timeout(PATIENCE, answer).await.expect("an answer");
+            answers.push(answer.unwrap());
+        }
+        answers
+    }
+
+    fn invoke(&self, event: Value) -> impl Future<Output = Value> + Send + use<> {
+        let url = format!("http://127.0.0.1:{}/2015-03-31/functions/pi/invocations", self.port);
+        async move {
+            let client: Client<HttpConnector, Full<Bytes>> =
+                Client::builder(TokioExecutor::new()).build_http();
+            let request = Request::post(url).body(Full::from(event.to_string())).unwrap();
+            let answer = client.request(request).await.unwrap();
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            // Of a process that died the emulator has other words.
+            let words = || Value::String(String::from_utf8_lossy(&body).into_owned());
+            serde_json::from_slice(&body).unwrap_or_else(|_| words())
+        }
+    }
+}
+
+/// Where cargo-lambda is.
+fn emulator() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/bin/cargo-lambda");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut all = std::env::split_paths(&path).map(|folder| folder.join("cargo-lambda"));
+    if own.exists() { Some(own) } else { all.find(|program| program.exists()) }
+}
+
+fn pi(answer: &Value) -> Vec<f64> {
+    let results = answer["results"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    results.iter().map(|result| result[1]["pi"].as_f64().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invocations_are_a_job_and_leave_nothing_for_the_next() {
+    let Some(function) = Function::start(4).await else { return };
+    let task = json!({ "darts": 100_001, "seed": 7 });
+    let answers = function.run("first", 4, &[&[0], &[1], &[2], &[3]], task.clone()).await;
+    let all: Vec<f64> = answers.iter().flat_map(pi).collect();
+    assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+    assert!((all[0] - std::f64::consts::PI).abs() < 0.05, "{all:?}");
+    for answer in &answers {
+        assert_eq!(answer["cold"], true, "{answer}");
+        let began = answer["began_us"].as_array().unwrap();
+        assert!(began[0].as_u64() > Some(0) && began[0].as_u64() <= began[1].as_u64(), "{answer}");
+    }
+    // The same processes, another job, with packs: the same arithmetic, the same bits.
+    let answers = function.run("second", 4, &[&[0, 1], &[2, 3]], task).await;
+    assert_eq!(answers.iter().flat_map(pi).collect::<Vec<_>>(), all);
+    assert!(answers.iter().all(|answer| answer["cold"] == false), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_says_why_and_the_function_goes_on() {
+    let Some(function) = Function::start(2).await else { return };
+    let message = |answer: &Value| answer["errorMessage"].as_str().unwrap_or_default().to_owned();
+    let answers = function.run("no darts", 2, &[&[0], &[1]], json!({ "darts": 0 })).await;
+    assert!(answers.iter().any(|answer| message(answer).contains("no darts")), "{answers:?}");
+    assert!(answers.iter().all(|answer| !message(answer).is_empty()), "{answers:?}");
+    let answers = function.run("payload", 2, &[&[0], &[1]], json!({ "dart": 1 })).await;
+    let wrong = |answer| message(answer).contains("missing field `darts`");
+    assert!(answers.iter().all(wrong), "{answers:?}");
+    let answers = function.run("good", 2, &[&[0], &[1]], json!({ "darts": 1000 })).await;
+    assert_eq!(answers.iter().flat_map(pi).count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_dies_ends_the_invocations_of_the_others() {
+    let Some(mut function) = Function::start(2).await else { return };
+    let event = |rank: usize| function.event("killed", 3, &[rank], &json!({ "darts": 10 }));
+    let invoked = [event(0), event(1)].map(|event| tokio::spawn(function.invoke(event)));
+    // The third rank is here. Once it has joined all have, and the others wait for it.
+    let own = fmi::Config::default().job("killed").size(3).rank(2).token(TOKEN);
+    let own = own.rendezvous(&function.rendezvous()).unwrap().join().await.unwrap();
+    function.processes[0].kill().await.unwrap();
+    // That of the process that died may come first, or never.
+    let mut invoked = invoked.into_iter().collect::<FuturesUnordered<_>>();
+    let lost = async {
+        while let Some(answer) = invoked.next().await {
+            if answer.unwrap()["errorMessage"].as_str().is_some_and(|it| it.contains("is lost")) {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(timeout(PATIENCE, lost).await.expect("an answer"), "nobody says who was lost");
+    assert!(own.allreduce(0_u64, fmi::op::sum()).await.is_err());
+}

@@ -1,0 +1,85 @@
+//! Ranks in functions of AWS Lambda: a group of invocations is a job.
+//!
+//! The function's program is a handler that is called once for each of its ranks:
+//!
+//! ```no_run
+//! use fmi::prelude::*;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     fmi::lambda::run(|ctx: fmi::Context, samples: Vec<f64>| async move {
+//!         let own = samples.iter().skip(ctx.rank()).step_by(ctx.size()).sum::<f64>();
+//!         ctx.allreduce(own, op::sum()).await
+//!     })
+//! }
+//! ```
+//!
+//! Whoever starts the job (any program that can invoke functions: the `aws` command, an SDK) invokes the
+//! function once for each process of the job, all at the same time, with an [`Invocation`]. The ranks
+//! find each other where that says: in a store (`redis://…`, `s3://…`), or at a rendezvous that all can
+//! reach, over which they also get links through address translations. Each invocation ends with a
+//! [`Reply`].
+//!
+//! What the environment of the function says ([`Config::from_env`](crate::Config::from_env)) holds for
+//! all its invocations: channels, profile, prices. `examples/lambda` has the whole way, from the program to
+//! the answer.
+
+mod invocation;
+mod pack;
+
+pub use invocation::{Invocation, Reply};
+
+use crate::{Config, Context, logging};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use pack::Pack;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt::Display, future::Future, process::ExitCode, sync::Arc, time::Instant};
+
+/// Serves invocations, one after the other, until the platform ends the process.
+///
+/// For each of an invocation's ranks `handler` is called with the rank's context and the payload; the
+/// values that the ranks return go back to whoever invoked the function. When one of them returns an error
+/// or panics, the job fails on all its ranks, in all functions, and the invocation ends with the first
+/// cause.
+///
+/// Of one invocation nothing is left for the next in the same process: each joins a job of its own, and
+/// has left it when it ends. The ranks are given up before the platform would end the function; how long
+/// they have says [`Context::remaining`]. If one of them still computes then, the process ends.
+pub fn run<P, R, E, F, Fut>(handler: F) -> ExitCode
+where
+    P: DeserializeOwned + 'static,
+    R: Serialize,
+    E: Display,
+    F: Fn(Context, P) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, E>> + 'static,
+{
+    logging::start();
+    let base = match Config::from_env() {
+        Ok(base) => Arc::new(base),
+        Err(error) => return failed(&error),
+    };
+    let (handler, began) = (Arc::new(handler), Instant::now());
+    let invoked = move |event: LambdaEvent<Invocation>| {
+        let pack = Pack::new(&base, &event.payload, event.context.deadline, began.elapsed());
+        let (handler, payload) = (Arc::clone(&handler), event.payload.payload);
+        async move {
+            let told = |error: crate::Error| Diagnostic {
+                error_type: "fmi::Error".to_owned(),
+                error_message: error.to_string(),
+            };
+            pack.map_err(told)?.run(handler, payload).await.map_err(told)
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let served = runtime.map_err(lambda_runtime::Error::from).and_then(|runtime| {
+        runtime.block_on(async { lambda_runtime::run(service_fn(invoked)).await })
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn Display) -> ExitCode {
+    eprintln!("fmi: {error}");
+    ExitCode::FAILURE
+}
