@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use fmi::{Context, op};
-use std::{env, process};
+use std::{env, process, time::Duration};
 
 /// The program's arguments. If they are wrong, the process that hosts rank 0 says so, and all of them
 /// end with clap's exit code.
@@ -29,12 +29,25 @@ pub async fn agree<T, E: From<fmi::Error>>(
     let me = ctx.rank() as u64;
     let vote = if attempt.is_ok() { u64::MAX } else { me };
     let speaker = ctx.allreduce(vote, op::min()).await?;
-    match attempt {
-        Ok(value) if speaker == u64::MAX => Ok(Some(value)),
-        Err(error) if speaker == me => Err(error),
-        _ => Ok(None),
+    if speaker == u64::MAX {
+        return attempt.map(Some);
     }
+    if speaker != me {
+        return Ok(None);
+    }
+    // Who leaves while a word of it is on its way to a rank that fails has something to complain of, too. So
+    // that one fails when the other processes have left: what it waits for here never comes.
+    let here = ctx.peer(ctx.rank())?.process;
+    for rank in 0..ctx.size() {
+        if ctx.peer(rank)?.process != here {
+            let _ = ctx.recv::<()>(rank, 0).deadline(PATIENCE).await;
+        }
+    }
+    attempt.map(Some)
 }
+
+/// Far longer than leaving takes.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
