@@ -5,8 +5,8 @@
 //! fmi run -n 4 --channel tcp -- target/release/examples/kmeans     # four processes
 //! ```
 //!
-//! `cluster` is the arithmetic, `data` reads files, `plot` draws. This file is the program of a
-//! rank: everything that ranks say to each other is in [`fit_together`], [`collect`] and [`agree`].
+//! `cluster` is the arithmetic, `data` reads files, `shape` makes data and times epochs as others have
+//! measured them, `plot` draws. This file is the program of a rank: everything that ranks say to each other is in [`fit_together`], [`collect`] and [`agree`].
 
 use std::{
     fmt,
@@ -23,11 +23,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cluster::{Composition, Epoch, Fit, Limits, Worker},
     data::{DataError, Dataset, LabelColumn},
+    shape::{Shape, Times},
 };
 
 mod cluster;
 mod data;
 mod plot;
+mod shape;
 
 const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
 
@@ -36,7 +38,8 @@ Examples:
   kmeans                                 the digits in examples/data, 10 clusters
   kmeans --check --plot centroids.svg    compare with a serial run, draw the centroids
   kmeans --data iris.csv --k 3           a CSV file, its last column the label
-  kmeans --data a9a.libsvm --k 2 --labels no --tolerance 1e-4";
+  kmeans --data a9a.libsvm --k 2 --labels no --tolerance 1e-4
+  kmeans --shape lambdaml                28 features, 3 clusters, 10 epochs, with their times";
 
 /// Data-parallel K-Means: each rank holds a share of the rows, one allreduce an epoch
 #[derive(Debug, Parser)]
@@ -50,15 +53,22 @@ struct Args {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = LabelColumn::Auto)]
     labels: LabelColumn,
 
-    /// Number of clusters
-    #[arg(long, value_name = "K", default_value_t = 10,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    k: u32,
+    /// Random data of a shape that others have measured, instead of a file; prints the epochs' times
+    #[arg(long, value_name = "NAME", value_enum, conflicts_with_all = ["data", "labels"])]
+    shape: Option<Shape>,
 
-    /// Most epochs
-    #[arg(long, value_name = "N", default_value_t = 100,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    epochs: u32,
+    /// Rows of random data, of all ranks together
+    #[arg(long, value_name = "N", default_value_t = 100_000, requires = "shape",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    rows: u32,
+
+    /// Number of clusters [default: 10, or the shape's]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    k: Option<u32>,
+
+    /// Most epochs [default: 100, or the shape's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: Option<u32>,
 
     /// Stop when an epoch lowers the loss by less than this share; 0: when no row moves
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
@@ -78,8 +88,16 @@ struct Args {
 }
 
 impl Args {
+    fn k(&self) -> u32 {
+        self.k.unwrap_or(if self.shape.is_some() { shape::CLUSTERS } else { 10 })
+    }
+
+    fn epochs(&self) -> u32 {
+        self.epochs.unwrap_or(if self.shape.is_some() { shape::EPOCHS } else { 100 })
+    }
+
     fn limits(&self) -> Limits {
-        Limits { epochs: self.epochs, tolerance: self.tolerance }
+        Limits { epochs: self.epochs(), tolerance: self.tolerance }
     }
 }
 
@@ -125,17 +143,22 @@ async fn main(ctx: fmi::Context) -> Result<(), Failure> {
     let Some((args, dataset)) = agree(&ctx, prepare()).await? else { return Ok(()) };
     if ctx.rank() == 0 {
         let (rows, file) = (dataset.rows().len(), args.data.file_name().unwrap_or_default());
-        let (file, columns) = (file.display(), dataset.columns);
-        println!("{file}: {rows} rows of {columns} features on {} ranks", ctx.size());
+        let file = if args.shape.is_some() { "random data".into() } else { file.to_string_lossy() };
+        println!("{file}: {rows} rows of {} features on {} ranks", dataset.columns, ctx.size());
     }
-    let progress = Progress::new(ctx.rank() == 0, args.epochs);
+    let progress = Progress::new(ctx.rank() == 0, args.epochs());
     let started = Instant::now();
-    let fit = fit_together(&ctx, &dataset, &args, &progress).await?;
+    let (fit, times) = fit_together(&ctx, &dataset, &args, &progress).await?;
     progress.finish(&fit.end, started.elapsed());
+    if args.shape.is_some()
+        && let Some(table) = times.table(&ctx).await?
+    {
+        println!("{table}");
+    }
 
     let found = collect(&ctx, &dataset, &fit).await?;
     let again = if args.check {
-        let fit = fit_together(&ctx, &dataset, &args, &Progress::Silent).await?;
+        let (fit, _) = fit_together(&ctx, &dataset, &args, &Progress::Silent).await?;
         collect(&ctx, &dataset, &fit).await?
     } else {
         None
@@ -169,10 +192,13 @@ async fn main(ctx: fmi::Context) -> Result<(), Failure> {
 /// Every rank reads the same arguments and the same file.
 fn prepare() -> Result<(Args, Dataset), Failure> {
     let args = Args::try_parse()?;
-    let dataset = data::load(&args.data, args.labels)?;
-    let rows = dataset.rows().len();
-    if args.k as usize > rows {
-        return Err(Failure::TooManyClusters { k: args.k, rows });
+    let dataset = match args.shape {
+        Some(Shape::Lambdaml) => shape::generate(args.rows as usize, args.seed),
+        None => data::load(&args.data, args.labels)?,
+    };
+    let (k, rows) = (args.k(), dataset.rows().len());
+    if k as usize > rows {
+        return Err(Failure::TooManyClusters { k, rows });
     }
     Ok((args, dataset))
 }
@@ -201,19 +227,23 @@ async fn fit_together(
     dataset: &Dataset,
     args: &Args,
     progress: &Progress,
-) -> fmi::Result<Fit> {
+) -> fmi::Result<(Fit, Times)> {
     let rows = dataset.rows();
     let seeds =
-        (ctx.rank() == 0).then(|| cluster::seed_centroids(rows, args.k as usize, args.seed));
+        (ctx.rank() == 0).then(|| cluster::seed_centroids(rows, args.k() as usize, args.seed));
     let seeds = ctx.bcast(seeds, 0).await?;
     let own = rows.slice(cluster::share(rows.len(), ctx.rank(), ctx.size()));
     let mut worker = Worker::new(own, seeds, args.limits());
+    let mut times = Times::start();
     loop {
-        let totals = ctx.allreduce(worker.partial_sums(), op::sum()).await?;
+        let sums = worker.partial_sums();
+        times.computed();
+        let totals = ctx.allreduce(sums, op::sum()).await?;
+        times.combined();
         let epoch = worker.advance(&totals);
         progress.show(&epoch);
         if epoch.last {
-            return Ok(worker.finish(epoch));
+            return Ok((worker.finish(epoch), times));
         }
     }
 }
@@ -241,7 +271,7 @@ fn check<'a>(
     mut shards: impl Iterator<Item = &'a Shard>,
 ) -> Result<(), Difference> {
     let rows = dataset.rows();
-    let seeds = cluster::seed_centroids(rows, args.k as usize, args.seed);
+    let seeds = cluster::seed_centroids(rows, args.k() as usize, args.seed);
     let alone = cluster::fit_alone(rows, seeds, args.limits());
     let differ = alone.assignments.iter().zip(assignments).filter(|(a, b)| a != b).count();
     if differ > 0 || alone.assignments.len() != assignments.len() {
@@ -323,7 +353,7 @@ impl<'a> Report<'a> {
         let compositions = cluster::compositions(
             assignments,
             labels.map(|labels| labels.of_row.as_slice()),
-            args.k as usize,
+            args.k() as usize,
             names.map_or(0, <[_]>::len),
         );
         Self { compositions, names }
