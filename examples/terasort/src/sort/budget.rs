@@ -23,9 +23,9 @@ impl Budget {
     /// Of each of `here` ranks of a process, in a job of `all`.
     ///
     /// Half of the memory is for exchanges. In the worst round all ranks send all they have to one process:
-    /// `all` chunks arrive there, and as many are held by the library until they are taken; what its own
-    /// ranks have read and are sending is no more than that again. The other half holds records, and 16 bytes
-    /// for each when they are sorted.
+    /// `all` chunks arrive there, and as many are held by the library until they are taken. What its own ranks
+    /// have read, are sending, and will send next is three times no more than that. The other half holds
+    /// records, and 16 bytes for each when they are sorted.
     pub(crate) fn new(memory: Option<u64>, here: usize, all: usize) -> Result<Self, Failure> {
         let (here, all) = (here.max(1) as u64, all.max(1) as u64);
         let Some(memory) = memory else {
@@ -33,11 +33,11 @@ impl Budget {
             return Ok(Self { chunk: records(chunk), store: None, merge: 0 });
         };
         let free = memory.saturating_sub(RESERVE);
-        let chunk = (free / 8 / all).min(LONGEST);
+        let chunk = (free / 10 / all).min(LONGEST);
         let store = free / 2 / here * RECORD as u64 / (RECORD as u64 + 16);
         // With less, there are more messages and runs than work.
         if chunk < LEAST_CHUNK || store < LEAST_STORE {
-            let least = (8 * all * LEAST_CHUNK).max(5 * here * LEAST_STORE / 2);
+            let least = (10 * all * LEAST_CHUNK).max(5 * here * LEAST_STORE / 2);
             return Err(Failure::Memory(RESERVE + least));
         }
         let store = usize::try_from(store).unwrap_or(usize::MAX);
@@ -64,7 +64,7 @@ mod tests {
             let memory = memory << 20;
             let budget = Budget::new(Some(memory), here, all).unwrap();
             let store = budget.store.unwrap();
-            let exchange = 4 * all * budget.chunk * RECORD;
+            let exchange = 5 * all * budget.chunk * RECORD;
             let kept = here * store * 116 / 100;
             assert!((exchange + kept) as u64 + RESERVE <= memory, "{budget:?}");
         }

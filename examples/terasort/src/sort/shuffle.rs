@@ -2,8 +2,9 @@
 
 use super::{Process, split::Splitters, store::Store};
 use crate::{Failure, files::Reading, record::RECORD, validate::Summary};
-use app_report::progress;
+use app_report::{ProgressBar, progress};
 use fmi::{Context, op};
+use futures::TryFutureExt;
 use std::ops::Range;
 
 /// What a rank has to do.
@@ -23,37 +24,61 @@ pub(crate) async fn shuffle(
     job: &Job<'_>,
     store: &mut Store,
 ) -> Result<u128, Failure> {
-    let Range { start, end } = job.own;
-    let chunk = job.chunk as u64;
+    let records = job.own.end - job.own.start;
     // Ranks whose part is shorter send nothing in the last round.
-    let rounds = ctx.allreduce((end - start).div_ceil(chunk), op::max()).await?;
-    let far = far_ranks(ctx)?;
-    let bar = progress(ctx.rank() == 0, "shuffle", (end - start) * RECORD as u64, None);
-    let mut buffer = vec![0; job.chunk.min((end - start) as usize) * RECORD];
-    let mut checksum = 0_u128;
-    for round in 0..rounds {
-        let first = (start + round * chunk).min(end);
-        let records = chunk.min(end - first) as usize;
-        let chunk = &mut buffer[..records * RECORD];
-        job.input.read_into(chunk, first)?;
-        if job.process.args.check {
-            checksum = checksum.wrapping_add(Summary::of(chunk).checksum);
-        }
-        let parts = job.splitters.divide(chunk);
-        if let Some(throttle) = &job.process.throttle {
-            let leaving = far.iter().map(|rank| parts[*rank].len()).sum();
-            throttle.pass(leaving).await;
-        }
-        for part in ctx.alltoallv(parts).await? {
+    let rounds = ctx.allreduce(records.div_ceil(job.chunk as u64), op::max()).await?;
+    let mut sender = Sender {
+        job,
+        far: far_ranks(ctx)?,
+        buffer: vec![0; job.chunk.min(records as usize) * RECORD],
+        checksum: 0,
+        bar: progress(ctx.rank() == 0, "shuffle", records * RECORD as u64, None),
+    };
+    let mut parts = sender.prepare(0).await?;
+    for round in 1..=rounds {
+        // While a round's records travel, those of the next are read.
+        let exchange = ctx.alltoallv(parts).map_err(Failure::from);
+        let received;
+        (received, parts) = futures::try_join!(exchange, sender.prepare(round))?;
+        for part in received {
             store.keep(&part)?;
         }
-        bar.inc(chunk.len() as u64);
     }
-    bar.finish_and_clear();
-    Ok(checksum)
+    sender.bar.finish_and_clear();
+    Ok(sender.checksum)
 }
 
-/// The ranks of other processes.
+/// Reads what this rank sends.
+struct Sender<'a> {
+    job: &'a Job<'a>,
+    /// The ranks of other processes.
+    far: Vec<usize>,
+    buffer: Vec<u8>,
+    checksum: u128,
+    bar: ProgressBar,
+}
+
+impl Sender<'_> {
+    /// A round's records by the ranks whose they are, when they may leave. None after the last round.
+    async fn prepare(&mut self, round: u64) -> Result<Vec<Vec<u8>>, Failure> {
+        let (job, chunk) = (self.job, self.job.chunk as u64);
+        let first = (job.own.start + round * chunk).min(job.own.end);
+        let records = chunk.min(job.own.end - first) as usize;
+        let chunk = &mut self.buffer[..records * RECORD];
+        job.input.read_into(chunk, first)?;
+        if job.process.args.check {
+            self.checksum = self.checksum.wrapping_add(Summary::of(chunk).checksum);
+        }
+        let parts = job.splitters.divide(chunk);
+        self.bar.inc(chunk.len() as u64);
+        if let Some(throttle) = &job.process.throttle {
+            let leaving = self.far.iter().map(|rank| parts[*rank].len()).sum();
+            throttle.pass(leaving).await;
+        }
+        Ok(parts)
+    }
+}
+
 fn far_ranks(ctx: &Context) -> Result<Vec<usize>, Failure> {
     let here = ctx.peer(ctx.rank())?.process;
     let mut far = Vec::new();
