@@ -1,6 +1,8 @@
 //! How a process takes its place in a job.
 
 #[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
+pub(crate) use crate::adopt::settle;
+#[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
 use crate::meet::meet;
 use crate::{Communicator, config::Config};
 use fmi_actors::{
@@ -26,6 +28,9 @@ pub(crate) struct Joined {
     pub(crate) ranks: Vec<u32>,
     /// Tells the other processes of a rank that failed.
     pub(crate) abort: Abort,
+    /// The rendezvous, if it serves that.
+    #[cfg(feature = "tcp")]
+    pub(crate) hall: Option<crate::serve::Hall>,
 }
 
 pub(crate) type Abort = Box<dyn Fn(u32, &fmi_actors::Reason) + Send>;
@@ -76,12 +81,20 @@ impl Config {
     /// As [`join`](Self::join).
     pub fn join_all(self) -> impl Future<Output = Result<Vec<Communicator>>> + Send {
         let (send, receive) = oneshot::channel();
-        let worlds = Worlds::of(&self);
         Service::get().spawn(async move {
-            let _ = send.send(enter(&self, &[]).await);
+            let entered = async {
+                let config = settle(self).await?;
+                Ok::<_, Error>((enter(&config, &[]).await?, Worlds::of(&config)))
+            };
+            let _ = send.send(entered.await);
         });
         async move {
-            let joined = receive.await.map_err(|_| Error::Closed { operation: "join" })??;
+            let entered = receive.await.map_err(|_| Error::Closed { operation: "join" })?;
+            let (joined, worlds) = entered?;
+            #[cfg(feature = "tcp")]
+            if let Some(hall) = joined.hall {
+                hall.stay();
+            }
             Ok(joined.ranks.iter().map(|rank| worlds.open(&joined.node, *rank)).collect())
         }
     }
@@ -115,7 +128,8 @@ impl Worlds {
     }
 }
 
-/// Registers, learns who else is there, and begins to accept links. Runs on the service thread.
+/// Registers, learns who else is there, and begins to accept links. Runs on the service thread, with what
+/// [`settle`] has completed.
 pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joined> {
     config.validate()?;
     let config = &in_time(config.clone());
@@ -128,7 +142,14 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
     let size = config.size.unwrap_or(1);
     let own = config.ranks.as_ref().map_or(size, Vec::len);
     let joined = match config.meeting() {
-        Some(_) if config.ranks.is_none() || own < size => meet(config, homes, None).await?,
+        Some(_) if config.ranks.is_none() || own < size => {
+            #[cfg(feature = "tcp")]
+            let hall = crate::serve::Hall::open(config).await?;
+            let joined = meet(config, homes, None).await?;
+            #[cfg(feature = "tcp")]
+            let joined = Joined { hall, ..joined };
+            joined
+        }
         _ => alone(config, size, homes, model.into()),
     };
     begin(config, &joined.node)?;
@@ -163,7 +184,13 @@ fn alone(config: &Config, size: usize, homes: &[HomeHandle], model: Arc<str>) ->
     home::set_wakefulness(wakefulness(config, homes.len().max(1)));
     let place = Place { process: 0, epoch: std::process::id(), members: vec![member], model };
     let node = Node::new(place, Vec::new(), homes, settings(config));
-    Joined { node, ranks, abort: Box::new(|_, _| {}) }
+    Joined {
+        node,
+        ranks,
+        abort: Box::new(|_, _| {}),
+        #[cfg(feature = "tcp")]
+        hall: None,
+    }
 }
 
 #[cfg(not(any(feature = "tcp", feature = "redis", feature = "s3")))]
@@ -174,6 +201,12 @@ async fn meet(_: &Config, _: &[HomeHandle], _: Option<std::convert::Infallible>)
                   its processes cannot meet"
             .to_owned(),
     })
+}
+
+/// Nobody meets.
+#[cfg(not(any(feature = "tcp", feature = "redis", feature = "s3")))]
+pub(crate) async fn settle(config: Config) -> Result<Config> {
+    Ok(config)
 }
 
 pub(crate) fn settings(config: &Config) -> Settings {

@@ -30,6 +30,8 @@
 //! | `lambda` | functions of AWS Lambda as ranks |
 //! | `full` | all of these |
 
+#[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
+mod adopt;
 pub mod config;
 mod join;
 #[cfg(feature = "lambda")]
@@ -61,7 +63,10 @@ pub mod meter {
 }
 #[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
 mod meet;
+mod report;
 mod run;
+#[cfg(feature = "tcp")]
+mod serve;
 pub mod sim;
 pub mod testing;
 

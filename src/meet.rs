@@ -3,6 +3,7 @@
 mod channels;
 
 use crate::{
+    adopt::JobFolder,
     config::{Config, Scheme},
     join::{Joined, begin, settings, wakefulness},
 };
@@ -79,11 +80,17 @@ pub(crate) async fn meet(
     if let Some(post) = client.post() {
         node.set_post(post);
     }
-    listen(&node, &client);
+    listen(&node, &client, config.folder.clone());
     let again = (config.clone(), homes.to_vec(), ranks.clone());
     node.on_rejoin(Box::new(move |old| meet_again(old, again.clone())));
     let abort = move |rank: u32, reason: &Reason| client.abort(rank, reason.clone());
-    Ok(Joined { node, ranks, abort: Box::new(abort) })
+    Ok(Joined {
+        node,
+        ranks,
+        abort: Box::new(abort),
+        #[cfg(feature = "tcp")]
+        hall: None,
+    })
 }
 
 /// The same process in the job's next epoch. Boxed, as it is a part of its own type.
@@ -152,12 +159,15 @@ fn terms(config: &Config) -> Terms {
 }
 
 /// Tells the node what the rendezvous says, until either ends.
-fn listen(node: &Arc<Node>, client: &Arc<dyn Membership>) {
+fn listen(node: &Arc<Node>, client: &Arc<dyn Membership>, folder: Option<Arc<JobFolder>>) {
     let (alive, mut ended) = oneshot::channel::<()>();
     let leaving = Arc::clone(client);
     node.on_leave(Box::new(move || {
         Box::pin(async move {
             leaving.leave().await;
+            if let Some(folder) = folder {
+                let _ = tokio::task::spawn_blocking(move || folder.leave()).await;
+            }
             drop(alive);
         })
     }));

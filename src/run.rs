@@ -1,6 +1,6 @@
 //! `fmi::run`: a program whose `main` is a rank.
 
-use crate::{Context, config::Config, join, logging};
+use crate::{Context, config::Config, join, logging, report::Report};
 use actix::Actor;
 use fmi_actors::{
     Error, Reason, Result,
@@ -57,10 +57,23 @@ where
     let (send, receive) = std::sync::mpsc::channel();
     let main = Arc::new(main);
     service.spawn(async move {
-        let result = match join::enter(&config, &homes).await {
-            Ok(joined) => supervise(joined, &config, main).await,
-            Err(error) => Err(error),
+        let lived = async {
+            let config = join::settle(config).await?;
+            #[cfg_attr(
+                not(feature = "tcp"),
+                allow(unused_mut, reason = "nothing is taken out of it")
+            )]
+            let mut joined = join::enter(&config, &homes).await?;
+            #[cfg(feature = "tcp")]
+            let hall = joined.hall.take();
+            let result = supervise(joined, &config, main).await;
+            #[cfg(feature = "tcp")]
+            if let Some(hall) = hall {
+                hall.close().await;
+            }
+            result
         };
+        let result = lived.await;
         futures::future::join_all(homes.iter().map(|home| service.retire(home))).await;
         let _ = send.send(result);
     });
@@ -109,7 +122,7 @@ where
     F: Fn(Context) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: Outcome> + 'static,
 {
-    let join::Joined { node, ranks, abort } = joined;
+    let join::Joined { node, ranks, abort, .. } = joined;
     let watched = Arc::downgrade(&node);
     let on_failure = Box::new(move |rank: u32, reason: &Reason| {
         abort(rank, reason);
@@ -121,15 +134,29 @@ where
     let supervisor = supervisor.start();
     let worlds = join::Worlds::of(config);
     let until = config.until.map(instant);
+    let reports = config.launch.report.as_ref().map(|folder| Report::new(folder, &ranks));
     for rank in &ranks {
         let Some(endpoint) = node.endpoint(*rank) else { continue };
         let Some(home) = endpoint.home().cloned() else { continue };
-        let context = Context::new(worlds.open(&node, *rank), &config.job).with_end(until);
+        let own = config.launch.rank_arguments.get(*rank as usize).cloned().unwrap_or_default();
+        let mut context = Context::new(worlds.open(&node, *rank), &config.job)
+            .with_end(until)
+            .with_arguments(own);
+        if let Some(report) = &reports {
+            let report = Arc::clone(report);
+            context = context.with_results(move |rank, json| report.result(rank, json));
+        }
+        let report = reports.clone();
         let (main, supervisor) = (Arc::clone(&main), supervisor.clone().recipient());
         home.settle(1);
         home.spawn_fn(move || {
             // The call itself may panic: that is the rank's failure too.
-            let life = async move { main(context).await.outcome().map_err(Reason::Failed) };
+            let life = async move {
+                if let Some(report) = report {
+                    report.begins();
+                }
+                main(context).await.outcome().map_err(Reason::Failed)
+            };
             RankActor::new(endpoint, Box::pin(life), supervisor).start();
         });
     }

@@ -83,6 +83,15 @@ impl Rendezvous {
         }
     }
 
+    /// A folder of this machine.
+    #[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
+    pub(crate) fn folder_at(path: &std::path::Path) -> Result<Self, Error> {
+        let text = path.to_str().ok_or_else(|| {
+            super::told("HOME", "is not valid UTF-8: set FMI_RENDEZVOUS and FMI_TOKEN")
+        })?;
+        folder(text).map_err(|wrong| super::told("HOME", wrong))
+    }
+
     pub(super) fn read(url: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = url.split_once("://") else {
             let url = super::channel::hidden(url);

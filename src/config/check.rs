@@ -2,7 +2,7 @@
 
 use fmi_actors::{Error, Result, channel::Rung};
 
-use super::{ChannelSpec, Config, Scheme, address, channel, ladder, ranks, told, units};
+use super::{ChannelSpec, Config, Id, Scheme, address, channel, ladder, ranks, told, units};
 
 /// The longest name of a job, in bytes: it travels in the first frame to the rendezvous.
 const LONGEST_NAME: usize = 255;
@@ -38,6 +38,9 @@ impl Config {
         }
         if let Some(listen) = &self.listen {
             address::listen(listen).map_err(|wrong| told("listen", wrong))?;
+        }
+        if let Some(serve) = &self.serve {
+            address::listen(serve).map_err(|wrong| told("serve", wrong))?;
         }
         if let Some(advertise) = &self.advertise {
             address::advertise(advertise).map_err(|wrong| told("advertise", wrong))?;
@@ -101,7 +104,7 @@ impl Config {
         }
         ranks::check(ranks).map_err(|wrong| told("rank", wrong))?;
         // A process that has all ranks needs to meet nobody.
-        if ranks.len() < size && self.meeting().is_none() {
+        if ranks.len() < size && self.meeting().is_none() && !self.meets_at_home() {
             return Err(told(
                 "rendezvous",
                 format!(
@@ -113,6 +116,11 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// Whether a launcher's processes, that are told no place to meet, find one below their home.
+    fn meets_at_home(&self) -> bool {
+        self.launcher.as_ref().is_some_and(|launcher| launcher.id != Id::Apart)
     }
 
     fn validate_channels(&self) -> Result<()> {
@@ -135,7 +143,8 @@ impl Config {
             ));
         }
         let here = self.ranks.as_ref().map_or(1, Vec::len);
-        let others = self.meeting().is_some() && self.size.is_some_and(|size| here < size);
+        let others = (self.meeting().is_some() || self.meets_at_home())
+            && self.size.is_some_and(|size| here < size);
         if others && !self.available().any(|channel| channel.leaves_the_process()) {
             return Err(told(
                 "channels",

@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use fmi_actors::Result;
 
 use super::{
-    Config, Rendezvous, Token, address, algorithms, channel, ladder, money, ranks, told, units,
+    Config, Rendezvous, Token, address, algorithms, channel, ladder, launch, money, ranks, told,
+    units,
 };
 
 /// Looks a variable up. A closure, so that tests need not change the process's environment.
@@ -43,6 +44,9 @@ pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
     if let Some(advertise) = read(lookup, "FMI_ADVERTISE", address::advertise)? {
         config.advertise = Some(advertise);
     }
+    if let Some(serve) = read(lookup, "FMI_SERVE", address::listen)? {
+        config.serve = Some(serve);
+    }
     if let Some(encrypt) = read(lookup, "FMI_ENCRYPT", units::flag)? {
         config.encrypt = encrypt;
     }
@@ -75,6 +79,12 @@ pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
     }
     if let Some(until) = read(lookup, "FMI_UNTIL", units::point_in_time)? {
         config.until = Some(until);
+    }
+    if let Some(folder) = raw(lookup, "FMI_REPORT") {
+        config.launch.report = Some(folder.into());
+    }
+    if let Some(arguments) = read(lookup, "FMI_ARGS", launch::arguments)? {
+        config.launch.rank_arguments = arguments;
     }
     if let Some(algorithms) = read(lookup, "FMI_ALGORITHMS", algorithms::list)? {
         config.algorithms = algorithms;
@@ -142,6 +152,7 @@ mod tests {
             ("FMI_BILL", "/tmp/bills"),
             ("FMI_UNTIL", "1700000000.5"),
             ("FMI_LISTEN", "0.0.0.0:7000"),
+            ("FMI_SERVE", "0.0.0.0:10000"),
             ("FMI_ADVERTISE", "203.0.113.9:7000"),
             ("FMI_ALGORITHMS", "allreduce/ring, bcast/chain"),
         ])
@@ -165,6 +176,7 @@ mod tests {
         assert_eq!(config.until, Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_500)));
         assert_eq!(config.channels, [ChannelSpec::Local, ChannelSpec::Tcp]);
         assert_eq!(config.listen.as_deref(), Some("0.0.0.0:7000"));
+        assert_eq!(config.serve.as_deref(), Some("0.0.0.0:10000"));
         assert_eq!(config.advertise.as_deref(), Some("203.0.113.9:7000"));
         let names = config.algorithms.iter().map(|rule| rule.algorithm.to_string());
         assert!(names.eq(["allreduce/ring", "bcast/chain"]));

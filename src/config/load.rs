@@ -5,13 +5,14 @@ use std::path::Path;
 use fmi_actors::Result;
 
 use super::env::{self, Lookup};
-use super::{Config, json, told, toml};
+use super::{Config, json, launcher, told, toml};
 
 impl Config {
     /// Reads a file and then the environment, which overrides the file.
     ///
     /// The file is the one that `FMI_CONFIG` names, else `./fmi.toml`, else `./fmi.json`, else
-    /// none. Setters override both. What belongs together is checked later, by
+    /// none. Setters override both. What is missing of rank and size then, and was set by a launcher that
+    /// is not ours (`srun`, `mpirun`, AWS Batch, Kubernetes), is [adopted](Config#structfield.launcher). What belongs together is checked later, by
     /// [`Config::validate`], so that setters can add what is missing.
     pub fn from_env() -> Result<Self> {
         load(&|name| std::env::var_os(name), Path::new(""))
@@ -57,6 +58,7 @@ fn load(lookup: Lookup<'_>, directory: &Path) -> Result<Config> {
         None => Config::default(),
     };
     env::apply(&mut config, lookup)?;
+    launcher::adopt(&mut config, lookup)?;
     Ok(config)
 }
 

@@ -12,6 +12,8 @@ mod env;
 mod json;
 mod json_tree;
 mod ladder;
+mod launch;
+mod launcher;
 mod learnt;
 mod limits;
 mod load;
@@ -27,12 +29,17 @@ mod units;
 pub use address::{Rendezvous, Scheme};
 pub use channel::{ChannelSpec, Unavailable};
 pub use fmi_model::Objective;
+pub use launch::{Launch, duration};
+pub(crate) use launcher::Id;
+pub use launcher::{Launcher, ranks_of};
 pub use limits::{Deadlines, Limits};
 pub use money::Money;
-use money::written;
+pub(crate) use money::written;
 pub use token::Token;
 
 use std::path::PathBuf;
+#[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fmi_actors::{Error, Result, channel::Rung};
@@ -126,6 +133,17 @@ pub struct Config {
     pub money: Money,
     /// The `model` of an `fmi.json`, as it was read: it counts where no [profile](Self#structfield.profile) is set.
     pub model: Option<serde_json::Value>,
+    /// The address where the process of rank 0 serves the rendezvous itself, `HOST:PORT`. `None`: it
+    /// does not.
+    pub serve: Option<String>,
+    /// The launcher that rank and size were taken from, as they were not set. `None`: they were, or
+    /// there is none.
+    pub launcher: Option<Launcher>,
+    /// What `fmi run` starts, and what it tells the processes of it.
+    pub launch: Launch,
+    /// Where such processes meet, once they do.
+    #[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
+    pub(crate) folder: Option<Arc<crate::adopt::JobFolder>>,
 }
 
 impl Default for Config {
@@ -156,6 +174,11 @@ impl Default for Config {
             learnt: None,
             money: Money::default(),
             model: None,
+            serve: None,
+            launcher: None,
+            launch: Launch::default(),
+            #[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
+            folder: None,
         }
     }
 }
@@ -232,6 +255,12 @@ impl Config {
     pub fn advertise(mut self, address: &str) -> Result<Self> {
         let address = address::advertise(address).map_err(|wrong| told("advertise", wrong))?;
         self.advertise = Some(address);
+        Ok(self)
+    }
+
+    /// Makes the process of rank 0 serve the rendezvous there: `HOST:PORT`.
+    pub fn serve(mut self, address: &str) -> Result<Self> {
+        self.serve = Some(address::listen(address).map_err(|wrong| told("serve", wrong))?);
         Ok(self)
     }
 
@@ -351,6 +380,12 @@ impl Config {
         self.algorithms = algorithms::list(list).map_err(|wrong| told("algorithms", wrong))?;
         Ok(self)
     }
+}
+
+/// As a name of a file: what could be anything else becomes a dash.
+#[cfg(any(feature = "tcp", feature = "redis", feature = "s3"))]
+pub(crate) fn file_name(text: &str) -> String {
+    launcher::name(text)
 }
 
 /// The error for a setting, with the place where it was made.

@@ -104,7 +104,7 @@ pub(super) fn machines(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// Writes a file, whole or not at all: whoever collects such files may be quick.
-pub(super) fn written(file: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn written(file: &Path, text: &[u8]) -> io::Result<()> {
     let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     let draft = file.with_file_name(format!(".{name}-{}", std::process::id()));
     fs::write(&draft, text)?;

@@ -6,11 +6,13 @@ use fmi_actors::Result;
 
 use super::check::check_threads;
 use super::tree::{Document, Entry, Node, Tree};
-use super::{Config, Rendezvous, address, algorithms, channel, ladder, money, ranks, units};
+use super::{
+    Config, Rendezvous, address, algorithms, channel, ladder, launch, money, ranks, units,
+};
 
 const SECTIONS: [&str; 6] = ["deadlines", "limits", "tcp", "run", "money", algorithms::SECTION];
 
-const KEYS: [&str; 44] = [
+const KEYS: [&str; 45] = [
     "job",
     "size",
     "min_size",
@@ -18,6 +20,7 @@ const KEYS: [&str; 44] = [
     "ranks",
     "rendezvous",
     "rendezvous_ca",
+    "serve",
     "channels",
     "ladder",
     "hint",
@@ -66,7 +69,14 @@ pub(super) fn read(origin: &str, text: &str) -> Result<Config> {
     })?;
     let root = Tree { at: 0, node: table(root.get_ref()) };
     let mut config = Config::default();
-    for setting in document.settings(&root, &SECTIONS)? {
+    let mut sections = SECTIONS.to_vec();
+    // A job may have a name, or a section.
+    let section = |entry: &Entry| entry.key == launch::SECTION && is_table(&entry.value);
+    if matches!(&root.node, Node::Table(entries) if entries.iter().any(section)) {
+        sections.push(launch::SECTION);
+    }
+    let known: Vec<_> = KEYS.into_iter().chain(launch::KEYS).collect();
+    for setting in document.settings(&root, &sections)? {
         if let Some(collective) = algorithms::collective(&setting.path) {
             config.algorithms.extend(algorithms::read(&document, &setting, collective)?);
             continue;
@@ -78,7 +88,7 @@ pub(super) fn read(origin: &str, text: &str) -> Result<Config> {
                 let wrong = "a secret does not belong in a file: set FMI_TOKEN instead";
                 return Err(document.wrong(&setting, wrong));
             }
-            None => return Err(document.unknown(&setting, &KEYS)),
+            None => return Err(document.unknown(&setting, &known)),
         }
     }
     Ok(config)
@@ -87,6 +97,9 @@ pub(super) fn read(origin: &str, text: &str) -> Result<Config> {
 /// Applies one setting; `None` if there is no such key.
 fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), String>> {
     let done = match path {
+        launch::SECTION if is_table(value) => Ok(()),
+        "job.channels" => channels(value).map(|channels| config.channels = channels),
+        job if job.starts_with("job.") => return launch::set(config, job, value),
         "job" => value.text().map(|job| config.job = job.to_owned()),
         "size" => value.number().and_then(|size| {
             config.size = Some(size);
@@ -101,6 +114,9 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
             .text()
             .and_then(Rendezvous::read)
             .map(|rendezvous| config.rendezvous = Some(rendezvous)),
+        "serve" => {
+            value.text().and_then(address::listen).map(|address| config.serve = Some(address))
+        }
         "rendezvous_ca" => value.text().map(|path| config.rendezvous_ca = Some(path.into())),
         "ladder" => rungs(value).map(|ladder| config.ladder = ladder),
         "hint" => value.text().and_then(units::hint).map(|hint| config.hint = Some(hint)),
@@ -136,6 +152,10 @@ fn set(config: &mut Config, path: &str, value: &Tree) -> Option<Result<(), Strin
         _ => return None,
     };
     Some(done)
+}
+
+fn is_table(value: &Tree) -> bool {
+    matches!(value.node, Node::Table(_))
 }
 
 /// `3`, `"0-15"` or `[0, 4, 8]`.
@@ -187,7 +207,7 @@ fn deadline(value: &Tree) -> Result<std::time::Duration, String> {
     }
 }
 
-fn bytes(value: &Tree) -> Result<usize, String> {
+pub(super) fn bytes(value: &Tree) -> Result<usize, String> {
     match &value.node {
         Node::Text(text) => units::bytes(text),
         Node::Integer(_) => {

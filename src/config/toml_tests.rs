@@ -189,7 +189,7 @@ fn unknown_keys() {
 fn the_first_mistake_in_the_file_is_told() {
     refused("zzz = 1\naaa = 1\n", "1:1", {
         "unknown key \"zzz\": the keys here are job, size, min_size, rank, ranks, rendezvous, \
-         rendezvous_ca, channels, ladder, hint, profile, reproducible, learnt, deadlines, limits, tcp, run, money, algorithms"
+         rendezvous_ca, serve, channels, ladder, hint, profile, reproducible, learnt, deadlines, limits, tcp, run, money, algorithms"
     });
 }
 
@@ -236,4 +236,58 @@ fn bad_toml() {
     refused("job = \"x", "1:9", "not valid TOML: invalid basic string, expected `\"`");
     refused("job = 1\njob = 2", "2:1", "not valid TOML: duplicate key");
     refused("[tcp", "1:5", "not valid TOML: unclosed table, expected `]`");
+}
+
+#[test]
+fn a_job_is_described() {
+    let text = r#"
+        size = 4
+        [job]
+        name = "train"
+        program = "./train"
+        arguments = ["--epochs", "3"]
+        ranks = 16
+        ranks_per_pack = 8
+        memory = "2 GiB"
+        env = { DATA = "/data" }
+        rank_arguments = [["--seed", "1"], []]
+        deadline = "10 min"
+        channels = "local,tcp"
+        on = "slurm"
+        image = "registry.example.com/train:1"
+    "#;
+    let config = read("fmi.toml", text).unwrap();
+    assert_eq!((config.job.as_str(), config.channels.len()), ("train", 2));
+    let expected = crate::config::Launch {
+        program: Some("./train".to_owned()),
+        arguments: vec!["--epochs".to_owned(), "3".to_owned()],
+        ranks: Some(16),
+        packs: None,
+        ranks_per_pack: Some(8),
+        memory: Some(2 << 30),
+        environment: vec![("DATA".to_owned(), "/data".to_owned())],
+        rank_arguments: vec![vec!["--seed".to_owned(), "1".to_owned()], vec![]],
+        deadline: Some(Duration::from_secs(600)),
+        on: Some("slurm".to_owned()),
+        image: Some("registry.example.com/train:1".to_owned()),
+        report: None,
+    };
+    assert_eq!(config.launch, expected);
+}
+
+#[test]
+fn what_is_wrong_with_a_job() {
+    refused(
+        "[job]\nranks = 0\n",
+        "2:9",
+        "job.ranks: a job cannot have 0 ranks: give a number from 1 to 1048576",
+    );
+    refused("[job]\nrnaks = 4\n", "2:1", "unknown key \"job.rnaks\": did you mean \"job.ranks\"?");
+    refused("[job]\npacks = 0\n", "2:9", "job.packs: must be 1 at least");
+    refused(
+        "[job]\nenv = { FMI_TOKEN = \"x\" }\n",
+        "2:7",
+        "job.env: a secret does not belong in a file: set FMI_TOKEN where you call fmi run",
+    );
+    refused("job = 4\n", "1:7", "job: must be a text in quotes, not a whole number");
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod fit;
 mod folder;
+mod foreign;
 mod model;
 mod model_predict;
 mod ranks;
