@@ -1,32 +1,57 @@
-//! `fmi run`: starts a job's processes on this machine.
+//! `fmi run`: starts a job, as one thing, where it is to run.
 
 mod bills;
 mod children;
 mod contract;
-mod launch;
+mod engine;
+mod group;
+mod job;
+mod output;
+mod progress;
+mod reports;
+mod verdict;
 
-pub(crate) use launch::{Job, launch};
+pub(crate) use children::Pipes;
+pub(crate) use engine::local::launch;
+pub(crate) use job::Job;
+pub(crate) use output::{News, WAITING};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, units};
 use bills::{Bills, Format};
+use engine::{Engine, On};
 use fmi::{
+    Config,
     config::{ChannelSpec, Rendezvous},
     meter::Bill,
 };
+use reports::{Reports, Start};
 use serde::Serialize;
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Instant};
+use serde_json::value::RawValue;
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    pin::pin,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+use tokio::{signal::ctrl_c, sync::mpsc::channel, time::sleep};
 
 /// Starts a program as a job of N ranks.
 ///
-/// The processes find each other through a rendezvous inside this program. When one fails, the
-/// others learn it and get 2 s to end by themselves; the exit code is that of the first failure.
-/// Ctrl-C ends all of them, and so does the end of this program.
+/// All its processes start, or none does. They find each other through a rendezvous inside this
+/// program. When one fails, the others learn it and get 2 s to end by themselves; the exit code is
+/// that of the first failure. Ctrl-C ends all of them, and so does the end of this program. What is
+/// not said here may stand in the section [job] of fmi.toml.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// How many ranks the job has.
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    ranks: u32,
+    ranks: Option<u32>,
+
+    /// Where it runs. [default: local]
+    #[arg(long, value_name = "ENGINE")]
+    on: Option<On>,
 
     /// The channel: local (all ranks in one process), tcp, quic, redis://HOST:PORT or
     /// s3://BUCKET/PREFIX. A URL with a password rather goes to FMI_CHANNELS: a command line can
@@ -37,6 +62,46 @@ pub(crate) struct Args {
     /// How many processes host the ranks, in contiguous ranges. [default: one a rank]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     packs: Option<u32>,
+
+    /// The same, said by how many ranks each process hosts.
+    #[arg(long, value_name = "R", conflicts_with = "packs", value_parser = clap::value_parser!(u32).range(1..))]
+    ranks_per_pack: Option<u32>,
+
+    /// Memory of each process, as 512MiB: Slurm and Kubernetes grant that much, and bills count it.
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    memory: Option<usize>,
+
+    /// A variable for all processes; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+
+    /// A file with a line of further arguments for each rank: Context::args has them.
+    #[arg(long, value_name = "FILE")]
+    rank_args: Option<PathBuf>,
+
+    /// End the job when it has not ended after so long, as "10 min", with exit code 124.
+    #[arg(long, value_name = "TIME")]
+    deadline: Option<String>,
+
+    /// Let the others go on when a process fails. The exit code is that of the first one still.
+    #[arg(long)]
+    keep_going: bool,
+
+    /// How to show what the processes print. [default: prefixed on a terminal, else raw]
+    #[arg(long, value_name = "FORMAT")]
+    output: Option<output::Format>,
+
+    /// Print at the end what each rank has handed in by Context::finish, in their order, as JSON.
+    #[arg(long)]
+    results: bool,
+
+    /// Print what would be done, and do nothing: the commands, Slurm's script, Kubernetes' manifest.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// The image of the containers, on Kubernetes: the program is in it.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
 
     /// Where the rendezvous listens. [default: a free port on 127.0.0.1]
     #[arg(long, value_name = "HOST:PORT")]
@@ -70,7 +135,7 @@ pub(crate) struct Args {
     json: bool,
 
     /// The program and its arguments.
-    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM")]
+    #[arg(trailing_var_arg = true, value_name = "PROGRAM")]
     command: Vec<OsString>,
 }
 
@@ -83,10 +148,14 @@ Examples:
   fmi run -n 4 --rendezvous file:///tmp -- ./prog    they meet in a folder
   fmi run -n 4 --channel redis://127.0.0.1:6379 -- ./prog
                                                      they meet and talk through a store alone
+  fmi run -n 4 --output json -- ./prog               who says what, for programs
+  fmi run                                            as [job] of fmi.toml describes it
+  fmi run --on slurm -n 64 --packs 8 -- ./prog       by srun or sbatch
+  fmi run --on kubernetes -n 4 --image IMAGE --dry-run -- prog | kubectl apply -f -
   fmi run -n 4 --bill -- ./prog                      what it has sent, waited for and cost
   fmi run -n 4 --bill-file job.prom -- ./prog        the same, for Prometheus
   fmi run -n 4 --json -- ./prog | tail -1
-      {\"ranks\":4,\"processes\":4,\"exit_code\":0,\"seconds\":1.25}";
+      {\"ranks\":4,\"processes\":4,\"exit_code\":0,\"seconds\":1.25,\"start\":{\"first_ms\":9.1,…}}";
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -95,19 +164,87 @@ struct Summary {
     processes: usize,
     exit_code: u8,
     seconds: f64,
+    /// If all ranks of the job have begun, as the library's programs say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Start>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<Vec<Box<RawValue>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bill: Option<Bill>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let mut job = job(args)?;
-    let bills = Bills::new()?;
-    job.bills = Some(bills.folder());
+    let (mut job, on) = Job::read(args, Config::from_env()?)?;
+    let engine = on.engine();
+    if args.dry_run {
+        print!("{}", engine.describe(&job)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bills = Bills::new(engine.folder()?)?;
+    job.folder = Some(bills.folder());
+    let reports = Reports::new(&bills.folder());
     let start = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit_code = runtime.block_on(launch(&job, None))?;
-    let (ranks, processes) = (job.ranks, job.processes());
-    let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    let ended = runtime.block_on(conduct(&*engine, &job, &reports));
+    // One of its threads may still hold our output, for somebody who does not read it.
+    runtime.shutdown_background();
+    let (exit_code, shown) = ended?;
+    if engine.stays() && shown {
+        let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        conclude(args, &job, &bills, &reports, exit_code, seconds)?;
+    }
+    Ok(ExitCode::from(exit_code))
+}
+
+/// Runs the job, and shows what it says meanwhile. False: not all of it could be shown.
+async fn conduct(engine: &dyn Engine, job: &Job, reports: &Reports) -> Result<(u8, bool), Failure> {
+    let (news, heard) = channel(WAITING);
+    let width = (0..job.packs).map(|pack| contract::range_text(&job.ranks_of(pack)).len()).max();
+    let mut show = pin!(output::show(heard, job.output, width.unwrap_or(1)));
+    let mut shown = false;
+    let code = {
+        let mut run = pin!(engine.run(job, news));
+        let mut display = pin!(progress::display(job, reports));
+        loop {
+            tokio::select! {
+                code = &mut run => break code?,
+                () = &mut display => {}
+                () = &mut show, if !shown => shown = true,
+            }
+        }
+    };
+    if !shown {
+        // Whoever reads us may have stopped to. Who wants the end waits for nobody.
+        let told_to_end = matches!(code, 124 | 129 | 130 | 143);
+        let patience = if told_to_end { LAST_WORDS } else { Duration::MAX };
+        tokio::select! {
+            () = &mut show => shown = true,
+            () = sleep(patience) => {}
+            _ = ctrl_c() => {}
+        }
+    }
+    Ok((code, shown))
+}
+
+/// After Ctrl-C or the deadline, how long what was said may take to be shown.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// What is told at the end.
+fn conclude(
+    args: &Args,
+    job: &Job,
+    bills: &Bills,
+    reports: &Reports,
+    exit_code: u8,
+    seconds: f64,
+) -> Result<(), Failure> {
+    let (ranks, processes) = (job.ranks, job.packs);
+    let results = reports.results(ranks);
+    if args.results && !args.json {
+        for (rank, result) in results.iter().flatten().enumerate() {
+            println!("{{\"rank\":{rank},\"result\":{result}}}");
+        }
+    }
     let wanted = args.bill.is_some() || args.bill_file.is_some();
     let bill = bills.sum().filter(|bill| wanted || bill.has_requests());
     if let Some(bill) = &bill {
@@ -128,10 +265,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         );
     }
     if args.json {
-        let summary = Summary { ranks, processes, exit_code, seconds, bill };
+        let start = reports.start(ranks);
+        let summary = Summary { ranks, processes, exit_code, seconds, start, results, bill };
         println!("{}", serde_json::to_string(&summary).map_err(|e| Failure::new(e.to_string()))?);
     }
-    Ok(ExitCode::from(exit_code))
+    Ok(())
 }
 
 /// What this build cannot use, and what to do.
@@ -143,46 +281,4 @@ pub(crate) fn lacking(setting: &str, what: impl std::fmt::Display, why: &str) ->
         ),
         None => format!("{setting} {what}: {why}: use local or tcp"),
     }
-}
-
-fn job(args: &Args) -> Result<Job, Failure> {
-    let ranks = args.ranks as usize;
-    if let Some(channel) = &args.channel
-        && let Some(why) = channel.unavailable()
-    {
-        return Err(Failure::usage(lacking("--channel", channel, why)));
-    }
-    if let Some(url) = &args.rendezvous
-        && let Some(why) = url.unavailable()
-    {
-        return Err(Failure::usage(lacking("--rendezvous", url, why)));
-    }
-    let local = args.channel == Some(ChannelSpec::Local);
-    let packs = match args.packs {
-        Some(packs) if local && packs > 1 => {
-            return Err(Failure::usage(format!(
-                "--channel local is one process with all ranks, and --packs asks for {packs}: \
-                 leave one of them out"
-            )));
-        }
-        Some(packs) if packs > args.ranks => {
-            return Err(Failure::usage(format!(
-                "--packs {packs} are more than the {ranks} ranks: give each process one at least"
-            )));
-        }
-        Some(packs) => packs as usize,
-        None if local => 1,
-        None => ranks,
-    };
-    let (program, arguments) = args.command.split_first().expect("clap requires a program");
-    Ok(Job {
-        program: program.clone(),
-        arguments: arguments.to_vec(),
-        ranks,
-        packs,
-        channel: args.channel.clone(),
-        listen: args.listen.clone(),
-        rendezvous: args.rendezvous.clone(),
-        bills: None,
-    })
 }

@@ -13,12 +13,13 @@
 //! for a day, the next job takes away.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
-    time::{Duration, SystemTime},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use fmi_actors::{Error, Result};
@@ -35,6 +36,10 @@ pub(crate) struct JobFolder {
 
 /// Leftovers that old are swept.
 const EXPIRY: Duration = Duration::from_secs(24 * 3600);
+/// How long who comes, or goes, waits for others that do. It takes each a fraction of a millisecond.
+const ENTRY: Duration = Duration::from_secs(30);
+const EXIT: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(1);
 const TOKEN: &str = "token";
 const MARK: &str = ".in";
 /// Bytes of a token that are read: ours has 64.
@@ -49,7 +54,7 @@ impl JobFolder {
         owned(&base, 0o022)?;
         make(&jobs)?;
         owned(&jobs, 0o077)?;
-        let _lock = lock(&jobs)?;
+        let _lock = lock(&jobs, ENTRY)?;
         let path = jobs.join(id);
         if make(&path)? {
             sweep(&jobs);
@@ -76,7 +81,7 @@ impl JobFolder {
         if self.left.swap(true, Ordering::AcqRel) {
             return;
         }
-        let Ok(_lock) = lock(&self.jobs) else { return };
+        let Ok(_lock) = lock(&self.jobs, EXIT) else { return };
         let _ = fs::remove_file(&self.mark);
         if !inhabited(&self.path) {
             let _ = fs::remove_dir_all(&self.path);
@@ -179,11 +184,24 @@ fn safe(path: &Path, data: &fs::Metadata, mask: u32) -> Result<()> {
 }
 
 /// Until it is dropped nobody else comes or goes. Where files cannot be locked, all must do without.
-fn lock(jobs: &Path) -> Result<Option<File>> {
+fn lock(jobs: &Path, patience: Duration) -> Result<Option<File>> {
     let path = jobs.join(".lock");
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     let file = file.map_err(|error| wrong(&path, &error))?;
-    Ok(file.lock().is_ok().then_some(file))
+    let end = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => {
+                let why = format!(
+                    "somebody has held it for {patience:?}: is a process of yours stopped?"
+                );
+                return Err(refused(&path, &why));
+            }
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
 }
 
 /// The token that is there, or a new one.

@@ -44,6 +44,9 @@ pub(super) fn apply(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
     if let Some(advertise) = read(lookup, "FMI_ADVERTISE", address::advertise)? {
         config.advertise = Some(advertise);
     }
+    if let Some(join) = read(lookup, "FMI_JOIN", units::deadline)? {
+        config.deadlines.join = join;
+    }
     if let Some(serve) = read(lookup, "FMI_SERVE", address::listen)? {
         config.serve = Some(serve);
     }
@@ -153,6 +156,7 @@ mod tests {
             ("FMI_UNTIL", "1700000000.5"),
             ("FMI_LISTEN", "0.0.0.0:7000"),
             ("FMI_SERVE", "0.0.0.0:10000"),
+            ("FMI_JOIN", "10 min"),
             ("FMI_ADVERTISE", "203.0.113.9:7000"),
             ("FMI_ALGORITHMS", "allreduce/ring, bcast/chain"),
         ])
@@ -176,6 +180,7 @@ mod tests {
         assert_eq!(config.until, Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_500)));
         assert_eq!(config.channels, [ChannelSpec::Local, ChannelSpec::Tcp]);
         assert_eq!(config.listen.as_deref(), Some("0.0.0.0:7000"));
+        assert_eq!(config.deadlines.join, std::time::Duration::from_secs(600));
         assert_eq!(config.serve.as_deref(), Some("0.0.0.0:10000"));
         assert_eq!(config.advertise.as_deref(), Some("203.0.113.9:7000"));
         let names = config.algorithms.iter().map(|rule| rule.algorithm.to_string());

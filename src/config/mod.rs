@@ -190,8 +190,12 @@ impl Config {
         self
     }
 
-    /// Sets how many ranks the job has.
+    /// Sets how many ranks the job has. If that is another number than a launcher's, what was adopted
+    /// from it is forgotten.
     pub fn size(mut self, size: usize) -> Self {
+        if self.size != Some(size) && self.launcher.take().is_some() {
+            self.ranks = None;
+        }
         self.size = Some(size);
         self
     }

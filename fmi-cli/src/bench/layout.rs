@@ -4,11 +4,11 @@ use super::{Layout, Plan, Row, cases};
 use crate::{
     embedded::Embedded,
     failure::Failure,
-    run::{Job, launch},
+    run::{self, Job, Pipes, WAITING, launch},
 };
 use fmi::{Config, Context, config::ChannelSpec};
 use std::{process::ExitCode, sync::mpsc, thread};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::channel;
 
 /// Measures; `report` gets each row when it is done.
 pub(super) fn run(plan: &Plan, report: impl FnMut(Row)) -> Result<(), Failure> {
@@ -63,28 +63,26 @@ fn nodes(plan: &Plan, report: impl FnMut(Row)) -> Result<(), Failure> {
 /// This program once a pack, started as `fmi run` starts programs.
 fn processes(plan: &Plan, mut report: impl FnMut(Row)) -> Result<(), Failure> {
     let text = serde_json::to_string(plan).map_err(|error| Failure::new(error.to_string()))?;
-    let job = Job {
-        program: std::env::current_exe()?.into(),
-        arguments: vec!["bench-rank".into(), text.into()],
-        ranks: plan.ranks,
-        packs: plan.packs,
-        channel: Some(plan.spec().parse()?),
-        listen: None,
-        rendezvous: None,
-        bills: None,
-    };
+    let mut job = Job::new(
+        std::env::current_exe()?.into(),
+        vec!["bench-rank".into(), text.into()],
+        plan.ranks,
+    );
+    job.packs = plan.packs;
+    job.channel = Some(plan.spec().parse()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (send, mut lines) = unbounded_channel::<String>();
+        let (send, mut lines) = channel(WAITING);
         let reading = async {
-            while let Some(line) = lines.recv().await {
-                match serde_json::from_str(&line) {
+            while let Some(news) = lines.recv().await {
+                let run::News::Line { text, .. } = news else { continue };
+                match serde_json::from_str(&text) {
                     Ok(row) => report(row),
-                    Err(_) => println!("{line}"),
+                    Err(_) => println!("{text}"),
                 }
             }
         };
-        let (code, ()) = tokio::join!(launch(&job, Some(send)), reading);
+        let (code, ()) = tokio::join!(launch(&job, Pipes::First, send), reading);
         match code? {
             0 => Ok(()),
             code => Err(Failure::new("the benchmark has failed").with_code(code)),

@@ -71,8 +71,10 @@ fn readable(_: &fs::File) -> std::io::Result<()> {
 pub(super) struct Bills(TempDir);
 
 impl Bills {
-    pub(super) fn new() -> Result<Self, Failure> {
-        Ok(Self(tempfile::Builder::new().prefix("fmi-run-").tempdir()?))
+    /// Below `base`, or where temporary files go.
+    pub(super) fn new(base: Option<PathBuf>) -> Result<Self, Failure> {
+        let base = base.unwrap_or_else(std::env::temp_dir);
+        Ok(Self(tempfile::Builder::new().prefix("fmi-run-").tempdir_in(base)?))
     }
 
     pub(super) fn folder(&self) -> PathBuf {
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn bills_are_summed_up_whoever_wrote_what() {
-        let bills = Bills::new().unwrap();
+        let bills = Bills::new(None).unwrap();
         assert_eq!(bills.sum(), None);
         let bill = Bill { processes: 1, ..Bill::default() };
         let text = serde_json::to_string(&bill).unwrap();

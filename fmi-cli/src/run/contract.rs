@@ -1,6 +1,6 @@
 //! The process contract: what a process is told by its environment.
 
-use super::Job;
+use super::job::Job;
 use crate::{embedded::Embedded, failure::Failure};
 use fmi::{
     Config,
@@ -8,11 +8,6 @@ use fmi::{
 };
 use fmi_channels::handshake::Token;
 use std::ops::Range;
-
-/// The ranks of process `pack` of `packs`: contiguous, and of lengths that differ by at most one.
-pub(super) fn ranks_of(pack: usize, packs: usize, ranks: usize) -> Range<usize> {
-    pack * ranks / packs..(pack + 1) * ranks / packs
-}
 
 /// As `FMI_RANK` has them: `3`, or `0-15`.
 pub(super) fn range_text(ranks: &Range<usize>) -> String {
@@ -90,32 +85,51 @@ impl Meeting {
     }
 }
 
-/// The variables for a process with these ranks. `None` takes one away that this program has.
+/// The variables for a process of this machine with these ranks. `None` takes one away that this
+/// program has.
 pub(super) fn environment(
     job: &Job,
     ranks: &Range<usize>,
     meeting: &Meeting,
-) -> Vec<(&'static str, Option<String>)> {
-    let mut variables = vec![
-        ("FMI_SIZE", Some(job.ranks.to_string())),
-        // Also when it has all: a file could name a rendezvous to ask for a number.
-        ("FMI_RANK", Some(range_text(ranks))),
-        ("FMI_RENDEZVOUS", meeting.url()),
-        ("FMI_TOKEN", meeting.token()),
-    ];
-    if let Some(folder) = job.bills.as_ref().and_then(|folder| folder.to_str()) {
-        variables.push(("FMI_BILL", Some(folder.to_owned())));
-    }
-    if let Some(channel) = &job.channel {
-        let text = channel.url().unwrap_or(channel.name()).to_owned();
-        variables.push(("FMI_CHANNELS", Some(text)));
-    }
+) -> Vec<(String, Option<String>)> {
+    let mut variables = common(job);
+    let mut set = |name: &str, value: Option<String>| variables.push((name.to_owned(), value));
+    // Also when it has all: a file could name a rendezvous to ask for a number.
+    set("FMI_RANK", Some(range_text(ranks)));
+    set("FMI_RENDEZVOUS", meeting.url());
+    set("FMI_TOKEN", meeting.token());
+    set("FMI_SERVE", None);
     if std::env::var_os("FMI_JOB").is_none() {
-        variables.push(("FMI_JOB", Some(meeting.job())));
+        set("FMI_JOB", Some(meeting.job()));
     }
     // All processes are on this machine: nobody else need reach them.
     if job.listen.is_none() && std::env::var_os("FMI_LISTEN").is_none() {
-        variables.push(("FMI_LISTEN", Some("127.0.0.1:0".to_owned())));
+        set("FMI_LISTEN", Some("127.0.0.1:0".to_owned()));
+    }
+    variables
+}
+
+/// The variables that all processes of a job have alike, wherever they run.
+pub(super) fn common(job: &Job) -> Vec<(String, Option<String>)> {
+    let own = job.launch.environment.iter();
+    let mut variables: Vec<_> =
+        own.map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+    let mut set = |name: &str, value: String| variables.push((name.to_owned(), Some(value)));
+    set("FMI_SIZE", job.ranks.to_string());
+    if let Some(folder) = job.folder.as_ref().and_then(|folder| folder.to_str()) {
+        set("FMI_BILL", folder.to_owned());
+        set("FMI_REPORT", folder.to_owned());
+    }
+    if let Some(channel) = &job.channel {
+        set("FMI_CHANNELS", channel.url().unwrap_or(channel.name()).to_owned());
+    }
+    if let Some(bytes) = job.launch.memory {
+        set("FMI_MEMORY", format!("{bytes} B"));
+    }
+    if !job.launch.rank_arguments.is_empty()
+        && let Ok(text) = serde_json::to_string(&job.launch.rank_arguments)
+    {
+        set("FMI_ARGS", text);
     }
     variables
 }
@@ -152,19 +166,6 @@ fn is_server(rendezvous: &Rendezvous) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn packs_cover_all_ranks_in_order() {
-        for ranks in 1..40 {
-            for packs in 1..=ranks {
-                let all: Vec<_> = (0..packs).map(|pack| ranks_of(pack, packs, ranks)).collect();
-                let flat: Vec<_> = all.iter().cloned().flatten().collect();
-                assert_eq!(flat, (0..ranks).collect::<Vec<_>>());
-                let (least, most) = (ranks / packs, ranks.div_ceil(packs));
-                assert!(all.iter().all(|pack| (least..=most).contains(&pack.len())));
-            }
-        }
-    }
 
     #[test]
     fn ranges_as_the_contract_has_them() {

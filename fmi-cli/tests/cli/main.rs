@@ -7,6 +7,7 @@ mod explain;
 mod fit;
 mod folder;
 mod foreign;
+mod group;
 mod model;
 mod model_predict;
 mod ranks;
@@ -16,4 +17,5 @@ mod rendezvous;
 mod run;
 #[cfg(feature = "s3")]
 mod s3;
+mod slurm;
 mod support;

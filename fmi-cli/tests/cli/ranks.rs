@@ -35,6 +35,20 @@ async fn rank(mode: &str, context: &Context) -> Result<()> {
             let (process, job) = (process::id(), context.job());
             say(&format!("rank {rank} of {size} met {met} in process {process} of {job}"));
         }
+        "result" => {
+            // Rounded, so that another order of the sum would show.
+            let third = (rank + 1) as f64 / 3.0;
+            let sum = context.allreduce(third.sin(), op::sum()).await?;
+            context.finish(rank * rank)?;
+            if rank == 0 {
+                say(&format!("result of {size}: {:016x}", sum.to_bits()));
+            }
+        }
+        "arguments" => {
+            // Behind those of this program.
+            let own: Vec<_> = context.args().skip(ARGUMENTS.len()).collect();
+            say(&format!("rank {rank} has {}.", own.join(" ")));
+        }
         "work" => {
             work(context).await?;
             say(&format!("rank {rank} of {size} worked over {}", ways(context)));

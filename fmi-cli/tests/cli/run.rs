@@ -70,7 +70,7 @@ fn json_is_the_last_line() {
     assert_eq!(line["processes"], 2);
     assert_eq!(line["exit_code"], 0);
     assert!(line["seconds"].as_f64().unwrap() > 0.0);
-    assert_eq!(line.as_object().unwrap().len(), 4);
+    assert_eq!(line.as_object().unwrap().len(), 5, "and start: {line}");
 }
 
 #[test]

@@ -131,6 +131,14 @@ fn what_is_ours_wins() {
 }
 
 #[test]
+fn a_program_may_choose_another_size() {
+    let config = adopted(&[SLURM]).unwrap();
+    assert_eq!(config.clone().size(4), config);
+    let other = config.size(8);
+    assert_eq!((other.ranks, other.size, other.launcher), (None, Some(8), None));
+}
+
+#[test]
 fn packs_divide_the_ranks() {
     let packs = [("FMI_SIZE", "10"), ("FMI_PACKS", "4")];
     let (ranks, size, ..) = seen(&[SLURM, &packs]);

@@ -5,3 +5,4 @@
 pub mod redis;
 #[cfg(feature = "s3")]
 pub mod s3;
+pub mod slurm;
