@@ -22,6 +22,8 @@ use std::{
 /// `#[fmi::rank]` writes exactly this call. If a rank returns an error or panics, the ranks of
 /// all processes end; the exit code is not 0 and the first cause is on stderr.
 ///
+/// As a function of AWS Lambda (feature `lambda`) it serves invocations, see [`lambda`](crate::lambda).
+///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
 ///     fmi::run(|ctx: fmi::Context| async move {
@@ -35,6 +37,10 @@ where
     Fut: Future<Output: Outcome> + 'static,
 {
     logging::start();
+    #[cfg(feature = "lambda")]
+    if crate::lambda::is_here() {
+        return crate::lambda::serve(main);
+    }
     exit_code(from_env().and_then(|config| run_with(config, main)))
 }
 

@@ -129,6 +129,15 @@ enum Difference {
     Bits,
 }
 
+/// What comes of it.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    epochs: u32,
+    loss: f64,
+    /// Of the centroids, all their bits.
+    fingerprint: String,
+}
+
 /// What a rank found out about its own rows.
 #[derive(Debug, Serialize, Deserialize, fmi::Message)]
 struct Shard {
@@ -140,7 +149,7 @@ struct Shard {
 
 #[fmi::rank]
 async fn main(ctx: fmi::Context) -> Result<(), Failure> {
-    let Some((args, dataset)) = agree(&ctx, prepare()).await? else { return Ok(()) };
+    let Some((args, dataset)) = agree(&ctx, prepare(&ctx)).await? else { return Ok(()) };
     if ctx.rank() == 0 {
         let (rows, file) = (dataset.rows().len(), args.data.file_name().unwrap_or_default());
         let file = if args.shape.is_some() { "random data".into() } else { file.to_string_lossy() };
@@ -154,6 +163,13 @@ async fn main(ctx: fmi::Context) -> Result<(), Failure> {
         && let Some(table) = times.table(&ctx).await?
     {
         println!("{table}");
+    }
+
+    if ctx.rank() == 0 {
+        // For whoever started the ranks.
+        let Epoch { number, loss, .. } = &fit.end;
+        let fingerprint = format!("{:016x}", cluster::fingerprint(&fit.centroids));
+        ctx.finish(Outcome { epochs: *number, loss: *loss, fingerprint })?;
     }
 
     let found = collect(&ctx, &dataset, &fit).await?;
@@ -190,8 +206,9 @@ async fn main(ctx: fmi::Context) -> Result<(), Failure> {
 }
 
 /// Every rank reads the same arguments and the same file.
-fn prepare() -> Result<(Args, Dataset), Failure> {
-    let args = Args::try_parse()?;
+fn prepare(ctx: &fmi::Context) -> Result<(Args, Dataset), Failure> {
+    let name = String::from("kmeans");
+    let args = Args::try_parse_from(std::iter::once(name).chain(ctx.args()))?;
     let dataset = match args.shape {
         Some(Shape::Lambdaml) => shape::generate(args.rows as usize, args.seed),
         None => data::load(&args.data, args.labels)?,

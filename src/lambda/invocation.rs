@@ -106,7 +106,7 @@ impl fmt::Debug for Invocation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Reply {
-    /// Each rank with what its handler returned.
+    /// Ranks with what their handlers returned, or what they finished with.
     pub results: Vec<(usize, Value)>,
     /// When the first and the last of them began, in µs since 1970.
     pub began_us: (u64, u64),
@@ -124,6 +124,21 @@ impl Reply {
         age_ms: u64,
     ) -> Self {
         Self { results, began_us, cold, age_ms }
+    }
+}
+
+/// The payload of a program that takes arguments.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Arguments {
+    #[serde(default)]
+    pub(super) arguments: Vec<String>,
+}
+
+impl Arguments {
+    pub(super) fn read(payload: &Value) -> Result<Self> {
+        let read = Option::deserialize(payload).map_err(|error| unreadable(&error))?;
+        Ok(read.unwrap_or_default())
     }
 }
 

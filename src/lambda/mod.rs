@@ -13,6 +13,11 @@
 //! }
 //! ```
 //!
+//! Any other program is a function, too, once it is built with the feature `lambda`: [`fmi::run`](crate::run), and
+//! so `#[fmi::rank]`, serves invocations where it finds itself in one. The payload has its arguments,
+//! `{"arguments": ["--check"]}`, which [`Context::args`] gives, and what its ranks
+//! [finish](Context::finish) with goes back.
+//!
 //! Whoever starts the job (any program that can invoke functions: the `aws` command, an SDK) invokes the
 //! function once for each process of the job, all at the same time, with an [`Invocation`]. The ranks
 //! find each other where that says: in a store (`redis://…`, `s3://…`), or at a rendezvous that all can
@@ -28,10 +33,12 @@ mod pack;
 
 pub use invocation::{Invocation, Reply};
 
-use crate::{Config, Context, logging};
+use crate::{Config, Context, Outcome, logging};
+use invocation::{Arguments, unreadable};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pack::Pack;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::{fmt::Display, future::Future, process::ExitCode, sync::Arc, time::Instant};
 
 /// Serves invocations, one after the other, until the platform ends the process.
@@ -53,20 +60,67 @@ where
     Fut: Future<Output = Result<R, E>> + 'static,
 {
     logging::start();
+    let handler = Arc::new(handler);
+    serve_with(
+        |payload| P::deserialize(payload).map(drop).map_err(|error| unreadable(&error)),
+        move |ctx, payload| {
+            let handler = Arc::clone(&handler);
+            async move {
+                let payload = P::deserialize(&payload).map_err(|error| unreadable(&error));
+                let payload = payload.map_err(|error| error.to_string())?;
+                let result = handler(ctx.clone(), payload).await;
+                let result = result.map_err(|error| error.to_string())?;
+                ctx.finish(result).map_err(|error| error.to_string())
+            }
+        },
+    )
+}
+
+/// Whether this process is a function's.
+pub(crate) fn is_here() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
+/// The same for a program that takes arguments, and [finishes](Context::finish) with a value or with none.
+pub(crate) fn serve<F, Fut>(main: F) -> ExitCode
+where
+    F: Fn(Context) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Outcome> + 'static,
+{
+    let main = Arc::new(main);
+    serve_with(
+        |payload| Arguments::read(payload).map(drop),
+        move |ctx, payload| {
+            let main = Arc::clone(&main);
+            async move {
+                let words = Arguments::read(&payload).map_err(|error| error.to_string())?;
+                main(ctx.with_arguments(words.arguments)).await.outcome()
+            }
+        },
+    )
+}
+
+fn serve_with<F, Fut>(check: fn(&Value) -> crate::Result<()>, main: F) -> ExitCode
+where
+    F: Fn(Context, Value) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), String>> + 'static,
+{
     let base = match Config::from_env() {
-        Ok(base) => Arc::new(base),
+        Ok(base) => base,
         Err(error) => return failed(&error),
     };
-    let (handler, began) = (Arc::new(handler), Instant::now());
+    let (main, began) = (Arc::new(main), Instant::now());
     let invoked = move |event: LambdaEvent<Invocation>| {
         let pack = Pack::new(&base, &event.payload, event.context.deadline, began.elapsed());
-        let (handler, payload) = (Arc::clone(&handler), event.payload.payload);
+        // Before anybody waits for these ranks.
+        let pack = check(&event.payload.payload).and(pack);
+        let (main, payload) = (Arc::clone(&main), event.payload.payload);
         async move {
             let told = |error: crate::Error| Diagnostic {
                 error_type: "fmi::Error".to_owned(),
                 error_message: error.to_string(),
             };
-            pack.map_err(told)?.run(handler, payload).await.map_err(told)
+            pack.map_err(told)?.run(main, payload).await.map_err(told)
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

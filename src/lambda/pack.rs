@@ -1,15 +1,11 @@
 //! The ranks of one invocation: they join the job, run, and leave it.
 
-use super::{
-    Reply,
-    invocation::{Invocation, unreadable},
-};
+use super::{Invocation, Reply};
 use crate::{Config, Context, Error, Result, run_with};
 use parking_lot::Mutex;
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
-    fmt::Display,
+    collections::BTreeMap,
     future::Future,
     process,
     sync::{
@@ -38,7 +34,7 @@ pub(super) struct Pack {
 /// What its ranks leave behind.
 #[derive(Default)]
 struct Traces {
-    results: Mutex<Vec<(usize, Value)>>,
+    results: Mutex<BTreeMap<usize, Value>>,
     began: Mutex<Option<(u64, u64)>>,
     /// How many have begun and not ended.
     running: AtomicUsize,
@@ -46,6 +42,18 @@ struct Traces {
 
 /// Counts a rank as long as it runs.
 struct Running(Arc<Traces>);
+
+impl Traces {
+    /// The last one that a rank hands in counts.
+    fn take(&self, rank: usize, json: &str) -> Result<()> {
+        let value = serde_json::from_str(json).map_err(|error| Error::Argument {
+            operation: "finish",
+            message: format!("the value is not JSON: {error}"),
+        })?;
+        self.results.lock().insert(rank, value);
+        Ok(())
+    }
+}
 
 impl Pack {
     /// `deadline`: when the platform ends the function, in ms since 1970; 0 if it does not say. `age`:
@@ -69,31 +77,21 @@ impl Pack {
     }
 
     /// Runs them, and returns when all have ended and everything sent has arrived.
-    pub(super) async fn run<P, R, E, F, Fut>(self, handler: Arc<F>, payload: Value) -> Result<Reply>
+    pub(super) async fn run<F, Fut>(self, main: Arc<F>, payload: Value) -> Result<Reply>
     where
-        P: DeserializeOwned + 'static,
-        R: Serialize,
-        E: Display,
-        F: Fn(Context, P) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<R, E>> + 'static,
+        F: Fn(Context, Value) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + 'static,
     {
-        // Before anybody waits for these ranks.
-        P::deserialize(&payload).map_err(|error| unreadable(&error))?;
         let Self { config, cold, age } = self;
         let traces = Arc::<Traces>::default();
         let kept = Arc::clone(&traces);
         let main = move |ctx: Context| {
-            let (traces, handler, payload) =
-                (Arc::clone(&kept), Arc::clone(&handler), P::deserialize(&payload));
+            let (running, results) = (Running::new(Arc::clone(&kept)), Arc::clone(&kept));
+            let ctx = ctx.with_results(move |rank, json| results.take(rank, json));
+            let rank = main(ctx, payload.clone());
             async move {
-                let running = Running::new(traces);
-                let payload = payload.map_err(|error| unreadable(&error).to_string())?;
-                let rank = ctx.rank();
-                let value = handler(ctx, payload).await.map_err(|error| error.to_string())?;
-                let value = serde_json::to_value(value)
-                    .map_err(|error| format!("the result cannot be written as JSON: {error}"))?;
-                running.0.results.lock().push((rank, value));
-                Ok::<(), String>(())
+                let _running = running;
+                rank.await
             }
         };
         // It waits for the ranks, which have threads of their own.
@@ -109,8 +107,7 @@ impl Pack {
             process::exit(1);
         }
         ran?;
-        let mut results = std::mem::take(&mut *traces.results.lock());
-        results.sort_unstable_by_key(|(rank, _)| *rank);
+        let results = std::mem::take(&mut *traces.results.lock()).into_iter().collect();
         let began = traces.began.lock().unwrap_or_default();
         Ok(Reply::new(results, began, cold, age.as_millis() as u64))
     }

@@ -30,15 +30,20 @@ struct Function {
     port: u16,
     folder: TempDir,
     emulator: Child,
+    program: PathBuf,
     processes: Vec<Child>,
 }
 
 impl Function {
     /// `None`, after saying why, where there is no emulator.
     async fn start(processes: usize) -> Option<Self> {
+        Self::of(Path::new(env!("CARGO_BIN_EXE_bootstrap")), processes).await
+    }
+
+    async fn of(function: &Path, processes: usize) -> Option<Self> {
         let Some(program) = emulator() else {
             assert!(
-                std::env::var("FMI_TEST_LAMBDA").as_deref() != Ok("required"),
+                !is_required(),
                 "there is no cargo-lambda: run scripts/test, which installs it"
             );
             eprintln!("skipped: there is no cargo-lambda (scripts/test installs it)");
@@ -61,7 +66,8 @@ impl Function {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut function = Self { port, folder, emulator, processes: Vec::new() };
+        let program = function.to_owned();
+        let mut function = Self { port, folder, emulator, program, processes: Vec::new() };
         timeout(PATIENCE, function.listening()).await.expect("the emulator listens");
         for _ in 0..processes {
             function.add();
@@ -78,7 +84,7 @@ impl Function {
 
     /// Starts a process of the function.
     fn add(&mut self) {
-        let process = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+        let process = Command::new(&self.program)
             .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{}/.rt/pi", self.port))
             .env("AWS_LAMBDA_FUNCTION_NAME", "pi")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
@@ -132,6 +138,10 @@ impl Function {
             serde_json::from_slice(&body).unwrap_or_else(|_| words())
         }
     }
+}
+
+fn is_required() -> bool {
+    std::env::var("FMI_TEST_LAMBDA").as_deref() == Ok("required")
 }
 
 /// Where cargo-lambda is.
@@ -201,4 +211,32 @@ async fn a_process_that_dies_ends_the_invocations_of_the_others() {
     };
     assert!(timeout(PATIENCE, lost).await.expect("an answer"), "nobody says who was lost");
     assert!(own.allreduce(0_u64, fmi::op::sum()).await.is_err());
+}
+
+/// Any program is a function: the same `kmeans --check`, here and there, to the last bit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_is_a_function_and_comes_to_the_same() {
+    if !is_required() {
+        return eprintln!("skipped: FMI_TEST_LAMBDA=required says that all examples are built");
+    }
+    let kmeans = Path::new(env!("CARGO_BIN_EXE_bootstrap")).with_file_name("examples/kmeans");
+    let Some(function) = Function::of(&kmeans, 4).await else { return };
+    let payload = json!({ "arguments": ["--check"] });
+    let answers = function.run("kmeans", 4, &[&[0], &[1], &[2], &[3]], payload).await;
+    let reports = tempfile::tempdir().unwrap();
+    let here = Command::new(&kmeans)
+        .arg("--check")
+        .env("FMI_SIZE", "4")
+        .env("FMI_REPORT", reports.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    assert!(here.await.unwrap().success());
+    let text = std::fs::read_to_string(reports.path().join("0.result")).unwrap();
+    let expected: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answers[0]["results"], json!([[0, expected]]), "{answers:?}");
+    assert!(answers[1..].iter().all(|answer| answer["results"] == json!([])), "{answers:?}");
+    let wrong = function.run("wrong", 2, &[&[0], &[1]], json!({ "argument": "" })).await;
+    let told = |answer: &Value| answer["errorMessage"].to_string().contains("unknown field");
+    assert!(wrong.iter().all(told), "{wrong:?}");
 }
