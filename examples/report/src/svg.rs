@@ -34,7 +34,8 @@ const OUTSIDE: RGBColor = RGBColor(200, 110, 50);
 
 fn paint(svg: &mut String, report: &Report) -> Result<(), Fault> {
     let phases = report.phases.len() as i32;
-    let height = TOP + 2 * (phases * LINE + LINE) + LINE;
+    let bottom = TOP + 2 * (phases * LINE + LINE) + LINE / 2;
+    let height = bottom + LINE;
     let area = SVGBackend::with_string(svg, (WIDTH as u32, height as u32)).into_drawing_area();
     area.fill(&WHITE)?;
     let Report { program, ranks, processes, .. } = report;
@@ -63,6 +64,13 @@ fn paint(svg: &mut String, report: &Report) -> Result<(), Fault> {
         let label = format!("{} + {}", human(inside), human(outside));
         text(&area, &label, (end + 8, y + 2), 13.0)?;
     }
+
+    let (requests, dollars) = (report.requests, report.dollars);
+    let peak = report.peak_memory_bytes.map(human);
+    let peak = peak.map_or(String::new(), |peak| format!("; largest process: {peak}"));
+    let money =
+        format!("requests to stores: {requests}; as functions of 1 GiB: ${dollars:.6}{peak}");
+    text(&area, &money, (LEFT, bottom), 13.0)?;
     area.present()
 }
 
@@ -92,7 +100,7 @@ mod tests {
         let svg = draw(&report).unwrap();
         assert!(svg.starts_with("<svg") && svg.contains("sort &lt;a&gt;"), "{svg}");
         assert_eq!(svg.matches("read &amp; share").count(), 2);
-        assert!(svg.contains("0 B + 1.00 kB"));
+        assert!(svg.contains("0 B + 1.00 kB") && svg.contains("requests to stores: 0"));
         assert!(draw(&Report::alone("nothing", &[])).is_ok());
     }
 }
