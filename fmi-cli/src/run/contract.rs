@@ -99,7 +99,7 @@ pub(super) fn environment(
     set("FMI_RENDEZVOUS", meeting.url());
     set("FMI_TOKEN", meeting.token());
     set("FMI_SERVE", None);
-    if std::env::var_os("FMI_JOB").is_none() {
+    if job.name.is_none() {
         set("FMI_JOB", Some(meeting.job()));
     }
     // All processes are on this machine: nobody else need reach them.
@@ -116,6 +116,9 @@ pub(super) fn common(job: &Job) -> Vec<(String, Option<String>)> {
         own.map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     let mut set = |name: &str, value: String| variables.push((name.to_owned(), Some(value)));
     set("FMI_SIZE", job.ranks.to_string());
+    if let Some(name) = &job.name {
+        set("FMI_JOB", name.clone());
+    }
     if let Some(folder) = job.folder.as_ref().and_then(|folder| folder.to_str()) {
         set("FMI_BILL", folder.to_owned());
         set("FMI_REPORT", folder.to_owned());

@@ -13,6 +13,8 @@ use std::{ffi::OsString, fs, ops::Range, path::PathBuf};
 pub(crate) struct Job {
     pub(crate) program: OsString,
     pub(crate) arguments: Vec<OsString>,
+    /// If it was given one.
+    pub(crate) name: Option<String>,
     pub(crate) ranks: usize,
     /// Processes that host them.
     pub(crate) packs: usize,
@@ -35,6 +37,7 @@ impl Job {
         Self {
             program,
             arguments,
+            name: None,
             ranks,
             packs: ranks,
             channel: None,
@@ -54,6 +57,9 @@ impl Job {
 
     /// What the flags say, and, where they do not, the file.
     pub(super) fn read(args: &Args, config: Config) -> Result<(Self, On), Failure> {
+        // That of a launcher around us is not this job's.
+        let named = config.launcher.is_none() && config.job != Config::default().job;
+        let name = named.then_some(config.job);
         let mut launch = config.launch;
         let on = match (&args.on, &launch.on) {
             (Some(on), _) => *on,
@@ -108,6 +114,7 @@ impl Job {
         let packs = packs(args, &launch, ranks)?;
         let output = args.output.unwrap_or_else(Format::usual);
         let job = Self {
+            name,
             packs,
             channel: args.channel.clone(),
             listen: args.listen.clone(),

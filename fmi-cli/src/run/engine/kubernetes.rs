@@ -84,7 +84,7 @@ fn manifest(job: &Job, config: &Config, name: &str, token: &str) -> Result<[Valu
     let metadata = json!({ "name": name, "labels": labels });
     let mut secrets = Map::from_iter([("token".to_owned(), json!(token))]);
     // No reports: their folder is of this machine.
-    let mut env: Vec<_> = common(&Job { folder: None, channel: None, ..job.clone() })
+    let mut env: Vec<_> = common(&Job { name: None, folder: None, channel: None, ..job.clone() })
         .into_iter()
         .filter_map(|(name, value)| Some(json!({ "name": name, "value": value? })))
         .collect();
