@@ -145,7 +145,8 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
         Some(_) if config.ranks.is_none() || own < size => {
             #[cfg(feature = "tcp")]
             let hall = crate::serve::Hall::open(config).await?;
-            let joined = meet(config, homes, None).await?;
+            // In a box: with all channels it is more than a future of futures can be.
+            let joined = Box::pin(meet(config, homes, None)).await?;
             #[cfg(feature = "tcp")]
             let joined = Joined { hall, ..joined };
             joined
