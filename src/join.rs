@@ -145,7 +145,7 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
         Some(_) if config.ranks.is_none() || own < size => {
             #[cfg(feature = "tcp")]
             let hall = crate::serve::Hall::open(config).await?;
-            // In a box: with all channels it is more than a future of futures can be.
+            // Boxed: with all stores in it, the future's type is too deep for the compiler.
             let joined = Box::pin(meet(config, homes, None)).await?;
             #[cfg(feature = "tcp")]
             let joined = Joined { hall, ..joined };

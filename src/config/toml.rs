@@ -75,7 +75,6 @@ pub(super) fn read(origin: &str, text: &str) -> Result<Config> {
     if matches!(&root.node, Node::Table(entries) if entries.iter().any(section)) {
         sections.push(launch::SECTION);
     }
-    let known: Vec<_> = KEYS.into_iter().chain(launch::KEYS).collect();
     for setting in document.settings(&root, &sections)? {
         if let Some(collective) = algorithms::collective(&setting.path) {
             config.algorithms.extend(algorithms::read(&document, &setting, collective)?);
@@ -88,7 +87,10 @@ pub(super) fn read(origin: &str, text: &str) -> Result<Config> {
                 let wrong = "a secret does not belong in a file: set FMI_TOKEN instead";
                 return Err(document.wrong(&setting, wrong));
             }
-            None => return Err(document.unknown(&setting, &known)),
+            None if setting.path.starts_with("job.") => {
+                return Err(document.unknown(&setting, &launch::KEYS));
+            }
+            None => return Err(document.unknown(&setting, &KEYS)),
         }
     }
     Ok(config)

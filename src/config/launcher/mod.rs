@@ -69,6 +69,15 @@ pub(super) fn adopt(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
         return Ok(());
     }
     let Some((name, found)) = find(env, wanted.as_deref())? else { return Ok(()) };
+    // Where many copies of a program are mostly to have nothing to do with each other, and share no
+    // home: they make a job if they are told where to meet.
+    if found.id == Id::Apart
+        && wanted.is_none()
+        && config.rendezvous.is_none()
+        && !has_store(config)
+    {
+        return Ok(());
+    }
     let Some((own, size)) = seat(config.size, packs(env)?, name, &found)? else { return Ok(()) };
     config.ranks = Some(own.collect());
     config.size = Some(size);
@@ -79,6 +88,11 @@ pub(super) fn adopt(config: &mut Config, lookup: Lookup<'_>) -> Result<()> {
     }
     config.launcher = Some(Launcher { name, id: found.id });
     Ok(())
+}
+
+/// Whether a store is named where processes could meet.
+fn has_store(config: &Config) -> bool {
+    config.available().filter(|channel| channel.is_store()).count() == 1
 }
 
 const NAME: &str = "FMI_LAUNCHER";

@@ -73,18 +73,30 @@ fn each_launcher_is_known() {
 
 #[test]
 fn those_that_share_no_home() {
+    let meet = [("FMI_RENDEZVOUS", "tcp://h:1")];
     let array = [("AWS_BATCH_JOB_ARRAY_INDEX", "5"), ("AWS_BATCH_JOB_ARRAY_SIZE", "9")];
     let apart = |name| Some(Launcher { name, id: Id::Apart });
     let expected = (Some(vec![5]), Some(9), "default".to_owned(), apart("batch"));
-    assert_eq!(seen(&[&array]), expected);
+    assert_eq!(seen(&[&array, &meet]), expected);
     let nodes = [("AWS_BATCH_JOB_NODE_INDEX", "1"), ("AWS_BATCH_JOB_NUM_NODES", "3")];
-    assert_eq!(seen(&[&nodes]).0, Some(vec![1]));
+    assert_eq!(seen(&[&nodes, &meet]).0, Some(vec![1]));
     let pod = [("JOB_COMPLETION_INDEX", "2"), ("FMI_SIZE", "4"), ("FMI_JOB", "train")];
     let expected = (Some(vec![2]), Some(4), "train".to_owned(), apart("kubernetes"));
-    assert_eq!(seen(&[&pod]), expected);
+    assert_eq!(seen(&[&pod, &meet]), expected);
     let alone = [("JOB_COMPLETION_INDEX", "2")];
-    assert_eq!(adopted(&[&alone]), Ok(Config::default()), "how many there are is not known");
-    let wrong = adopted(&[&pod]).unwrap().validate().unwrap_err().to_string();
+    let config = adopted(&[&alone, &meet]).unwrap();
+    assert_eq!(config.ranks, None, "how many there are is not known");
+}
+
+#[test]
+fn those_that_are_not_told_where_to_meet_are_alone() {
+    let array = [("AWS_BATCH_JOB_ARRAY_INDEX", "5"), ("AWS_BATCH_JOB_ARRAY_SIZE", "9")];
+    assert_eq!(adopted(&[&array]), Ok(Config::default()));
+    let pod = [("JOB_COMPLETION_INDEX", "2"), ("FMI_SIZE", "4")];
+    assert_eq!(adopted(&[&pod]), Ok(Config::default().size(4)), "all four are in the pod");
+    // Unless they insist.
+    let config = adopted(&[&array, &[("FMI_LAUNCHER", "batch")]]).unwrap();
+    let wrong = config.validate().unwrap_err().to_string();
     assert!(wrong.contains("no rendezvous to meet the others: set FMI_RENDEZVOUS"), "{wrong}");
 }
 
@@ -143,7 +155,7 @@ fn packs_divide_the_ranks() {
     let packs = [("FMI_SIZE", "10"), ("FMI_PACKS", "4")];
     let (ranks, size, ..) = seen(&[SLURM, &packs]);
     assert_eq!((ranks, size), (Some(vec![7, 8, 9]), Some(10)));
-    let pod = [("JOB_COMPLETION_INDEX", "0")];
+    let pod = [("JOB_COMPLETION_INDEX", "0"), ("FMI_RENDEZVOUS", "tcp://h:1")];
     assert_eq!(seen(&[&pod, &packs]).0, Some(vec![0, 1]));
 }
 

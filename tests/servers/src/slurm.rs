@@ -61,9 +61,9 @@ impl Cluster {
         self.file("slurm.conf")
     }
 
-    /// Jobs that are in the queue or run.
+    /// Jobs that are in the queue, run, or are about to end.
     pub fn jobs(&self) -> usize {
-        let listed = self.command("squeue").args(["--noheader", "--states=PD,R"]).output();
+        let listed = self.command("squeue").args(["--noheader", "--states=PD,R,CG"]).output();
         String::from_utf8_lossy(&listed.expect("squeue runs").stdout).lines().count()
     }
 
