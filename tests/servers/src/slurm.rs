@@ -16,6 +16,8 @@ use std::{
 
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(60);
+/// How long its jobs may take to end.
+const END: Duration = Duration::from_secs(15);
 /// Tasks that the node takes at once, however many cores the machine has.
 const CPUS: u32 = 16;
 
@@ -143,10 +145,12 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // What a test has left behind goes first: the daemons' own children outlive them.
-        if self.daemons.len() > 1 && self.jobs() > 0 {
-            let _ =
-                self.command("scancel").args(["--signal=KILL", "--full", "--user=root"]).status();
+        // What a test has left behind goes first: the daemons of its steps would outlive the others.
+        let end = Instant::now() + END;
+        while self.daemons.len() > 1 && self.jobs() > 0 && Instant::now() < end {
+            let all = ["--signal=KILL", "--full", "--quiet", "--user=root"];
+            let _ = self.command("scancel").args(all).status();
+            thread::sleep(Duration::from_millis(100));
         }
         for daemon in self.daemons.iter_mut().rev() {
             let _ = daemon.kill();
