@@ -103,6 +103,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
 
+    /// What the handlers of functions get instead of arguments: JSON, or @FILE with it.
+    #[arg(long, value_name = "JSON")]
+    payload: Option<String>,
+
     /// Where the rendezvous listens. [default: a free port on 127.0.0.1]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -152,6 +156,8 @@ Examples:
   fmi run                                            as [job] of fmi.toml describes it
   fmi run --on slurm -n 64 --packs 8 -- ./prog       by srun or sbatch
   fmi run --on kubernetes -n 4 --image IMAGE --dry-run -- prog | kubectl apply -f -
+  fmi run --on lambda -n 64 --packs 8 --rendezvous redis://cache:6379 -- my-function --epochs 3
+                                                     eight invocations (built with the feature lambda)
   fmi run -n 4 --bill -- ./prog                      what it has sent, waited for and cost
   fmi run -n 4 --bill-file job.prom -- ./prog        the same, for Prometheus
   fmi run -n 4 --json -- ./prog | tail -1

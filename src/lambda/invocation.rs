@@ -106,6 +106,8 @@ impl fmt::Debug for Invocation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Reply {
+    /// The invocation's ranks.
+    pub ranks: Vec<usize>,
     /// Ranks with what their handlers returned, or what they finished with.
     pub results: Vec<(usize, Value)>,
     /// When the first and the last of them began, in µs since 1970.
@@ -118,12 +120,13 @@ pub struct Reply {
 
 impl Reply {
     pub(super) fn new(
+        ranks: Vec<usize>,
         results: Vec<(usize, Value)>,
         began_us: (u64, u64),
         cold: bool,
         age_ms: u64,
     ) -> Self {
-        Self { results, began_us, cold, age_ms }
+        Self { ranks, results, began_us, cold, age_ms }
     }
 }
 

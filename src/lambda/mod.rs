@@ -18,7 +18,7 @@
 //! `{"arguments": ["--check"]}`, which [`Context::args`] gives, and what its ranks
 //! [finish](Context::finish) with goes back.
 //!
-//! Whoever starts the job (any program that can invoke functions: the `aws` command, an SDK) invokes the
+//! Whoever starts the job (`fmi run --on lambda`, or any program that can invoke functions) invokes the
 //! function once for each process of the job, all at the same time, with an [`Invocation`]. The ranks
 //! find each other where that says: in a store (`redis://…`, `s3://…`), or at a rendezvous that all can
 //! reach, over which they also get links through address translations. Each invocation ends with a

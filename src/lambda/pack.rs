@@ -5,7 +5,7 @@ use crate::{Config, Context, Error, Result, run_with};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     process,
     sync::{
@@ -36,6 +36,7 @@ pub(super) struct Pack {
 struct Traces {
     results: Mutex<BTreeMap<usize, Value>>,
     began: Mutex<Option<(u64, u64)>>,
+    ranks: Mutex<BTreeSet<usize>>,
     /// How many have begun and not ended.
     running: AtomicUsize,
 }
@@ -86,7 +87,8 @@ impl Pack {
         let traces = Arc::<Traces>::default();
         let kept = Arc::clone(&traces);
         let main = move |ctx: Context| {
-            let (running, results) = (Running::new(Arc::clone(&kept)), Arc::clone(&kept));
+            let (running, results) =
+                (Running::new(Arc::clone(&kept), ctx.rank()), Arc::clone(&kept));
             let ctx = ctx.with_results(move |rank, json| results.take(rank, json));
             let rank = main(ctx, payload.clone());
             async move {
@@ -109,15 +111,17 @@ impl Pack {
         ran?;
         let results = std::mem::take(&mut *traces.results.lock()).into_iter().collect();
         let began = traces.began.lock().unwrap_or_default();
-        Ok(Reply::new(results, began, cold, age.as_millis() as u64))
+        let ranks = std::mem::take(&mut *traces.ranks.lock()).into_iter().collect();
+        Ok(Reply::new(ranks, results, began, cold, age.as_millis() as u64))
     }
 }
 
 impl Running {
-    fn new(traces: Arc<Traces>) -> Self {
+    fn new(traces: Arc<Traces>, rank: usize) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = now.as_micros() as u64;
         traces.running.fetch_add(1, Ordering::AcqRel);
+        traces.ranks.lock().insert(rank);
         let mut began = traces.began.lock();
         let (first, last) = began.unwrap_or((now, now));
         *began = Some((first.min(now), last.max(now)));

@@ -17,6 +17,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     process::{Child, Command},
     time::{sleep, timeout},
@@ -89,6 +90,7 @@ impl Function {
             .env("AWS_LAMBDA_FUNCTION_NAME", "pi")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+            .env("FMI_JOIN", "8 s")
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn();
@@ -123,6 +125,21 @@ impl Function {
             answers.push(answer.unwrap());
         }
         answers
+    }
+
+    /// `fmi run --on lambda` with these arguments.
+    fn fmi_run(&self, arguments: &[&str]) -> Command {
+        let fmi = Path::new(env!("CARGO_BIN_EXE_bootstrap")).with_file_name("fmi");
+        let mut run = Command::new(fmi);
+        run.args(["run", "--on", "lambda", "--rendezvous", &self.rendezvous()]).args(arguments);
+        run.env("AWS_ENDPOINT_URL_LAMBDA", format!("http://127.0.0.1:{}", self.port))
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("FMI_JOIN", "20 s")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        run
     }
 
     fn invoke(&self, event: Value) -> impl Future<Output = Value> + Send + use<> {
@@ -211,6 +228,81 @@ async fn a_process_that_dies_ends_the_invocations_of_the_others() {
     };
     assert!(timeout(PATIENCE, lost).await.expect("an answer"), "nobody says who was lost");
     assert!(own.allreduce(0_u64, fmi::op::sum()).await.is_err());
+}
+
+/// `fmi run` starts the functions as one thing, and says which failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_is_launched_as_one_thing() {
+    if !is_required() {
+        return eprintln!("skipped: FMI_TEST_LAMBDA=required says that fmi can invoke functions");
+    }
+    let Some(mut function) = Function::start(2).await else { return };
+    let run = |function: &Function, arguments: &[&str]| {
+        let ended = function.fmi_run(arguments).output();
+        async move {
+            let ended = timeout(PATIENCE, ended).await.expect("an end").unwrap();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            (ended.status.code(), text(&ended.stdout), text(&ended.stderr))
+        }
+    };
+    let darts = ["-n", "4", "--packs", "2", "--payload", r#"{"darts":1000}"#, "--json", "--", "pi"];
+    let (code, out, err) = run(&function, &darts).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    let summary: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(summary["results"].as_array().map(Vec::len), Some(4), "{out}");
+    assert_eq!(summary["results"][0], summary["results"][3], "{out}");
+    assert!(summary["start"]["spread_ms"].as_f64() >= Some(0.0), "{out}");
+    assert!(err.contains("2 of 2 functions were started"), "{err}");
+
+    let none = ["-n", "2", "--payload", r#"{"darts":0}"#, "--", "pi"];
+    let (code, _, err) = run(&function, &none).await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("the function with rank") && err.contains("no darts"), "{err}");
+    let (code, _, err) = run(&function, &["-n", "2", "--", "tau"]).await;
+    assert!(code.is_some_and(|code| code > 0) && err.contains("with rank"), "{err}");
+
+    // One of two never starts.
+    function.processes.pop();
+    let (code, _, err) = run(&function, &darts).await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("have not joined"), "{err}");
+}
+
+/// Who is refused because too many run asks again; all else is final.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn throttled_invocations_are_made_again() {
+    if !is_required() {
+        return eprintln!("skipped: FMI_TEST_LAMBDA=required says that fmi can invoke functions");
+    }
+    let Some(function) = Function::start(1).await else { return };
+    // No emulator refuses anything.
+    let refusing = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = refusing.local_addr().unwrap().port();
+    let answers = tokio::spawn(async move {
+        let refusal = "HTTP/1.1 429 Too Many Requests\r\nx-amzn-errortype: TooManyRequestsException\r\n\
+                       content-length: 2\r\nconnection: close\r\n\r\n{}";
+        let reply = r#"{"ranks":[0],"results":[[0,7]],"began_us":[1,2],"cold":false,"age_ms":3}"#;
+        let length = reply.len();
+        let good = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{reply}"
+        );
+        for answer in [refusal, refusal, &good] {
+            let (mut stream, _) = refusing.accept().await.unwrap();
+            let mut read = Vec::new();
+            // The body ends with the event's last brace.
+            while !read.ends_with(b"}") {
+                stream.read_buf(&mut read).await.unwrap();
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let mut run = function.fmi_run(&["-n", "1", "--results", "--", "pi"]);
+    run.env("AWS_ENDPOINT_URL_LAMBDA", format!("http://127.0.0.1:{port}"));
+    let ended = timeout(PATIENCE, run.output()).await.expect("an end").unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success() && out.contains(r#"{"rank":0,"result":7}"#), "{out}{err}");
+    answers.await.unwrap();
 }
 
 /// Any program is a function: the same `kmeans --check`, here and there, to the last bit.

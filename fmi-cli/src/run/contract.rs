@@ -60,6 +60,13 @@ impl Meeting {
         Ok(Self::Nowhere)
     }
 
+    /// For processes on other machines: URL, token, and the job's name.
+    #[cfg(feature = "lambda")]
+    pub(super) fn elsewhere(&self) -> Option<(&str, &str, String)> {
+        let Self::There { url, token, job } = self else { return None };
+        Some((url, token, std::env::var("FMI_JOB").unwrap_or_else(|_| job.clone())))
+    }
+
     fn url(&self) -> Option<String> {
         match self {
             Self::Nowhere => None,

@@ -26,6 +26,8 @@ pub(crate) struct Job {
     /// The folder where the processes leave their bills and reports.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) launch: Launch,
+    /// For the handlers of functions, instead of arguments.
+    pub(crate) payload: Option<serde_json::Value>,
     /// Whether the others go on when a process fails.
     pub(crate) keep_going: bool,
     pub(crate) output: Format,
@@ -45,6 +47,7 @@ impl Job {
             rendezvous: None,
             folder: None,
             launch: Launch::default(),
+            payload: None,
             keep_going: false,
             output: Format::Raw,
         }
@@ -120,6 +123,7 @@ impl Job {
             listen: args.listen.clone(),
             rendezvous: args.rendezvous.clone(),
             launch,
+            payload: args.payload.as_deref().map(payload).transpose()?,
             keep_going: args.keep_going,
             output,
             ..Self::new(program, arguments, ranks)
@@ -167,6 +171,16 @@ fn packs(args: &Args, launch: &Launch, ranks: usize) -> Result<usize, Failure> {
         (None, Some(each)) => Ok(ranks.div_ceil(each)),
         (None, None) => Ok(ranks),
     }
+}
+
+/// JSON, or `@` and a file with it.
+fn payload(text: &str) -> Result<serde_json::Value, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| Failure::usage(format!("--payload {text}: {why}"));
+    let text = match text.strip_prefix('@') {
+        Some(file) => fs::read_to_string(file).map_err(|error| wrong(&error))?,
+        None => text.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|error| wrong(&error))
 }
 
 /// `NAME=VALUE`.

@@ -2,6 +2,8 @@
 
 mod batch;
 mod kubernetes;
+#[cfg(feature = "lambda")]
+mod lambda;
 pub(crate) mod local;
 mod shell;
 mod slurm;
@@ -41,6 +43,9 @@ pub(crate) enum On {
     Slurm,
     /// An Indexed Job, applied by `kubectl`.
     Kubernetes,
+    /// Invocations of a function of AWS Lambda, each a process of the job.
+    #[cfg(feature = "lambda")]
+    Lambda,
 }
 
 impl On {
@@ -48,7 +53,8 @@ impl On {
     pub(super) fn named(name: &str) -> Result<Self, Failure> {
         clap::ValueEnum::from_str(name, false).map_err(|_| {
             Failure::usage(format!(
-                "job.on: {name:?} is no engine: write local, slurm or kubernetes"
+                "job.on: {name:?} is no engine of this build: write local, slurm, kubernetes or, if it has the \
+                 feature, lambda"
             ))
         })
     }
@@ -58,6 +64,8 @@ impl On {
             Self::Local => Box::new(local::Local),
             Self::Slurm => Box::new(slurm::Slurm),
             Self::Kubernetes => Box::new(kubernetes::Kubernetes),
+            #[cfg(feature = "lambda")]
+            Self::Lambda => Box::new(lambda::Lambda),
         }
     }
 }
