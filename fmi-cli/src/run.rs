@@ -104,6 +104,7 @@ pub(crate) struct Args {
     image: Option<String>,
 
     /// What the handlers of functions get instead of arguments: JSON, or @FILE with it.
+    #[cfg(feature = "lambda")]
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
 

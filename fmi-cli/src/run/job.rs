@@ -27,6 +27,7 @@ pub(crate) struct Job {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) launch: Launch,
     /// For the handlers of functions, instead of arguments.
+    #[cfg(feature = "lambda")]
     pub(crate) payload: Option<serde_json::Value>,
     /// Whether the others go on when a process fails.
     pub(crate) keep_going: bool,
@@ -47,6 +48,7 @@ impl Job {
             rendezvous: None,
             folder: None,
             launch: Launch::default(),
+            #[cfg(feature = "lambda")]
             payload: None,
             keep_going: false,
             output: Format::Raw,
@@ -123,6 +125,7 @@ impl Job {
             listen: args.listen.clone(),
             rendezvous: args.rendezvous.clone(),
             launch,
+            #[cfg(feature = "lambda")]
             payload: args.payload.as_deref().map(payload).transpose()?,
             keep_going: args.keep_going,
             output,
@@ -174,6 +177,7 @@ fn packs(args: &Args, launch: &Launch, ranks: usize) -> Result<usize, Failure> {
 }
 
 /// JSON, or `@` and a file with it.
+#[cfg(feature = "lambda")]
 fn payload(text: &str) -> Result<serde_json::Value, Failure> {
     let wrong = |why: &dyn std::fmt::Display| Failure::usage(format!("--payload {text}: {why}"));
     let text = match text.strip_prefix('@') {
