@@ -91,7 +91,7 @@ pub(super) async fn watch(
 }
 
 /// Says who failed, where the other news goes.
-async fn tell(job: &Job, failure: Option<(String, String)>, news: &Sender<News>) {
+pub(super) async fn tell(job: &Job, failure: Option<(String, String)>, news: &Sender<News>) {
     let Some((ranks, message)) = failure else { return };
     let text = format!("fmi run: {message}");
     if job.output == Format::Raw {
@@ -105,7 +105,7 @@ async fn tell(job: &Job, failure: Option<(String, String)>, news: &Sender<News>)
 }
 
 /// Ends then, or never.
-async fn at(time: Option<Instant>) {
+pub(super) async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => pending().await,

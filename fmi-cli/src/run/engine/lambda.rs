@@ -8,9 +8,9 @@
 use super::{
     super::{
         contract::{Meeting, range_text},
-        group::Signals,
+        group::{Signals, at, tell},
         job::Job,
-        output::{Format, News},
+        output::News,
     },
     Engine,
 };
@@ -33,10 +33,10 @@ use fmi::{
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use serde_json::{Value, json};
-use std::{future::pending, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 use tokio::{
     sync::mpsc::Sender,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep},
 };
 
 /// AWS Lambda.
@@ -100,7 +100,7 @@ async fn invoke_all(job: &Job, news: Sender<News>) -> Result<u8, Failure> {
                 Some(Ended { ranks, outcome: Err((failed, message)) }) => {
                     // The first one is the cause, or was told it.
                     if code == 0 || job.keep_going {
-                        tell(job, &news, ranks, message).await;
+                        tell(job, Some((ranks, message)), &news).await;
                     }
                     code = if code == 0 { failed } else { code };
                 }
@@ -108,13 +108,13 @@ async fn invoke_all(job: &Job, news: Sender<News>) -> Result<u8, Failure> {
             number = signals.next() => {
                 let left = running.len();
                 let message = format!("{left} invocations run on until they end: none can be taken back");
-                tell(job, &news, String::new(), message).await;
+                tell(job, Some((String::new(), message)), &news).await;
                 return Ok(u8::try_from(128 + number).unwrap_or(u8::MAX));
             }
             () = at(deadline) => {
                 let left = running.len();
                 let message = format!("the job has not ended in time: {left} invocations run on");
-                tell(job, &news, String::new(), message).await;
+                tell(job, Some((String::new(), message)), &news).await;
                 return Ok(LATE);
             }
         }
@@ -262,14 +262,6 @@ fn report(folder: &Path, reply: &Reply) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn tell(job: &Job, news: &Sender<News>, ranks: String, message: String) {
-    if job.output == Format::Raw {
-        eprintln!("fmi run: {message}");
-    } else {
-        let _ = news.send(News::Failed { ranks, message }).await;
-    }
-}
-
 /// Region, credentials and endpoint are those of AWS's other tools.
 async fn client() -> Client {
     let shared = aws_config::defaults(BehaviorVersion::latest())
@@ -286,11 +278,4 @@ async fn client() -> Client {
 
 fn http() -> SharedHttpClient {
     Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => pending().await,
-    }
 }
