@@ -222,13 +222,18 @@ pub(crate) fn settings(config: &Config) -> Settings {
 /// What so many threads of this machine do while they wait, without standing in each other's way
 /// (rule 2).
 pub(crate) fn wakefulness(config: &Config, threads: usize) -> Wakefulness {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     match () {
         () if !config.keep_awake || quota().is_some_and(|quota| quota < 1.0) => Wakefulness::Parks,
         () if threads <= cores => Wakefulness::Spins,
         () if threads <= TAKING_TURNS * cores => Wakefulness::Yields,
         () => Wakefulness::Parks,
     }
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Threads a core that take turns in looking. It halves the time of a small collective of 4 processes on

@@ -5,7 +5,7 @@ mod channels;
 use crate::{
     adopt::JobFolder,
     config::{Config, Scheme},
-    join::{Joined, begin, settings, wakefulness},
+    join::{Joined, begin, cores, settings, wakefulness},
 };
 use channels::Channels;
 use fmi_actors::{
@@ -51,6 +51,7 @@ pub(crate) async fn meet(
         addresses: channels.addresses(own),
         machine: machine.clone(),
         threads: homes.len().max(1) as u32,
+        cores: cores() as u32,
         after: after.clone(),
         terms: terms(config),
         fingerprint: channels.fingerprint(),

@@ -1,7 +1,7 @@
 //! Who is in a job: the same for all its processes.
 
 use crate::{Member, mailbox::Group};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 
 /// The processes of a job and the ranks that each hosts. Shared by all nodes that live in one
@@ -16,6 +16,8 @@ pub struct Roster {
     world: Group,
     model: Arc<str>,
     packed: bool,
+    /// Processes of machines that have more threads of the job than cores.
+    crowded: FxHashSet<u32>,
 }
 
 impl Roster {
@@ -33,6 +35,7 @@ impl Roster {
             }
         }
         Self {
+            crowded: crowded(&members),
             packed: members.iter().any(|member| member.ranks.len() > 1),
             places: members.iter().enumerate().map(|(at, member)| (member.process, at)).collect(),
             members: members.into_iter().map(Arc::new).collect(),
@@ -52,6 +55,14 @@ impl Roster {
     #[must_use]
     pub fn is_packed(&self) -> bool {
         self.packed
+    }
+
+    /// Whether the process of one of these ranks shares its machine with so many others of the job that there
+    /// are more threads than cores.
+    #[must_use]
+    pub fn is_crowded(&self, ranks: &[u32]) -> bool {
+        let crowded = |rank: &u32| self.crowded.contains(&self.hosts[*rank as usize]);
+        !self.crowded.is_empty() && ranks.iter().any(crowded)
     }
 
     /// The model of time and money that all processes go by, as text; empty if nobody brought one.
@@ -81,5 +92,41 @@ impl Roster {
     /// Where a process stands among the [`members`](Self::members).
     pub(crate) fn place(&self, process: u32) -> Option<usize> {
         self.places.get(&process).copied()
+    }
+}
+
+/// Processes of crowded machines. Who does not know its machine, or its cores, is not among them.
+fn crowded(members: &[Member]) -> FxHashSet<u32> {
+    // Threads and cores.
+    let mut machines: FxHashMap<&str, (u32, u32)> = FxHashMap::default();
+    for member in members {
+        let (threads, cores) = machines.entry(&member.machine).or_default();
+        *threads += member.threads;
+        *cores = member.cores.max(*cores);
+    }
+    let crowded = |member: &&Member| {
+        let (threads, cores) = machines[&*member.machine];
+        !member.machine.is_empty() && cores > 0 && threads > cores
+    };
+    members.iter().filter(crowded).map(|member| member.process).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_with_more_threads_than_cores_are_crowded() {
+        let member = |process: u32, machine: &str, threads, cores| {
+            let machine = machine.to_owned();
+            Member { process, ranks: vec![process], machine, threads, cores, ..Member::default() }
+        };
+        let members = [("a", 1, 2), ("a", 2, 2), ("b", 2, 2), ("", 9, 2), ("", 9, 2), ("c", 3, 0)];
+        let members = (0..)
+            .zip(members)
+            .map(|(process, (machine, threads, cores))| member(process, machine, threads, cores));
+        let roster = Roster::new(members.collect(), Arc::from(""));
+        assert!(roster.is_crowded(&[2, 1]) && roster.is_crowded(&[0]));
+        assert!(!roster.is_crowded(&[2, 3, 4, 5]) && !roster.is_crowded(&[]));
     }
 }

@@ -128,6 +128,7 @@ async fn register(address: String, rank: u32, size: u32) -> Outcome<TcpStream> {
         ],
         machine: format!("6f9619ff-8b86-d011-b42d-{rank:012}"),
         threads: 1,
+        cores: 0,
         after: None,
         terms: Terms::default(),
         fingerprint: Some([7; 32]),

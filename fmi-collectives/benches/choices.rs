@@ -57,6 +57,7 @@ fn question(collective: Collective, bytes: u64) -> Question {
         bytes: Some(bytes),
         cuttable: true,
         together: false,
+        crowded: false,
         packing: Packing::None,
         store: Shelf::None,
     }

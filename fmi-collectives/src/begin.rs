@@ -103,6 +103,7 @@ impl Input {
             bytes: length.map(|bytes| bytes as u64),
             cuttable: self.extent.element().is_some(),
             together: comm.is_together(),
+            crowded: comm.is_crowded(),
             packing: Packing::of(comm.packs()),
             store: comm.shelf(),
         }

@@ -53,6 +53,8 @@ struct Inner {
     together: bool,
     /// Which members share a process, where there are several that links join.
     packs: Packs,
+    /// Members wait for cores, too.
+    crowded: bool,
     shelf: Shelf,
     /// How far its members are apart, once somebody wants to know.
     tier: OnceLock<Tier>,
@@ -414,6 +416,11 @@ impl Communicator {
         &self.inner.packs
     }
 
+    /// Whether members wait for cores, too.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.inner.crowded
+    }
+
     /// What store the members have in common.
     pub(crate) fn shelf(&self) -> Shelf {
         self.inner.shelf
@@ -481,6 +488,7 @@ impl Communicator {
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
         let together = group.iter().all(|rank| node.has(*rank));
+        let crowded = !together && node.roster().is_crowded(&group);
         let shelf = match node.agreed_store() {
             None => Shelf::None,
             Some(Agreed::Beside { wide: false }) => Shelf::Beside,
@@ -505,6 +513,7 @@ impl Communicator {
             membership,
             together,
             packs,
+            crowded,
             shelf,
             tier: OnceLock::new(),
             doomed,

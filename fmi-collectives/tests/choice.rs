@@ -67,6 +67,7 @@ fn question(size: usize, packing: Packing, together: bool) -> impl Strategy<Valu
             bytes,
             cuttable,
             together,
+            crowded: false,
             packing,
             store,
         })

@@ -98,6 +98,16 @@ impl Topology {
         self.count(|place| place.core)
     }
 
+    /// Whether processes share a core.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        let mut processes: Vec<(u32, u32)> =
+            self.places.iter().map(|place| (place.core, place.process)).collect();
+        processes.sort_unstable();
+        processes.dedup();
+        processes.len() > self.cores()
+    }
+
     /// How far apart two ranks are.
     #[must_use]
     pub fn distance(&self, one: usize, other: usize) -> Distance {

@@ -47,7 +47,7 @@ async fn every_algorithm_gives_the_same(wire: Wire) {
     }
     // Nothing was left out.
     let all = Algorithm::all().filter(|algorithm| match algorithm.medium {
-        Medium::Links => true,
+        Medium::Links | Medium::Relay { .. } => true,
         // One rank alone is together, whatever the packs.
         Medium::Shared => wire != Wire::Tcp && wire != Wire::Sim,
         Medium::Packs { .. } => matches!(wire, Wire::TcpPacks | Wire::SimPacks),

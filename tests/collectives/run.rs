@@ -68,8 +68,17 @@ impl<'a> Run<'a> {
         let together = wire.is_together(size);
         let packing = wire.packing(size);
         let store = if wire.is_store() { Shelf::Alone } else { Shelf::None };
-        let question =
-            Question { collective, demand, size, bytes: None, cuttable, together, packing, store };
+        let question = Question {
+            collective,
+            demand,
+            size,
+            bytes: None,
+            cuttable,
+            together,
+            crowded: false,
+            packing,
+            store,
+        };
         can_run(algorithm, &question).then(|| {
             let comm = self.comm.using(algorithm);
             assert_eq!(comm.table().choose(&question).algorithm, algorithm);

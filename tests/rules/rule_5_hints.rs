@@ -87,6 +87,7 @@ async fn rule_5_the_hints_of_that_test_lead_to_different_algorithms() {
             bytes: Some(8),
             cuttable: false,
             together: model.topology.processes() == 1,
+            crowded: false,
             packing: Packing::None,
             store: Shelf::None,
         };

@@ -129,6 +129,7 @@ fn choice(market: &Arc<Market>, collective: Collective, bytes: u64) -> fmi::plan
         bytes: Some(bytes),
         cuttable: true,
         together: false,
+        crowded: false,
         packing: Packing::None,
         store: Shelf::None,
     };

@@ -37,6 +37,8 @@ pub struct Member {
     pub machine: String,
     /// How many threads its ranks are spread over, in runs; 0: each has its own.
     pub threads: u32,
+    /// How many cores it may use of its machine; 0 where that is not known.
+    pub cores: u32,
     /// How often its ranks have registered.
     pub incarnation: u16,
     /// Its address as the rendezvous saw it; another than its own if an address translation lies

@@ -212,6 +212,7 @@ impl Job {
             addresses: registration.addresses,
             machine: registration.machine,
             threads: registration.threads,
+            cores: registration.cores,
             incarnation,
             observed: Some(observed),
             fingerprint: registration.fingerprint,

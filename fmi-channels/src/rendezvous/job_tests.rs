@@ -12,6 +12,7 @@ pub(in super::super) fn given(job: &str, size: u32, ranks: &[u32]) -> Registrati
         addresses: vec![("tcp".to_owned(), "10.0.0.1:9".to_owned())],
         machine: "m".to_owned(),
         threads: 1,
+        cores: 0,
         after: None,
         terms: Terms::default(),
         fingerprint: None,

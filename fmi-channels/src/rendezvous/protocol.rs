@@ -59,6 +59,8 @@ pub struct Registration {
     pub machine: String,
     /// How many arbiters (threads) its ranks are spread over.
     pub threads: u32,
+    /// How many cores it may use; 0 where that is not known.
+    pub cores: u32,
     /// Of a process that rejoins: where it was before. Its ranks are those that it had there;
     /// `ranks` counts for nothing.
     pub after: Option<After>,
@@ -168,6 +170,8 @@ pub struct Member {
     pub machine: String,
     /// How many arbiters its ranks are spread over.
     pub threads: u32,
+    /// How many cores it may use; 0 where that is not known.
+    pub cores: u32,
     /// How often its ranks had been registered before.
     pub incarnation: u16,
     /// Its address as the rendezvous sees it.
@@ -185,6 +189,7 @@ impl From<&Member> for fmi_actors::Member {
             addresses: member.addresses.clone(),
             machine: member.machine.clone(),
             threads: member.threads,
+            cores: member.cores,
             incarnation: member.incarnation,
             observed: member.observed,
             fingerprint: member.fingerprint,
@@ -452,6 +457,7 @@ mod tests {
             addresses: vec![("tcp".to_owned(), "10.0.0.1:9".to_owned())],
             machine: "m".to_owned(),
             threads: 2,
+            cores: 4,
             after: Some(After::new(7, 1, Some((2, Reason::Unreachable("far".to_owned()))))),
             terms: Terms::default(),
             fingerprint: Some([7; 32]),

@@ -51,6 +51,7 @@ async fn meet(processes: Vec<usize>, settings: Settings) -> (Proxy, Vec<Arc<Node
             addresses: vec![("relay".to_owned(), own)],
             machine: "here".to_owned(),
             threads: 1,
+            cores: 0,
             after: None,
             terms: Terms::default(),
             fingerprint: Some(identity.fingerprint()),

@@ -20,6 +20,7 @@ pub(crate) fn registration(job: &str, size: u32, ranks: Ranks) -> Registration {
         addresses: vec![("tcp".to_owned(), "127.0.0.1:1".to_owned())],
         machine: "here".to_owned(),
         threads: 1,
+        cores: 0,
         after: None,
         terms: Terms::default(),
         fingerprint: None,

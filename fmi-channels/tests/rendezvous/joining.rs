@@ -40,6 +40,7 @@ async fn processes_find_each_other() {
                 addresses: vec![("tcp".to_owned(), "127.0.0.1:5004".to_owned())],
                 machine: "here".to_owned(),
                 threads: 1,
+                cores: 0,
                 incarnation: 0,
                 observed: Some(one.local_addr()),
                 fingerprint: None,

@@ -77,6 +77,7 @@ fn given(job: &str, size: u32, ranks: &[u32]) -> Registration {
         addresses: vec![("tcp".to_owned(), format!("127.0.0.1:{}", 5000 + ranks[0]))],
         machine: "here".to_owned(),
         threads: 1,
+        cores: 0,
         after: None,
         terms: Terms::default(),
         fingerprint: None,

@@ -81,6 +81,7 @@ pub(crate) fn question(collective: Collective, ranks: usize, channel: &ChannelSp
         bytes: None,
         cuttable: true,
         together: *channel == ChannelSpec::Local,
+        crowded: false,
         packing: Packing::None,
         store: match channel.name() {
             "redis" => Shelf::Pushed,

@@ -160,6 +160,7 @@ fn alone() -> fmi::Result<Registration> {
         addresses: Vec::new(),
         machine: "doctor".to_owned(),
         threads: 1,
+        cores: 0,
         after: None,
         terms: Terms::default(),
         fingerprint: None,

@@ -224,6 +224,7 @@ mod tests {
             bytes: (collective != Collective::Scatter).then_some(bytes),
             cuttable: true,
             together: false,
+            crowded: false,
             packing: Packing::None,
             store: place.shelf(),
         };

@@ -113,6 +113,7 @@ mod tests {
             bytes: is_known(collective).then_some(bytes),
             cuttable: true,
             together: false,
+            crowded: false,
             packing: Packing::None,
             store: way.shelf(),
         };

@@ -69,6 +69,11 @@ pub struct Algorithm {
 pub enum Medium {
     /// Messages.
     Links,
+    /// Messages, some of them through a rank that holds what it passes on.
+    Relay {
+        /// How many blocks a workspace has for that, as among [packs](Self::Packs).
+        scratch: fn(&Shape) -> usize,
+    },
     /// Its ranks publish and fetch: they share memory, or a store.
     Shared,
     /// Messages from pack to pack; inside of a pack its ranks may publish and fetch, in steps that say so
@@ -174,7 +179,10 @@ impl Algorithm {
     /// How many of them are for others.
     #[must_use]
     pub fn scratch(&self, shape: &Shape) -> usize {
-        if let Medium::Packs { scratch, .. } = self.medium { scratch(shape) } else { 0 }
+        match self.medium {
+            Medium::Packs { scratch, .. } | Medium::Relay { scratch } => scratch(shape),
+            Medium::Links | Medium::Shared => 0,
+        }
     }
 
     /// Whether its ranks publish and fetch, all of them.

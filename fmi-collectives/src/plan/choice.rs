@@ -196,9 +196,15 @@ impl Default for Table {
         const TOGETHER: u64 = 16 << 10;
         /// Ranks of which one no longer reads what each of the others has.
         const MANY: usize = 64;
+        /// Ranks of which one no longer serves all others.
+        const STAR: usize = 33;
+        /// Values that one rank can well pass on to all, and those of which it can have one for each pair.
+        const SHORT: u64 = 32 << 10;
+        const TINY: u64 = 8 << 10;
         let within = |algorithm| R::always(algorithm).within(Place::Process);
         let packs = |algorithm| R::always(algorithm).within(Place::Packs);
         let store = |algorithm| R::always(algorithm).within(Place::Store);
+        let crowd = |algorithm| R::always(algorithm).within(Place::Crowd);
         let pushed = |algorithm| R::always(algorithm).within(Place::Pushed);
         Self {
             preferred: 0,
@@ -258,6 +264,22 @@ impl Default for Table {
                     .from_bytes(8 << 20)
                     .from_size(17)
                     .within(Place::Wide),
+                // Between processes that take turns on their cores, where a message is work that no idle
+                // core does meanwhile, and waiting is a switch: few messages are worth more than few rounds.
+                crowd(&barrier::star::ALGORITHM).below_size(STAR),
+                crowd(&bcast::linear::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+                crowd(&gather::linear::ALGORITHM).from_size(7).below_size(STAR),
+                crowd(&gather::linear::ALGORITHM).from_bytes(SMALL).below_size(STAR),
+                crowd(&scatter::linear::ALGORITHM).below_size(STAR),
+                crowd(&allgather::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
+                crowd(&allgather::star::ALGORITHM).below_bytes(SHORT).from_size(7).below_size(STAR),
+                crowd(&alltoall::star::ALGORITHM).below_bytes(1 << 10).below_size(STAR),
+                crowd(&alltoall::star::ALGORITHM).below_bytes(TINY).from_size(6).below_size(STAR),
+                crowd(&reduce::linear::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+                crowd(&allreduce::star::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+                crowd(&reduce_scatter::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
+                crowd(&scan::star::ALGORITHM).below_bytes(SHORT).from_size(8).below_size(STAR),
+                crowd(&exscan::star::ALGORITHM).below_bytes(SHORT).below_size(STAR),
                 R::always(&barrier::dissemination::ALGORITHM),
                 R::always(&bcast::scatter_allgather::ALGORITHM).from_bytes(4 << 20).from_size(8),
                 R::always(&bcast::chain::ALGORITHM).from_bytes(1 << 20).from_size(3),
@@ -360,18 +382,21 @@ mod tests {
                                 .iter()
                                 .flat_map(|store| Packing::ALL.map(|packing| (*store, packing)));
                             for (store, packing) in places {
-                                let question = Question {
-                                    collective,
-                                    demand,
-                                    size,
-                                    bytes,
-                                    cuttable,
-                                    together,
-                                    packing,
-                                    store,
-                                };
-                                let choice = table.choose(&question);
-                                assert!(can_run(choice.algorithm, &question), "{question:?}");
+                                for crowded in [false, true] {
+                                    let question = Question {
+                                        collective,
+                                        demand,
+                                        size,
+                                        bytes,
+                                        cuttable,
+                                        together,
+                                        crowded,
+                                        packing,
+                                        store,
+                                    };
+                                    let choice = table.choose(&question);
+                                    assert!(can_run(choice.algorithm, &question), "{question:?}");
+                                }
                             }
                         }
                     }
@@ -391,6 +416,7 @@ mod tests {
             bytes: Some(100),
             cuttable: true,
             together: false,
+            crowded: false,
             packing: Packing::None,
             store: Shelf::None,
         };
@@ -403,6 +429,33 @@ mod tests {
     }
 
     #[test]
+    fn ranks_that_share_cores_talk_to_one_of_them() {
+        let question = Question {
+            collective: Collective::Allreduce,
+            demand: Demand::Commutative,
+            size: 8,
+            bytes: Some(100),
+            cuttable: true,
+            together: false,
+            crowded: true,
+            packing: Packing::None,
+            store: Shelf::None,
+        };
+        let chosen = |question| Table::default().choose(&question).algorithm.name;
+        assert_eq!(chosen(question), "star");
+        for other in [
+            Question { crowded: false, ..question },
+            Question { bytes: Some(1 << 20), ..question },
+            Question { size: 64, ..question },
+            Question { together: true, ..question },
+            Question { store: Shelf::Alone, ..question },
+            Question { packing: Packing::Contiguous, ..question },
+        ] {
+            assert_ne!(chosen(other), "star", "{other:?}");
+        }
+    }
+
+    #[test]
     fn a_rule_says_why_it_is_passed_over() {
         let question = Question {
             collective: Collective::Allreduce,
@@ -411,6 +464,7 @@ mod tests {
             bytes: Some(100),
             cuttable: true,
             together: false,
+            crowded: false,
             packing: Packing::None,
             store: Shelf::None,
         };
@@ -444,6 +498,7 @@ mod tests {
             bytes: Some(10_000_000),
             cuttable: true,
             together: false,
+            crowded: false,
             packing: Packing::None,
             store: Shelf::Wide,
         };

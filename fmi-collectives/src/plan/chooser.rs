@@ -236,6 +236,7 @@ mod tests {
             bytes: Some(bytes),
             cuttable: true,
             together: false,
+            crowded: false,
             packing: Packing::None,
             store: Shelf::None,
         }

@@ -19,6 +19,8 @@ pub struct Question {
     pub cuttable: bool,
     /// Whether all ranks live in one process.
     pub together: bool,
+    /// Whether a machine has more threads of theirs than cores, so that who waits gives way to others.
+    pub crowded: bool,
     /// Whether several processes that links join have several ranks, and how these stand.
     pub packing: Packing,
     /// Whether all processes have a store in common.
@@ -82,6 +84,8 @@ pub enum Place {
     Links,
     /// Between processes that links join, some of which have several ranks.
     Packs,
+    /// Between processes that links join, of which a machine has more than cores.
+    Crowd,
     /// Between processes that links join, with a store beside them that serves many readers as
     /// fast as one.
     Wide,
@@ -109,6 +113,7 @@ impl Question {
             Place::Process => self.together,
             Place::Links => !self.together && !self.store_alone(),
             Place::Packs => !self.together && !self.store_alone() && self.packing != Packing::None,
+            Place::Crowd => self.is_in(Place::Links) && self.crowded,
             Place::Wide => !self.together && self.store == Shelf::Wide,
             Place::Store => !self.together && self.store_alone(),
             Place::Pushed => !self.together && self.store == Shelf::Pushed,
@@ -122,6 +127,7 @@ impl fmt::Display for Place {
             Self::Process => "in one process",
             Self::Links => "between processes",
             Self::Packs => "between processes of several ranks",
+            Self::Crowd => "between processes that share cores",
             Self::Wide => "between processes, beside a store that many can read",
             Self::Store => "over a store alone",
             Self::Pushed => "over a store alone that pushes messages",

@@ -178,8 +178,9 @@ mod tests {
     fn question(collective: Collective, size: usize, bytes: u64, store: Shelf) -> Question {
         let demand = Demand::Commutative;
         let bytes = Some(bytes);
-        let (cuttable, together, packing) = (true, false, Packing::None);
-        Question { collective, demand, size, bytes, cuttable, together, packing, store }
+        let (cuttable, together, crowded) = (true, false, false);
+        let packing = Packing::None;
+        Question { collective, demand, size, bytes, cuttable, together, crowded, packing, store }
     }
 
     fn best(question: Question, market: &Market) -> String {

@@ -159,6 +159,7 @@ async fn meet(
             addresses: vec![(bound.channel().name().to_owned(), address)],
             machine: host.namespace.name().to_owned(),
             threads: 1,
+            cores: 0,
             after: None,
             terms: Terms::default(),
             fingerprint: Some(identity.fingerprint()),

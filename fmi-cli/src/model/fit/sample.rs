@@ -183,7 +183,8 @@ fn question(collective: Collective, row: &Row) -> Result<Question, String> {
     };
     let question = bench::question(collective, row.ranks, &channel);
     let together = question.together || row.packs == Some(1);
-    Ok(Question { bytes: Some(bytes), packing, together, ..question })
+    let crowded = !together && row.cores > 0 && row.packs.unwrap_or(row.ranks) > row.cores;
+    Ok(Question { bytes: Some(bytes), packing, together, crowded, ..question })
 }
 
 /// The process of a rank: each has one of its own, or they share some in contiguous ranges.

@@ -5,6 +5,7 @@ pub mod packed;
 pub mod recursive_doubling;
 pub mod ring;
 pub mod shared;
+pub mod star;
 
 use crate::plan::Algorithm;
 
@@ -13,6 +14,7 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &bruck::ALGORITHM,
     &recursive_doubling::ALGORITHM,
     &ring::ALGORITHM,
+    &star::ALGORITHM,
     &shared::ALGORITHM,
     &packed::ALGORITHM,
 ];

@@ -11,6 +11,7 @@ pub mod ring;
 pub mod shared;
 pub mod shared_small;
 pub mod shared_tree;
+pub mod star;
 
 use crate::plan::Algorithm;
 
@@ -21,6 +22,7 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &ring::ALGORITHM,
     &reduce_bcast::ALGORITHM,
     &chain::ALGORITHM,
+    &star::ALGORITHM,
     &shared_small::ALGORITHM,
     &shared::ALGORITHM,
     &shared_tree::ALGORITHM,

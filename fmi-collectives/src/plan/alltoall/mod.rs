@@ -5,9 +5,15 @@ pub mod bruck;
 pub mod packed;
 pub mod pairwise;
 pub mod shared;
+pub mod star;
 
 use crate::plan::Algorithm;
 
 /// All for an alltoall.
-pub const ALGORITHMS: &[&Algorithm] =
-    &[&bruck::ALGORITHM, &pairwise::ALGORITHM, &shared::ALGORITHM, &packed::ALGORITHM];
+pub const ALGORITHMS: &[&Algorithm] = &[
+    &bruck::ALGORITHM,
+    &pairwise::ALGORITHM,
+    &star::ALGORITHM,
+    &shared::ALGORITHM,
+    &packed::ALGORITHM,
+];

@@ -5,6 +5,7 @@
 
 pub mod binomial;
 pub mod chain;
+pub mod linear;
 pub mod packed;
 pub mod packed_chain;
 pub mod scatter_allgather;
@@ -15,6 +16,7 @@ use crate::plan::Algorithm;
 
 /// All for a bcast.
 pub const ALGORITHMS: &[&Algorithm] = &[
+    &linear::ALGORITHM,
     &binomial::ALGORITHM,
     &scatter_allgather::ALGORITHM,
     &chain::ALGORITHM,

@@ -140,7 +140,7 @@ impl Check {
             Medium::Packs { remote, .. } => {
                 Self { at_most: true, remote: Some(remote(shape)), ..check }
             }
-            Medium::Links | Medium::Shared => check,
+            Medium::Links | Medium::Relay { .. } | Medium::Shared => check,
         }
     }
 

@@ -7,13 +7,19 @@
 pub mod chain;
 pub mod hillis_steele;
 pub mod packed;
+pub mod star;
 pub mod up_down;
 
 use crate::plan::{Algorithm, Shape, Step};
 
 /// All for an exscan.
-pub const ALGORITHMS: &[&Algorithm] =
-    &[&hillis_steele::ALGORITHM, &up_down::ALGORITHM, &chain::ALGORITHM, &packed::ALGORITHM];
+pub const ALGORITHMS: &[&Algorithm] = &[
+    &hillis_steele::ALGORITHM,
+    &up_down::ALGORITHM,
+    &chain::ALGORITHM,
+    &star::ALGORITHM,
+    &packed::ALGORITHM,
+];
 
 /// Moves the blocks up by one rank, then has the ranks from 1 on run a plan for one rank less.
 fn shifted<S>(

@@ -29,7 +29,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 fn scan_claims(shape: &Shape) -> usize {
     match scan::packed::ALGORITHM.medium {
         Medium::Packs { remote, .. } => remote(shape),
-        Medium::Links | Medium::Shared => 0,
+        Medium::Links | Medium::Relay { .. } | Medium::Shared => 0,
     }
 }
 

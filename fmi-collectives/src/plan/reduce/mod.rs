@@ -4,6 +4,7 @@
 pub mod binomial;
 pub mod chain;
 pub mod contiguous_tree;
+pub mod linear;
 pub mod packed;
 pub mod packed_lanes;
 pub mod shared;
@@ -16,6 +17,7 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &binomial::ALGORITHM,
     &contiguous_tree::ALGORITHM,
     &chain::ALGORITHM,
+    &linear::ALGORITHM,
     &shared::ALGORITHM,
     &shared_tree::ALGORITHM,
     &packed::ALGORITHM,

@@ -8,6 +8,7 @@ pub mod pairwise;
 pub mod recursive_halving;
 pub mod ring;
 pub mod shared;
+pub mod star;
 
 use crate::plan::Algorithm;
 
@@ -18,6 +19,7 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &distance_doubling::ALGORITHM,
     &pairwise::ALGORITHM,
     &chain::ALGORITHM,
+    &star::ALGORITHM,
     &shared::ALGORITHM,
     &packed::ALGORITHM,
 ];

@@ -4,10 +4,16 @@
 pub mod chain;
 pub mod hillis_steele;
 pub mod packed;
+pub mod star;
 pub mod up_down;
 
 use crate::plan::Algorithm;
 
 /// All for a scan.
-pub const ALGORITHMS: &[&Algorithm] =
-    &[&hillis_steele::ALGORITHM, &up_down::ALGORITHM, &chain::ALGORITHM, &packed::ALGORITHM];
+pub const ALGORITHMS: &[&Algorithm] = &[
+    &hillis_steele::ALGORITHM,
+    &up_down::ALGORITHM,
+    &chain::ALGORITHM,
+    &star::ALGORITHM,
+    &packed::ALGORITHM,
+];
