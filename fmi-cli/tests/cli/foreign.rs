@@ -1,11 +1,10 @@
 //! Programs that somebody else starts: `mpirun` itself where it is installed, and Slurm, AWS Batch and
 //! Kubernetes by their environments. (Slurm itself is in `slurm.rs`.)
 
-use crate::support::{Ran, Running, finish, is_gone, rank_program};
+use crate::support::{Ran, Running, finish, is_gone, rank_program, under};
 use std::{
     fs,
     net::TcpListener,
-    path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -15,10 +14,10 @@ use tempfile::TempDir;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A home in which deaths are noticed soon, for processes that have nothing else to go by.
-struct Home(TempDir);
+pub(crate) struct Home(TempDir);
 
 impl Home {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("soon.toml"), "[deadlines]\nsilent = \"1 s\"\n").unwrap();
         Self(home)
@@ -173,39 +172,40 @@ fn rank_0_serves_the_rendezvous() {
     assert!(ran.stderr.contains("set FMI_TOKEN"), "{ran:?}");
 }
 
-/// A launcher that is installed, or why not.
-fn launcher(name: &str) -> Option<Command> {
+/// Whether there is such an `mpirun`; says so if not.
+fn is_installed(name: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    if !std::env::split_paths(&paths).any(|path| path.join(name).exists()) {
+    let there = std::env::split_paths(&paths).any(|path| path.join(name).exists());
+    if !there {
         let wanted = std::env::var("FMI_TEST_MPI").is_ok_and(|value| value == "required");
         assert!(!wanted, "there is no {name}, and FMI_TEST_MPI=required");
         eprintln!("skipped: there is no {name} (apt-get install openmpi-bin mpich)");
-        return None;
     }
-    let mut command = Command::new(name);
-    if name.ends_with("openmpi") {
-        command.args(["--allow-run-as-root", "--oversubscribe"]);
-    }
-    Some(command)
+    there
 }
 
 /// `mpirun -n N` of the rank program.
 fn mpirun(name: &str, home: &Home, size: usize, mode: &str) -> Option<Command> {
-    let mut command = launcher(name)?;
-    let program = rank_program(mode);
-    command.arg("-n").arg(size.to_string()).arg(program.get_program()).args(program.get_args());
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.current_dir(program.get_current_dir().unwrap_or(Path::new("/")));
+    mpirun_of(name, home, size, &rank_program(mode))
+}
+
+/// `mpirun -n N` of any.
+pub(crate) fn mpirun_of(
+    name: &str,
+    home: &Home,
+    size: usize,
+    program: &Command,
+) -> Option<Command> {
+    let size = size.to_string();
+    let root = ["--allow-run-as-root", "--oversubscribe"];
+    let options = if name.ends_with("openmpi") { &root[..] } else { &[] };
+    let launcher = [&[name], options, &["-n", &size]].concat();
+    let mut command = is_installed(name).then(|| under(&launcher, program))?;
     home.dress(&mut command);
     Some(command)
 }
 
-const MPIRUNS: [&str; 2] = ["mpirun.openmpi", "mpirun.mpich"];
+pub(crate) const MPIRUNS: [&str; 2] = ["mpirun.openmpi", "mpirun.mpich"];
 
 #[test]
 fn mpirun_starts_a_job() {

@@ -8,6 +8,7 @@ mod fit;
 mod folder;
 mod foreign;
 mod group;
+mod kmeans;
 mod model;
 mod model_predict;
 mod ranks;

@@ -1,30 +1,16 @@
 //! Slurm itself: a cluster of one node, on which jobs are started by plain `srun`, by `mpirun` inside of an
 //! allocation, and by `fmi run --on slurm`, all with the same result.
 
-use crate::support::{Ran, Running, finish, fmi, fmi_run, json_line, rank_program};
-use std::{fs, path::Path, process::Command, time::Duration};
+use crate::support::{Ran, Running, finish, fmi, fmi_run, json_line, rank_program, under};
+use std::{fs, process::Command, time::Duration};
 use tempfile::TempDir;
 use test_servers::slurm::Cluster;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// The cluster's commands need its configuration, and a home of their own.
-fn at(cluster: &Cluster, home: &TempDir, mut command: Command) -> Command {
+pub(crate) fn at(cluster: &Cluster, home: &TempDir, mut command: Command) -> Command {
     command.env("SLURM_CONF", cluster.conf()).env("HOME", home.path());
-    command
-}
-
-/// `LAUNCHER ARGUMENTS… RANK-PROGRAM`, with its environment.
-fn under(launcher: &[&str], program: &Command) -> Command {
-    let mut command = Command::new(launcher[0]);
-    command.args(&launcher[1..]).arg(program.get_program()).args(program.get_args());
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.current_dir(program.get_current_dir().unwrap_or(Path::new("/")));
     command
 }
 

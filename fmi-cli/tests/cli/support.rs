@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -41,6 +42,20 @@ pub(crate) fn fmi_run(options: &[&str], mode: &str) -> Command {
     let mut command = fmi(&["run"]);
     command.args(options).arg("--").arg(own).args(crate::ranks::ARGUMENTS);
     command.env(crate::ranks::MODE, mode);
+    command
+}
+
+/// `LAUNCHER ARGUMENTS… PROGRAM`, with its environment.
+pub(crate) fn under(launcher: &[&str], program: &Command) -> Command {
+    let mut command = Command::new(launcher[0]);
+    command.args(&launcher[1..]).arg(program.get_program()).args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir(program.get_current_dir().unwrap_or(Path::new("/")));
     command
 }
 
@@ -127,7 +142,8 @@ fn own() -> std::path::PathBuf {
     std::env::current_exe().expect("this test program")
 }
 
-fn clean(mut command: Command, arguments: &[&str]) -> Command {
+/// In a directory and an environment without settings.
+pub(crate) fn clean(mut command: Command, arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("FMI_") {
             command.env_remove(name);
