@@ -30,7 +30,7 @@ pub(crate) struct Joined {
     pub(crate) abort: Abort,
     /// The rendezvous, if it serves that.
     #[cfg(feature = "tcp")]
-    pub(crate) hall: Option<crate::serve::Hall>,
+    pub(crate) hall: Option<crate::serve::RendezvousServer>,
 }
 
 pub(crate) type Abort = Box<dyn Fn(u32, &fmi_actors::Reason) + Send>;
@@ -77,16 +77,23 @@ impl Config {
 
     /// Joins the job as all ranks that were configured for this process.
     ///
+    /// It begins when called. Dropping the future gives it up, and what it has begun is taken back.
+    ///
     /// # Errors
     /// As [`join`](Self::join).
     pub fn join_all(self) -> impl Future<Output = Result<Vec<Communicator>>> + Send {
-        let (send, receive) = oneshot::channel();
+        let (mut send, receive) = oneshot::channel();
         Service::get().spawn(async move {
             let entered = async {
                 let config = settle(self).await?;
                 Ok::<_, Error>((enter(&config, &[]).await?, Worlds::of(&config)))
             };
-            let _ = send.send(entered.await);
+            // Who does not wait for it any longer has left: nobody is kept waiting for this process.
+            let entered = tokio::select! {
+                entered = entered => entered,
+                () = send.cancellation() => return,
+            };
+            let _ = send.send(entered);
         });
         async move {
             let entered = receive.await.map_err(|_| Error::Closed { operation: "join" })?;
@@ -144,7 +151,7 @@ pub(crate) async fn enter(config: &Config, homes: &[HomeHandle]) -> Result<Joine
     let joined = match config.meeting() {
         Some(_) if config.ranks.is_none() || own < size => {
             #[cfg(feature = "tcp")]
-            let hall = crate::serve::Hall::open(config).await?;
+            let hall = crate::serve::RendezvousServer::of(config).await?;
             // Boxed: with all stores in it, the future's type is too deep for the compiler.
             let joined = Box::pin(meet(config, homes, None)).await?;
             #[cfg(feature = "tcp")]

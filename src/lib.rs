@@ -78,6 +78,8 @@ pub use fmi_collectives::{
 };
 pub use fmi_macros::{Message, Protocol, rank, test};
 pub use run::{Outcome, run, run_with};
+#[cfg(feature = "tcp")]
+pub use serve::RendezvousServer;
 
 /// What most programs use.
 pub mod prelude {

@@ -75,7 +75,7 @@ where
             let result = supervise(joined, &config, main).await;
             #[cfg(feature = "tcp")]
             if let Some(hall) = hall {
-                hall.close().await;
+                hall.empty().await;
             }
             result
         };
