@@ -1,9 +1,9 @@
-//! A rank embedded in an axum service, with several ranks behind one HTTP endpoint.
+//! Ranks inside of an axum service, in two ways.
 //!
-//! Rank 0 serves HTTP and drives; the others serve what it asks. [`work`] is what they compute,
-//! [`group`] keeps rank 0 in a working group, [`worker`] the others, [`http`] is plain axum.
+//! [`per_request`]: equal replicas; whichever receives a request forms a communicator with the
+//! others for it, and dissolves it with the answer. [`standing`]: one group that lasts, whose rank 0
+//! serves HTTP and whose other ranks serve what it asks. README.md says which is for whom.
 
-pub mod group;
-pub mod http;
-pub mod work;
-pub mod worker;
+pub mod per_request;
+pub mod shutdown;
+pub mod standing;

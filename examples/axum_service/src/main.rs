@@ -1,12 +1,11 @@
-//! The program: the service where `FMI_RANK` is 0, elsewhere a worker. See README.md.
+//! A replica of the service that forms a group for each request. See README.md.
 
-use axum_service::{group, http, worker};
-use fmi::Config;
-use std::{fmt::Display, process::ExitCode};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
+use axum_service::{
+    per_request::{Replica, Settings, router},
+    shutdown::terminated,
 };
+use std::{fmt::Display, process::ExitCode};
+use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -21,39 +20,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), String> {
-    let config = Config::from_env().map_err(text)?;
-    match config.ranks.as_deref() {
-        Some([0]) => service(config).await,
-        _ => worker::serve(config, terminated()).await.map_err(text),
-    }
-}
-
-async fn service(config: Config) -> Result<(), String> {
-    let address = std::env::var("HTTP_LISTEN").unwrap_or("127.0.0.1:8080".to_owned());
+    let settings = Settings::from_env()?;
+    let address = settings.listen.clone();
     let listener =
         TcpListener::bind(&address).await.map_err(|error| format!("{address}: {error}"))?;
-    let (group, keeper) = group::drive(config).await.map_err(text)?;
+    let replica = Replica::start(settings).await?;
     println!("listening on http://{}", listener.local_addr().map_err(text)?);
-    // Stops accepting at the signal, and returns when all requests have their answers.
-    axum::serve(listener, http::router(group))
-        .with_graceful_shutdown(terminated())
-        .await
-        .map_err(text)?;
-    keeper.close().await.map_err(text)
-}
-
-/// SIGTERM or Ctrl-C.
-async fn terminated() {
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        }
-        // Without signals it runs until it is killed.
-        _ => std::future::pending().await,
-    }
+    // Stops accepting at the signal, so nobody can invite this replica any more, and returns when all
+    // requests have their answers: those of clients, and those of other replicas whose groups it is in.
+    axum::serve(listener, router(replica)).with_graceful_shutdown(terminated()).await.map_err(text)
 }
 
 fn text(error: impl Display) -> String {

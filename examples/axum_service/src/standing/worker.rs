@@ -1,6 +1,6 @@
 //! The other ranks: they run what the driver asks.
 
-use crate::{
+use super::{
     group::again,
     work::{Nearest, Shard},
 };

@@ -1,6 +1,6 @@
 //! Rank 0's place in the group, which breaks and forms anew behind the handlers' backs.
 
-use crate::work::Shard;
+use super::work::Shard;
 use fmi::{Communicator, Config, Driver, Error, NoRejoin, Protocol};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The endpoint: plain axum.
 
-use crate::{
+use super::{
     group::Group,
     work::{Found, Nearest},
 };

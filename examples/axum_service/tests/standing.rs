@@ -1,6 +1,6 @@
 //! The real program, over real HTTP: before, while and after a worker dies.
 
-use axum_service::work::{Found, POINTS, point};
+use axum_service::standing::work::{Found, POINTS, point};
 use fmi_channels::{
     handshake::Token,
     rendezvous::{Options, Server},
@@ -51,7 +51,7 @@ impl Bed {
     }
 
     fn start(&self, rank: usize) -> Child {
-        Start::new(env!("CARGO_BIN_EXE_axum_service"))
+        Start::new(env!("CARGO_BIN_EXE_axum_standing"))
             .env("HTTP_LISTEN", "127.0.0.1:0")
             .env("FMI_JOB", "test")
             .env("FMI_TOKEN", SECRET)
