@@ -65,6 +65,27 @@ pub mod meter {
 mod meet;
 mod report;
 mod run;
+#[cfg(feature = "s3")]
+pub mod s3 {
+    //! Objects in a bucket that are the program's own, not the job's: its input, its output.
+    //!
+    //! They are found and asked for as the channel `s3` does: the same URLs, credentials and patience.
+    //!
+    //! ```no_run
+    //! use fmi::s3::Object;
+    //!
+    //! # async fn f(ctx: fmi::Context) -> fmi::Result<()> {
+    //! let input = Object::at("s3://bucket/in?region=eu-west-1").await?;
+    //! let length = input.length().await?.unwrap_or(0);
+    //! let at = |rank| length * rank as u64 / ctx.size() as u64;
+    //! let own = input.read(at(ctx.rank())..at(ctx.rank() + 1)).await?;
+    //! # drop(own);
+    //! # Ok(())
+    //! # }
+    //! ```
+
+    pub use fmi_channels::s3::{Object, Part, Upload};
+}
 #[cfg(feature = "tcp")]
 mod serve;
 pub mod sim;

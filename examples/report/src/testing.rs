@@ -45,8 +45,18 @@ pub fn alone(program: &str, arguments: &[&str]) -> Ran {
 /// If `fmi` is not built.
 #[must_use]
 pub fn run(options: &[&str], program: &str, arguments: &[&str]) -> Ran {
-    let fmi = beside(program);
-    finish(Command::new(fmi).arg("run").args(options).arg("--").arg(program).args(arguments))
+    finish(&mut launch(options, program, arguments))
+}
+
+/// The same, to be changed before it is [finished](finish).
+///
+/// # Panics
+/// If `fmi` is not built.
+#[must_use]
+pub fn launch(options: &[&str], program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(beside(program));
+    command.arg("run").args(options).arg("--").arg(program).args(arguments);
+    command
 }
 
 /// The program `fmi`, which the workspace's tests build into the same folder.
@@ -56,7 +66,11 @@ fn beside(program: &str) -> PathBuf {
     fmi
 }
 
-fn finish(command: &mut Command) -> Ran {
+/// Runs a command to its end, without settings of fmi in its environment.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn finish(command: &mut Command) -> Ran {
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FMI_")) {
         command.env_remove(name);
     }

@@ -34,13 +34,6 @@ impl Reading {
         self.records
     }
 
-    /// So many records from this one on.
-    pub(crate) fn read(&self, first: u64, count: usize) -> Result<Vec<u8>, Failure> {
-        let mut records = vec![0; count * RECORD];
-        self.read_into(&mut records, first)?;
-        Ok(records)
-    }
-
     /// What is at the beginning of a record and after it.
     pub(crate) fn read_into(&self, place: &mut [u8], first: u64) -> Result<(), Failure> {
         let offset = first * RECORD as u64;

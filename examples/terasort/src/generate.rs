@@ -2,14 +2,13 @@
 
 use crate::{
     Failure,
-    files::{Created, Reading},
+    place::{Created, Parts, Place, Reading, wait},
     random::Random,
     record::{KEY, RECORD},
     validate::Summary,
 };
 use app_report::progress;
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
-use std::path::PathBuf;
 
 /// Make records as gensort does
 #[derive(Debug, clap::Args)]
@@ -17,8 +16,8 @@ pub(crate) struct Args {
     /// How many: 20000000 are 2 GB
     records: u64,
 
-    /// The file to write
-    file: PathBuf,
+    /// The file to write, or s3://BUCKET/KEY
+    file: Place,
 
     /// Records of printable characters
     #[arg(short, long)]
@@ -47,26 +46,23 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     first.checked_add(records).ok_or(Failure::TooMany)?;
     let bytes = records.checked_mul(RECORD as u64).ok_or(Failure::TooMany)?;
     let kind = if args.ascii { Kind::Ascii } else { Kind::Binary };
-    let file = Created::new(&args.file, bytes)?;
+    let parts = Parts::of(records);
+    let file = wait(Created::new(&args.file, parts))?;
     let bar = progress(true, "generate", bytes, None);
-    let parts = records.div_ceil(PART);
-    (0..parts).into_par_iter().try_for_each(|part| {
-        let start = part * PART;
-        let some = generate(kind, first + start, PART.min(records - start) as usize);
+    (0..parts.count()).into_par_iter().try_for_each(|part| {
+        let range = parts.range(part);
+        let some = generate(kind, first + range.start, (range.end - range.start) as usize);
         bar.inc(some.len() as u64);
-        file.write_at(&some, start * RECORD as u64)
+        file.write_part(parts, part, some)
     })?;
     file.keep()?;
     bar.finish_and_clear();
     if args.checksum {
-        let input = Reading::open(&args.file)?;
-        println!("{:x}", Summary::of_file(&input, 0..records, &bar)?.checksum);
+        let input = wait(Reading::open(&args.file))?;
+        println!("{:x}", Summary::of_records(&input, 0..records, &bar)?.checksum);
     }
     Ok(())
 }
-
-/// Records that are made at a time.
-const PART: u64 = 65_536;
 
 /// So many records from this one on.
 pub(crate) fn generate(kind: Kind, first: u64, records: usize) -> Vec<u8> {

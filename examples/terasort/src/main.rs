@@ -6,17 +6,22 @@
 //! fmi run -n 8 --packs 2 -- terasort sort in out --memory 512MiB          # neither above 512 MiB
 //! terasort validate out
 //! terasort serial in out                                                  # one process without ranks
+//! fmi run -n 8 -- terasort sort s3://bucket/in s3://bucket/out            # with the feature s3
 //! ```
 //!
 //! `generate` and `validate` do what gensort and valsort do. What ranks say to each other is in `sort`.
 
 use app_report::Output;
 use clap::{Parser, Subcommand};
+use place::Place;
 use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
 
 mod files;
 mod generate;
+#[cfg(feature = "s3")]
+mod objects;
 mod order;
+mod place;
 mod random;
 mod record;
 mod serial;
@@ -31,6 +36,7 @@ Examples:
   fmi run -n 8 --packs 2 -- terasort sort in out --memory 512MiB --spill /tmp
   fmi run -n 16 --packs 2 -- terasort sort in out --throttle 70MB/s
   terasort validate out                                          what valsort says
+  terasort gen 20000000 's3://bucket/in?region=eu-west-1'        an object instead of a file, for all of these
   terasort serial in out                                         one process without ranks, for comparison";
 
 /// The sort benchmark's 100-byte records: generated, sorted by many ranks, and validated
@@ -52,11 +58,11 @@ enum Command {
 /// Sort in one process, on all its cores: read, sort by key, write
 #[derive(Debug, clap::Args)]
 struct SerialArgs {
-    /// The records
-    input: PathBuf,
+    /// The records: a file, or s3://BUCKET/KEY
+    input: Place,
 
-    /// The file to write
-    output: PathBuf,
+    /// The file to write, or s3://BUCKET/KEY
+    output: Place,
 
     #[command(flatten)]
     report: Output,
@@ -71,6 +77,9 @@ enum Failure {
     Write { path: PathBuf, source: io::Error },
     #[error("{} is no file", .0.display())]
     NoFile(PathBuf),
+    #[cfg(feature = "s3")]
+    #[error("there is no object {0}")]
+    NoObject(String),
     #[error("{}: {bytes} bytes are no whole number of 100-byte records: is it a file of records?", path.display())]
     Torn { path: PathBuf, bytes: u64 },
     #[error("so many records cannot be numbered")]

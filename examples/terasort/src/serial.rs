@@ -2,21 +2,24 @@
 
 use crate::{
     Failure, SerialArgs,
-    files::{Created, Reading, Writer},
     order::Entry,
+    place::{Created, Parts, Reading, wait},
     record::RECORD,
 };
 use app_report::Report;
-use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
+use rayon::prelude::{
+    IndexedParallelIterator, IntoParallelIterator, ParallelIterator, ParallelSlice,
+    ParallelSliceMut,
+};
 use std::time::Instant;
 
 pub(crate) fn run(args: &SerialArgs) -> Result<(), Failure> {
     let mut times = Times(Instant::now(), Vec::new());
-    let input = Reading::open(&args.input)?;
+    let input = wait(Reading::open(&args.input))?;
     let count = usize::try_from(input.records()).map_err(|_| Failure::TooMany)?;
     let mut records = vec![0; count * RECORD];
     let parts = records.par_chunks_mut(PART * RECORD).enumerate();
-    parts.try_for_each(|(part, place)| input.read_into(place, (part * PART) as u64))?;
+    parts.try_for_each(|(part, place)| wait(input.read_into(place, (part * PART) as u64)))?;
     times.end("read");
 
     let entries = records.par_chunks_exact(RECORD).enumerate();
@@ -24,12 +27,14 @@ pub(crate) fn run(args: &SerialArgs) -> Result<(), Failure> {
     order.par_sort_unstable();
     times.end("sort");
 
-    let output = Created::new(&args.output, records.len() as u64)?;
-    order.par_chunks(PART).enumerate().try_for_each(|(part, entries)| {
-        let offset = (part * PART * RECORD) as u64;
-        let mut writer = Writer::new(offset, |bytes: &[u8], at| output.write_at(bytes, at));
-        entries.iter().try_for_each(|entry| writer.write(entry.record(&records)))?;
-        writer.end().map(drop)
+    let parts = Parts::of(input.records());
+    let output = wait(Created::new(&args.output, parts))?;
+    (0..parts.count()).into_par_iter().try_for_each(|part| {
+        let range = parts.range(part);
+        let mut some = Vec::with_capacity((range.end - range.start) as usize * RECORD);
+        let entries = &order[range.start as usize..range.end as usize];
+        entries.iter().for_each(|entry| some.extend_from_slice(entry.record(&records)));
+        output.write_part(parts, part, some)
     })?;
     output.keep()?;
     times.end("write");
@@ -41,7 +46,7 @@ pub(crate) fn run(args: &SerialArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Records that a core takes at a time.
+/// Records that a core reads at a time.
 const PART: usize = 100_000;
 
 /// When the last phase ended, and how long those before took.

@@ -3,19 +3,19 @@
 
 use crate::{
     Failure,
-    files::Reading,
+    place::{Place, Reading, wait},
     record::{KEY, RECORD},
 };
 use app_report::progress;
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
-use std::{cmp::Ordering, fmt, ops::Range, path::PathBuf};
+use std::{cmp::Ordering, fmt, ops::Range};
 
 /// Validate sorted records as valsort does
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The file
-    file: PathBuf,
+    /// The file, or s3://BUCKET/KEY
+    file: Place,
 
     /// The checksum that the records must have: what `gen --checksum` printed
     #[arg(long, value_name = "HEX", value_parser = hexadecimal)]
@@ -44,9 +44,9 @@ pub(crate) struct Summary {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let input = Reading::open(&args.file)?;
+    let input = wait(Reading::open(&args.file))?;
     let bar = progress(true, "validate", input.records() * RECORD as u64, None);
-    let summary = Summary::of_file(&input, 0..input.records(), &bar)?;
+    let summary = Summary::of_records(&input, 0..input.records(), &bar)?;
     bar.finish_and_clear();
     println!("{summary}");
     summary.judge()?;
@@ -71,8 +71,8 @@ impl Summary {
         records.chunks_exact(RECORD).map(one).fold(Self::default(), Self::followed_by)
     }
 
-    /// Of these records of a file, read on all cores.
-    pub(crate) fn of_file(
+    /// Of these records, read on all cores.
+    pub(crate) fn of_records(
         input: &Reading,
         records: Range<u64>,
         bar: &app_report::ProgressBar,

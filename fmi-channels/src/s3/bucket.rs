@@ -137,6 +137,11 @@ impl Bucket {
 
     /// Whether an object is there.
     pub(super) async fn has(&self, key: &str) -> Result<bool, Trouble> {
+        Ok(self.length(key).await?.is_some())
+    }
+
+    /// The length of an object; `None` if there is none.
+    pub(super) async fn length(&self, key: &str) -> Result<Option<u64>, Trouble> {
         let found = self
             .retried(Operation::Head, Request::Head, 0, || async move {
                 let request = self.client.head_object().bucket(&self.location.bucket).key(key);
@@ -145,8 +150,11 @@ impl Bucket {
             })
             .await;
         match found {
-            Ok(_) => Ok(true),
-            Err(trouble) if trouble.kind == Kind::Missing => Ok(false),
+            Ok(found) => {
+                let length = found.value.content_length();
+                Ok(Some(length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0)))
+            }
+            Err(trouble) if trouble.kind == Kind::Missing => Ok(None),
             Err(trouble) => Err(trouble),
         }
     }

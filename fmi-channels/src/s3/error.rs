@@ -57,7 +57,7 @@ pub(super) struct Trouble {
 /// What to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// There is no such object.
+    /// There is no such object, or upload.
     Missing,
     /// Nothing was done; ask again, later.
     Busy,
@@ -162,6 +162,9 @@ impl Said<'_> {
             ("NoSuchKey" | "NotFound", _) => {
                 Trouble { kind: Kind::Missing, reason: "there is no such object".to_owned() }
             }
+            ("NoSuchUpload", _) => {
+                Trouble { kind: Kind::Missing, reason: "there is no such upload".to_owned() }
+            }
             ("NoSuchBucket", _) => {
                 fatal(format!("there is no bucket \"{bucket}\": create it, or correct the URL"))
             }
@@ -235,7 +238,6 @@ impl Said<'_> {
                 "RequestTimeout"
                 | "OperationAborted"
                 | "ConditionalRequestConflict"
-                | "NoSuchUpload"
                 | "IncompleteBody"
                 | "BadDigest"
                 | "XAmzContentSHA256Mismatch"
@@ -273,6 +275,7 @@ mod tests {
         for (status, code, kind) in [
             (404, "NoSuchKey", Kind::Missing),
             (404, "", Kind::Missing),
+            (404, "NoSuchUpload", Kind::Missing),
             (404, "NoSuchBucket", Kind::Fatal),
             (403, "AccessDenied", Kind::Fatal),
             (403, "", Kind::Fatal),

@@ -24,6 +24,7 @@ mod object;
 mod office;
 mod options;
 mod outgoing;
+mod own;
 mod reader;
 mod receipts;
 mod rules;
@@ -40,6 +41,7 @@ pub use aws_sdk_s3::config::Credentials;
 pub use counts::Requests;
 pub use examine::{Examination, examine};
 pub use options::Options;
+pub use own::{Object, Part, Upload};
 pub use rules::{lifecycle, policy};
 pub use url::Location;
 

@@ -46,7 +46,7 @@ impl Bucket {
         done
     }
 
-    async fn begin(&self, key: &str) -> Result<Done<String>, Trouble> {
+    pub(super) async fn begin(&self, key: &str) -> Result<Done<String>, Trouble> {
         let begun = self.retried(Operation::Multipart, Request::Put, 0, || async move {
             let request = self.client().create_multipart_upload();
             let begun = request.bucket(&self.location.bucket).key(key).send().await;
@@ -91,7 +91,8 @@ impl Bucket {
         complete.await.map(drop)
     }
 
-    async fn part(
+    /// Writes a part; `Missing` if there is no such upload.
+    pub(super) async fn part(
         &self,
         key: &str,
         upload: &str,
@@ -116,18 +117,27 @@ impl Bucket {
 
     /// Parts that belong to no object are billed until they are given up.
     async fn give_up(&self, key: &str, upload: &str) {
+        if let Err(trouble) = self.given_up(key, upload).await {
+            tracing::warn!(key, reason = %trouble.reason, "parts of an upload stay behind");
+        }
+    }
+
+    /// Gives an upload up, if there is one.
+    pub(super) async fn given_up(&self, key: &str, upload: &str) -> Result<(), Trouble> {
         let given_up = self.retried(Operation::Abort, Request::Delete, 0, || async move {
             let request = self.client().abort_multipart_upload().bucket(&self.location.bucket);
             let given_up = request.key(key).upload_id(upload).send().await;
             given_up.map_err(|error| Trouble::of(Operation::Abort, &self.location, &error))
         });
-        if let Err(trouble) = given_up.await {
-            tracing::warn!(key, reason = %trouble.reason, "parts of an upload stay behind");
+        match given_up.await {
+            Ok(_) => Ok(()),
+            Err(trouble) if trouble.kind == Kind::Missing => Ok(()),
+            Err(trouble) => Err(trouble),
         }
     }
 
     /// It was begun more than once, perhaps: the answer to an attempt got lost, and its name with it.
-    async fn give_up_others(&self, key: &str, own: &str) {
+    pub(super) async fn give_up_others(&self, key: &str, own: &str) {
         let listed = self.retried(Operation::List, Request::List, 0, || async move {
             let request = self.client().list_multipart_uploads().bucket(&self.location.bucket);
             let listed = request.prefix(key).send().await;

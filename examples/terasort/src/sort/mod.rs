@@ -3,17 +3,18 @@
 //! Each rank reads its share of the input, a chunk at a time. A chunk's records go to the ranks whose keys
 //! they have (`split`), by one `alltoallv` a round (`shuffle`). A rank keeps what it gets (`store`), in memory
 //! or, where that is capped (`budget`), in sorted runs on disk, and writes it in order (`merge`) to its place
-//! in the output, which the ranks before it determine (`exscan`).
+//! in the output (`output`), which the ranks before it determine (`exscan`).
 
 mod budget;
 mod merge;
+mod output;
 mod shuffle;
 mod split;
 mod store;
 
 use crate::{
     Failure,
-    files::{Created, Reading, Writer},
+    place::{Parts, Place, Reading},
     record::{RECORD, share},
     throttle::Throttle,
     validate::Summary,
@@ -28,18 +29,19 @@ use store::Store;
 /// Sort with the ranks of a job: fmi run -n N --packs K -- terasort sort IN OUT
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The records: a file that all ranks can read
-    input: PathBuf,
+    /// The records: a file that all ranks can read, or s3://BUCKET/KEY?region=…&endpoint=…
+    input: Place,
 
-    /// The file to write, that all ranks can write to
-    output: PathBuf,
+    /// The file to write, that all ranks can write to, or s3://BUCKET/KEY
+    output: Place,
 
     /// How much memory a process may take, all its ranks and the library together; what does not fit is
     /// spilled [default: as much as there is]
     #[arg(long, value_name = "BYTES", value_parser = app_report::bytes)]
     memory: Option<u64>,
 
-    /// Where to spill; nothing is left there [default: the folder of the output]
+    /// Where to spill; nothing is left there [default: the folder of the output,
+    /// that for temporary files if it is an object]
     #[arg(long, value_name = "DIR")]
     spill: Option<PathBuf>,
 
@@ -71,14 +73,16 @@ impl Process {
 
 pub(crate) async fn run(ctx: Context, process: Arc<Process>) -> Result<(), Failure> {
     let args = &process.args;
-    let Some((input, budget)) = agree(&ctx, prepare(&ctx, args)).await? else { return Ok(()) };
+    let Some((input, budget)) = agree(&ctx, prepare(&ctx, args).await).await? else {
+        return Ok(());
+    };
     let own = share(input.records(), ctx.rank(), ctx.size());
     let mut recorder = Recorder::start(&ctx).await?;
 
     let splitters = Splitters::agree(&ctx, &input, own.clone()).await?;
     recorder.end_phase("sample").await?;
 
-    let folder = args.spill.as_deref().or(args.output.parent());
+    let folder = args.spill.clone().unwrap_or_else(|| args.output.folder());
     let mut store = Store::new(budget.store, folder);
     let job =
         shuffle::Job { input: &input, own, chunk: budget.chunk, splitters, process: &process };
@@ -92,22 +96,16 @@ pub(crate) async fn run(ctx: Context, process: Arc<Process>) -> Result<(), Failu
     let sorted = store.sort(budget.merge)?;
     recorder.end_phase("sort").await?;
 
-    let Some(output) = create(&ctx, args, input.records()).await? else { return Ok(()) };
-    let start = before * RECORD as u64;
+    let parts = Parts::of(input.records());
     let bar = progress(ctx.rank() == 0, "write", records * RECORD as u64, None);
-    let mut writer = Writer::new(start, |bytes: &[u8], at| {
-        bar.inc(bytes.len() as u64);
-        output.write_at(bytes, at)
-    });
-    sorted.write(|record| writer.write(record))?;
-    writer.end()?;
+    let own = before..before + records;
+    let written = output::write(&ctx, &args.output, parts, own.clone(), sorted, &bar).await?;
     bar.finish_and_clear();
-    ctx.barrier().await?;
-    output.keep()?;
+    let Some(()) = written else { return Ok(()) };
     recorder.end_phase("write").await?;
 
     if args.check {
-        check(&ctx, args, before..before + records, input.records(), checksum).await?;
+        check(&ctx, args, own, input.records(), checksum).await?;
         recorder.end_phase("check").await?;
     }
     let Some(mut report) = recorder.report("terasort sort").await? else { return Ok(()) };
@@ -132,28 +130,19 @@ pub(crate) async fn run(ctx: Context, process: Arc<Process>) -> Result<(), Failu
 }
 
 /// Every rank opens the same input.
-fn prepare(ctx: &Context, args: &Args) -> Result<(Reading, Budget), Failure> {
-    let input = Reading::open(&args.input)?;
+async fn prepare(ctx: &Context, args: &Args) -> Result<(Reading, Budget), Failure> {
+    let input = Reading::open(&args.input).await?;
     let here = ctx.peer(ctx.rank())?.process;
     let mut ranks_here = 0;
     for rank in 0..ctx.size() {
         ranks_here += usize::from(ctx.peer(rank)?.process == here);
     }
-    Ok((input, Budget::new(args.memory, ranks_here, ctx.size())?))
-}
-
-/// Rank 0 makes the output, the others open it.
-async fn create(ctx: &Context, args: &Args, records: u64) -> Result<Option<Created>, Failure> {
-    let made = match ctx.rank() {
-        0 => Created::new(&args.output, records * RECORD as u64).map(Some),
-        _ => Ok(None),
+    // Of a part of an object a rank may have the end, the beginning of the next, and that of another rank.
+    let aside = match args.input.is_remote() || args.output.is_remote() {
+        true => 3 * Parts::of(input.records()).each * RECORD as u64,
+        false => 0,
     };
-    let Some(made) = agree(ctx, made).await? else { return Ok(None) };
-    let opened = match made {
-        Some(created) => Ok(created),
-        None => Created::join(&args.output),
-    };
-    agree(ctx, opened).await
+    Ok((input, Budget::new(args.memory, ranks_here, ctx.size(), aside)?))
 }
 
 /// Each rank reads what it has written; rank 0 puts it together.
@@ -164,9 +153,9 @@ async fn check(
     records: u64,
     checksum: u128,
 ) -> Result<(), Failure> {
-    let output = Reading::open(&args.output)?;
+    let output = Reading::open(&args.output).await?;
     let bar = progress(ctx.rank() == 0, "check", (own.end - own.start) * RECORD as u64, None);
-    let summary = Summary::of_file(&output, own, &bar)?;
+    let summary = Summary::of_records(&output, own, &bar)?;
     bar.finish_and_clear();
     let checksums = ctx.gather(checksum, 0).await?;
     let summaries = ctx.gather(summary, 0).await?;

@@ -1,7 +1,7 @@
 //! All records go to the ranks whose they are: rounds of bounded length.
 
 use super::{Process, split::Splitters, store::Store};
-use crate::{Failure, files::Reading, record::RECORD, validate::Summary};
+use crate::{Failure, place::Reading, record::RECORD, validate::Summary};
 use app_report::{ProgressBar, progress};
 use fmi::{Context, op};
 use futures::TryFutureExt;
@@ -65,7 +65,7 @@ impl Sender<'_> {
         let first = (job.own.start + round * chunk).min(job.own.end);
         let records = chunk.min(job.own.end - first) as usize;
         let chunk = &mut self.buffer[..records * RECORD];
-        job.input.read_into(chunk, first)?;
+        job.input.read_into(chunk, first).await?;
         if job.process.args.check {
             self.checksum = self.checksum.wrapping_add(Summary::of(chunk).checksum);
         }

@@ -2,10 +2,11 @@
 
 use crate::{
     Failure,
-    files::Reading,
+    place::Reading,
     record::{KEY, RECORD, key},
 };
 use fmi::Context;
+use futures::{StreamExt, TryStreamExt, stream};
 use std::ops::Range;
 
 /// The first keys of all ranks but the first. All records of a key go to one rank.
@@ -14,6 +15,9 @@ pub(crate) struct Splitters(Vec<u128>);
 
 /// Keys that each rank looks at. With 2,000 a rank the largest share is a few percent above the mean.
 const SAMPLES: u64 = 2_000;
+
+/// Looks at once, where they take time.
+const ABREAST: usize = 8;
 
 impl Splitters {
     /// From keys of all ranks, evenly spaced in their parts of the input; the same on all.
@@ -24,13 +28,20 @@ impl Splitters {
     ) -> Result<Self, Failure> {
         let count = own.end - own.start;
         let samples = count.min(SAMPLES);
-        let mut keys = Vec::new();
-        for sample in 0..samples {
-            let at = (u128::from(count) * u128::from(sample) / u128::from(samples)) as u64;
-            let mut record = [0; RECORD];
-            input.read_into(&mut record, own.start + at)?;
-            keys.extend_from_slice(&record[..KEY]);
-        }
+        let run = input.run();
+        let looks = samples.div_ceil(run);
+        let at = |look: u64| {
+            own.start + (u128::from(count) * u128::from(look) / u128::from(looks)) as u64
+        };
+        let read = |look: u64| async move {
+            let mut records = vec![0; run.min(at(look + 1) - at(look)) as usize * RECORD];
+            input.read_into(&mut records, at(look)).await?;
+            Ok::<_, Failure>(records)
+        };
+        let looks = stream::iter((0..looks).map(read)).buffered(ABREAST);
+        let looks: Vec<Vec<u8>> = looks.try_collect().await?;
+        let records = looks.iter().flat_map(|records| records.chunks_exact(RECORD));
+        let keys: Vec<u8> = records.flat_map(|record| &record[..KEY]).copied().collect();
         let all: Vec<Vec<u8>> = ctx.allgatherv(keys).await?;
         let keys = all.iter().flat_map(|keys| keys.chunks_exact(KEY)).map(key).collect();
         Ok(Self::between(keys, ctx.size()))

@@ -7,12 +7,7 @@ use crate::{
     order::{Entry, sorted},
     record::RECORD,
 };
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf};
 
 /// Keeps records.
 #[derive(Debug)]
@@ -45,9 +40,7 @@ pub(crate) struct Sorted {
 
 impl Store {
     /// That spills into a file in this folder.
-    pub(crate) fn new(limit: Option<usize>, folder: Option<&Path>) -> Self {
-        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    pub(crate) fn new(limit: Option<usize>, folder: PathBuf) -> Self {
         // Memory that is not touched costs nothing; growing would copy.
         let records = Vec::with_capacity(limit.unwrap_or(0));
         Self { records, limit, folder, spill: None }
@@ -139,7 +132,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let records = generate(Kind::Ascii, 0, 1000);
         let sort = |limit: Option<usize>, piece: usize| {
-            let mut store = Store::new(limit, Some(folder.path()));
+            let mut store = Store::new(limit, folder.path().to_owned());
             records.chunks(piece * RECORD).for_each(|some| store.keep(some).unwrap());
             assert_eq!(store.records(), 1000);
             let spilled = store.spilled();
@@ -167,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_named() {
-        let mut store = Store::new(Some(100), Some(Path::new("/none/such")));
+        let mut store = Store::new(Some(100), PathBuf::from("/none/such"));
         store.keep(&[1; RECORD]).unwrap();
         let said = store.keep(&[2; RECORD]).unwrap_err().to_string();
         assert!(said.contains("cannot write /none/such"), "{said}");

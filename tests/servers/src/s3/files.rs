@@ -2,7 +2,7 @@
 //! directory that ever was there, for every LIST.
 
 use s3s::{
-    S3, S3Request, S3Response, S3Result,
+    S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result,
     dto::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
         CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
@@ -40,7 +40,7 @@ macro_rules! files {
                 &self,
                 request: S3Request<$input>,
             ) -> S3Result<S3Response<$output>> {
-                self.files.$operation(request).await
+                self.files.$operation(request).await.map_err(as_s3_has_it)
             })*
 
             async fn list_objects_v2(
@@ -63,6 +63,14 @@ files! {
     head_object: HeadObjectInput => HeadObjectOutput,
     put_object: PutObjectInput => PutObjectOutput,
     upload_part: UploadPartInput => UploadPartOutput,
+}
+
+/// Of an upload that is complete or given up, `s3s-fs` says that it belongs to somebody else.
+fn as_s3_has_it(error: S3Error) -> S3Error {
+    match error.code() {
+        S3ErrorCode::AccessDenied => s3_error!(NoSuchUpload),
+        _ => error,
+    }
 }
 
 impl Files {

@@ -194,7 +194,7 @@ impl Own {
 
     /// Waits until nothing is left under a prefix: the ends of processes take a moment.
     pub fn wait_until_empty(&self, prefix: &str) {
-        none_left(|| [self.keys(prefix), self.parts()].concat());
+        none_left(|| [self.keys(prefix), self.uploads()].concat());
     }
 
     /// The file of an object, or the directory of a prefix.
@@ -202,11 +202,12 @@ impl Own {
         self.root.path().join(BUCKET).join(key)
     }
 
-    /// Parts of uploads that are neither complete nor given up.
-    fn parts(&self) -> Vec<String> {
+    /// Uploads that are neither complete nor given up, and their parts.
+    pub fn uploads(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.root.path()).unwrap().flatten();
         let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
-        names.filter(|name| name.starts_with(".upload_id-")).collect()
+        // Parts, and what was begun.
+        names.filter(|name| name.starts_with(".upload")).collect()
     }
 }
 
