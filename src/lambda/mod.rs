@@ -118,7 +118,7 @@ where
         async move {
             let told = |error: crate::Error| Diagnostic {
                 error_type: "fmi::Error".to_owned(),
-                error_message: error.to_string(),
+                error_message: explained(&error),
             };
             pack.map_err(told)?.run(main, payload).await.map_err(told)
         }
@@ -130,6 +130,16 @@ where
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
+    }
+}
+
+/// As whoever invoked it reads it, who knows the function's settings alone.
+fn explained(error: &crate::Error) -> String {
+    match error {
+        crate::Error::RankLost { rank, reason: crate::Reason::Deadline } => format!(
+            "rank {rank} was given up before its function's time limit: raise that, or give a rank less to do"
+        ),
+        error => error.to_string(),
     }
 }
 

@@ -103,7 +103,7 @@ impl Pack {
         if running > 0 {
             // Their threads would take the time of the next invocation.
             eprintln!(
-                "fmi: {running} ranks still compute after their time is over: the process ends ({})",
+                "fmi: {running} ranks still compute near the function's time limit: the process ends ({})",
                 ran.err().unwrap_or(Error::Closed { operation: "run" }),
             );
             process::exit(1);
