@@ -106,6 +106,9 @@ pub(super) fn environment(
     set("FMI_RENDEZVOUS", meeting.url());
     set("FMI_TOKEN", meeting.token());
     set("FMI_SERVE", None);
+    if let Some(until) = job.until() {
+        set("FMI_UNTIL", Some(until));
+    }
     if job.name.is_none() {
         set("FMI_JOB", Some(meeting.job()));
     }

@@ -52,12 +52,19 @@ pub(super) async fn watch(
     let mut verdict = Verdict::default();
     let mut by_us = false;
     let mut end_by = None;
-    let mut deadline = job.launch.deadline.map(|deadline| Instant::now() + deadline);
+    let mut deadline = job.deadline();
     while !running.is_empty() {
         tokio::select! {
             Some((ranks, status)) = running.next() => {
                 let status = status?;
-                if !status.success() && verdict.failed(ranks, status) && !job.keep_going {
+                if status.success() {
+                    continue;
+                }
+                // Ranks know the deadline, too, and give up then: that is no cause of its own.
+                if deadline.take_if(|deadline| *deadline <= Instant::now()).is_some() {
+                    by_us |= over(job, &mut verdict, &orders, &news).await;
+                    end_by = Some(Instant::now() + term);
+                } else if verdict.failed(ranks, status) && !job.keep_going {
                     end_by = Some(Instant::now() + GRACE);
                 }
             }
@@ -70,13 +77,7 @@ pub(super) async fn watch(
             }
             () = at(deadline) => {
                 deadline = None;
-                by_us |= verdict.code() == 0;
-                tell(job, verdict.close(), &news).await;
-                verdict.set(LATE);
-                let after = job.launch.deadline.unwrap_or_default();
-                let message = format!("the job has not ended within {after:?}, and is ended");
-                tell(job, Some((String::new(), message)), &news).await;
-                orders.send_replace(Order::Terminate);
+                by_us |= over(job, &mut verdict, &orders, &news).await;
                 end_by = Some(Instant::now() + term);
             }
             () = at(verdict.due()) => tell(job, verdict.close(), &news).await,
@@ -88,6 +89,23 @@ pub(super) async fn watch(
     }
     tell(job, verdict.close(), &news).await;
     Ok(Ended { code: verdict.code(), by_us })
+}
+
+/// The deadline has passed. Whether that ends the job.
+async fn over(
+    job: &Job,
+    verdict: &mut Verdict,
+    orders: &watch::Sender<Order>,
+    news: &Sender<News>,
+) -> bool {
+    let by_us = verdict.code() == 0;
+    tell(job, verdict.close(), news).await;
+    verdict.set(LATE);
+    let after = job.launch.deadline.unwrap_or_default();
+    let message = format!("the job has not ended within {after:?}, and is ended");
+    tell(job, Some((String::new(), message)), news).await;
+    orders.send_replace(Order::Terminate);
+    by_us
 }
 
 /// Says who failed, where the other news goes.

@@ -6,7 +6,14 @@ use fmi::{
     Config,
     config::{ChannelSpec, Launch, Rendezvous, ranks_of},
 };
-use std::{ffi::OsString, fs, ops::Range, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fs,
+    ops::Range,
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::time::Instant;
 
 /// A job, checked.
 #[derive(Debug, Clone)]
@@ -32,6 +39,10 @@ pub(crate) struct Job {
     /// Whether the others go on when a process fails.
     pub(crate) keep_going: bool,
     pub(crate) output: Format,
+    /// Its deadline counts from here, on both clocks.
+    pub(super) began: (Instant, SystemTime),
+    /// What the environment says of its end.
+    pub(super) until: Option<SystemTime>,
 }
 
 impl Job {
@@ -52,7 +63,26 @@ impl Job {
             payload: None,
             keep_going: false,
             output: Format::Raw,
+            began: (Instant::now(), SystemTime::now()),
+            until: None,
         }
+    }
+
+    /// When it is over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.began.0.checked_add(self.launch.deadline?)
+    }
+
+    /// The same as `FMI_UNTIL` has it, rounded up: ranks that are given up then have not failed before the
+    /// job is over. `None` if the environment has an earlier one.
+    pub(crate) fn until(&self) -> Option<String> {
+        let end = self.began.1.checked_add(self.launch.deadline?)?;
+        if self.until.is_some_and(|until| until <= end) {
+            return None;
+        }
+        let micros = end.duration_since(UNIX_EPOCH).ok()?.as_micros();
+        let millis = micros.div_ceil(1000);
+        Some(format!("{}.{:03}", millis / 1000, millis % 1000))
     }
 
     /// The ranks of a process.
@@ -64,7 +94,7 @@ impl Job {
     pub(super) fn read(args: &Args, config: Config) -> Result<(Self, On), Failure> {
         // That of a launcher around us is not this job's.
         let named = config.launcher.is_none() && config.job != Config::default().job;
-        let name = named.then_some(config.job);
+        let (name, until) = (named.then_some(config.job), config.until);
         let mut launch = config.launch;
         let on = match (&args.on, &launch.on) {
             (Some(on), _) => *on,
@@ -129,6 +159,7 @@ impl Job {
             payload: args.payload.as_deref().map(payload).transpose()?,
             keep_going: args.keep_going,
             output,
+            until,
             ..Self::new(program, arguments, ranks)
         };
         Ok((job, on))

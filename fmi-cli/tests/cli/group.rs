@@ -106,6 +106,35 @@ fn a_deadline_ends_a_job() {
     assert!(ran.stderr.contains("--deadline: \"soon\" is no duration"), "{ran:?}");
 }
 
+/// They give up at the same moment as the launcher; still it is the job that was late.
+#[test]
+fn ranks_know_the_deadline() {
+    for output in ["raw", "prefixed", "json"] {
+        let options = ["-n", "3", "--packs", "2", "--deadline", "800 ms", "--output", output];
+        let ran = finish(fmi_run(&options, "until"), LIMIT);
+        assert_eq!(ran.code, Some(124), "{ran:?}");
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        assert_eq!(told.matches("the job has not ended within 800ms").count(), 1, "{ran:?}");
+        assert!(!told.contains("ended with exit code"), "{ran:?}");
+        let left: Vec<u64> = told
+            .split(" has ")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(" ms")?.0.parse().ok())
+            .collect();
+        assert_eq!(left.len(), 3, "{ran:?}");
+        assert!(left.iter().all(|left| (1..=800).contains(left)), "{ran:?}");
+    }
+    // Who looks at it ends in time.
+    let ran = finish(fmi_run(&["-n", "3", "--deadline", "3 s", "--results"], "in time"), LIMIT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.stdout.matches("\"result\":").count(), 3, "{ran:?}");
+    // An earlier end counts.
+    let mut command = fmi_run(&["-n", "2", "--deadline", "10 min"], "until");
+    command.env("FMI_UNTIL", "1000");
+    let ran = finish(command, LIMIT);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+}
+
 #[test]
 fn none_starts_if_one_cannot() {
     let folder = tempfile::tempdir().unwrap();

@@ -66,6 +66,20 @@ async fn rank(mode: &str, context: &Context) -> Result<()> {
         "panic" | "exit" | "killed" => {
             context.recv::<u8>(1, 0).await?;
         }
+        "until" => {
+            let left = context.remaining().map(|left| left.as_millis());
+            say(&format!("rank {rank} has {} ms", left.unwrap_or_default()));
+            // Never sent; ends with this rank's time.
+            context.recv::<u8>((rank + 1) % size, 0).await?;
+        }
+        "in time" => {
+            // Rank 0 says for all whether there is time for one round more.
+            let has_time = || context.remaining().is_none_or(|it| it > Duration::from_millis(1500));
+            while context.bcast((rank == 0).then(has_time), 0).await? {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            context.finish(rank)?;
+        }
         "wait" => {
             say(&format!("waiting {}", process::id()));
             pending::<()>().await;

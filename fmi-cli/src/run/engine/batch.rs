@@ -49,6 +49,9 @@ pub(super) async fn submit(job: &Job, news: Sender<News>) -> Result<u8, Failure>
             None => command.env_remove(name),
         };
     }
+    if let Some(until) = job.until() {
+        command.env("FMI_UNTIL", until);
+    }
     // What sbatch prints is the job's number.
     let (said, mut heard) = channel(16);
     let speaker: Speaker = Arc::new(|line| (String::new(), line.to_owned()));

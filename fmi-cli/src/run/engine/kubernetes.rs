@@ -29,19 +29,14 @@ const LONGEST: usize = 52;
 
 impl Engine for Kubernetes {
     fn describe(&self, job: &Job) -> Result<String, Failure> {
-        let config = Config::from_env()?;
-        let token = match &config.token {
-            Some(token) => token.expose().to_owned(),
-            None => Token::random()?.reveal().to_owned(),
-        };
-        let name = name(&config.job, &Token::random()?);
-        text(&manifest(job, &config, &name, &token)?)
+        // Nobody knows when it will be applied, and so when its time is over.
+        described(job, None)
     }
 
     fn run<'a>(&'a self, job: &'a Job, news: Sender<News>) -> BoxFuture<'a, Result<u8, Failure>> {
         // Nothing comes of the pods here.
         drop(news);
-        apply(self, job).boxed()
+        apply(job).boxed()
     }
 
     fn stays(&self) -> bool {
@@ -49,9 +44,19 @@ impl Engine for Kubernetes {
     }
 }
 
+fn described(job: &Job, until: Option<String>) -> Result<String, Failure> {
+    let config = Config::from_env()?;
+    let token = match &config.token {
+        Some(token) => token.expose().to_owned(),
+        None => Token::random()?.reveal().to_owned(),
+    };
+    let name = name(&config.job, &Token::random()?);
+    text(&manifest(job, &config, &name, &token, until)?)
+}
+
 /// Gives the manifest to the user's `kubectl`.
-async fn apply(engine: &Kubernetes, job: &Job) -> Result<u8, Failure> {
-    let text = engine.describe(job)?;
+async fn apply(job: &Job) -> Result<u8, Failure> {
+    let text = described(job, job.until())?;
     let kubectl = Command::new("kubectl").args(["apply", "-f", "-"]).stdin(Stdio::piped()).spawn();
     let mut kubectl = kubectl.map_err(|error| {
         Failure::new(format!(
@@ -73,7 +78,13 @@ async fn apply(engine: &Kubernetes, job: &Job) -> Result<u8, Failure> {
 }
 
 /// The three objects.
-fn manifest(job: &Job, config: &Config, name: &str, token: &str) -> Result<[Value; 3], Failure> {
+fn manifest(
+    job: &Job,
+    config: &Config,
+    name: &str,
+    token: &str,
+    until: Option<String>,
+) -> Result<[Value; 3], Failure> {
     let image = job.launch.image.as_ref().ok_or_else(|| {
         Failure::usage(
             "which image has the program? Write --image IMAGE, or image = \"…\" into the section [job] of \
@@ -107,6 +118,9 @@ fn manifest(job: &Job, config: &Config, name: &str, token: &str) -> Result<[Valu
     set("FMI_JOB", name.to_owned());
     set("FMI_PACKS", job.packs.to_string());
     set("FMI_JOIN", JOIN.to_owned());
+    if let Some(until) = until {
+        set("FMI_UNTIL", until);
+    }
     if job.rendezvous.is_none() {
         set("FMI_SERVE", format!("0.0.0.0:{PORT}"));
     }
@@ -227,7 +241,8 @@ mod tests {
     #[test]
     fn the_objects_are_kubernetes_own() {
         let config = Config::default().channels("local,tcp").unwrap();
-        let [secret, service, job] = manifest(&job(), &config, "train", "a secret").unwrap();
+        let [secret, service, job] =
+            manifest(&job(), &config, "train", "a secret", Some("7".to_owned())).unwrap();
         let text = text(&[secret.clone(), service.clone(), job.clone()]).unwrap();
         assert_eq!(text.matches("---\n").count(), 3);
         assert_eq!(text.matches("a secret").count(), 1, "{text}");
@@ -264,6 +279,7 @@ mod tests {
         assert_eq!(value("FMI_PACKS").as_deref(), Some("4"));
         assert_eq!(value("DATA").as_deref(), Some("yes"));
         assert_eq!(value("FMI_SERVE").as_deref(), Some("0.0.0.0:10000"));
+        assert_eq!(value("FMI_UNTIL").as_deref(), Some("7"));
         assert_eq!(value("FMI_TOKEN"), None, "it is in the Secret alone");
         assert_eq!(value("FMI_MEMORY").as_deref(), Some("2147483648 B"));
     }
@@ -272,11 +288,11 @@ mod tests {
     fn others_go_on_if_they_are_to() {
         let mut job = job();
         job.keep_going = true;
-        let [_, _, object] = manifest(&job, &Config::default(), "train", "x").unwrap();
+        let [_, _, object] = manifest(&job, &Config::default(), "train", "x", None).unwrap();
         let spec = read::<batch::Job>(&object).spec.unwrap();
         assert_eq!((spec.backoff_limit_per_index, spec.max_failed_indexes), (Some(0), Some(4)));
         job.launch.image = None;
-        let wrong = manifest(&job, &Config::default(), "train", "x").unwrap_err().to_string();
+        let wrong = manifest(&job, &Config::default(), "train", "x", None).unwrap_err().to_string();
         assert!(wrong.contains("--image"), "{wrong}");
     }
 

@@ -37,7 +37,7 @@ pub(super) const TERM: Duration = Duration::from_secs(10);
 impl Engine for Slurm {
     fn describe(&self, job: &Job) -> Result<String, Failure> {
         Ok(match inside() {
-            true => format!("{}{}\n", exports(job, " "), srun_line(job)),
+            true => format!("{}{}{}\n", exports(job, " "), until(job, " "), srun_line(job)),
             false => script(job),
         })
     }
@@ -80,6 +80,9 @@ async fn step(job: &Job, news: Sender<News>) -> Result<u8, Failure> {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
+    }
+    if let Some(until) = job.until() {
+        command.env("FMI_UNTIL", until);
     }
     // Ctrl-C on a terminal is for us: srun asks whether it is meant.
     command.process_group(0);
@@ -143,8 +146,20 @@ pub(super) fn script(job: &Job) -> String {
     for line in exports.lines() {
         let _ = writeln!(text, "export {line}");
     }
+    if !until(job, "").is_empty() {
+        let _ = writeln!(text, "export {}", until(job, ""));
+    }
     let _ = writeln!(text, "unset FMI_RANK\nexec {}", srun_line(job));
     text
+}
+
+/// When the ranks' time is over, with `end` behind it: as whoever submits it says, else from its start on, as
+/// `--time` has it.
+fn until(job: &Job, end: &str) -> String {
+    job.launch.deadline.map_or(String::new(), |deadline| {
+        let seconds = deadline.as_secs_f64().ceil();
+        format!("FMI_UNTIL=${{FMI_UNTIL:-$(($(date +%s) + {seconds}))}}{end}")
+    })
 }
 
 /// `NAME=VALUE`, quoted, each with `end` behind it. What belongs to nobody's eyes comes by the environment.
@@ -261,6 +276,7 @@ export DATA='/my data'
 export FMI_SIZE=10
 export FMI_MEMORY='1073741825 B'
 export FMI_PACKS=4
+export FMI_UNTIL=${FMI_UNTIL:-$(($(date +%s) + 61))}
 unset FMI_RANK
 exec srun --ntasks=4 --label --export=ALL --kill-on-bad-exit=1 --mem-per-cpu=1025M -- './a b' --name 'it'\\''s' ''
 ";
