@@ -101,8 +101,8 @@ impl Created {
         Ok(())
     }
 
-    /// Another process has kept it.
-    pub(crate) fn is_kept(mut self) {
+    /// Leaves it as it is: another process has kept it.
+    pub(crate) fn leave(mut self) {
         self.is_open = false;
     }
 }

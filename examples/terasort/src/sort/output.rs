@@ -117,7 +117,7 @@ mod object {
         };
         let Some(others) = agree(ctx, kept).await? else { return Ok(None) };
         if let Some(object) = others {
-            object.is_kept();
+            object.leave();
         }
         Ok(Some(()))
     }
