@@ -346,6 +346,7 @@ mod tests {
             bytes: None,
             cuttable: T::extent().element().is_some(),
             together: false,
+            crowded: false,
             packing: Packing::None,
             store: Shelf::None,
         };
