@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -162,6 +163,17 @@ class Programs:
         if "redis" in self.names:
             said["redis"] = " ".join(output(["redis-server", "--version"]).split()[:3])
         return said
+
+
+def machine():
+    """Its processor, by name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def run(command):

@@ -95,10 +95,10 @@ class Scale:
         return round(self.start + share * (self.end - self.start))
 
 
-def svg(title, panels):
+def svg(title, panels, below="bytes", name=size):
     height = HEAD + len(panels) * PANEL + (len(panels) - 1) * GAP + FOOT
     lengths = sorted({x for panel in panels for line in panel.series for x, _ in line.points})
-    across = Scale(lengths, LEFT, WIDTH - RIGHT, 0.025, [(x, size(x)) for x in apart(lengths)])
+    across = Scale(lengths, LEFT, WIDTH - RIGHT, 0.025, [(x, name(x)) for x in apart(lengths)])
     names = list(dict.fromkeys(line.name for panel in panels for line in panel.series))
     parts = [
         f'<svg width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
@@ -109,7 +109,7 @@ def svg(title, panels):
     for number, panel in enumerate(panels):
         top = HEAD + number * (PANEL + GAP)
         parts += draw(panel, across, top, top + PANEL, names)
-    parts.append(text((LEFT + WIDTH - RIGHT) // 2, height - 16, "bytes", "middle", INK))
+    parts.append(text((LEFT + WIDTH - RIGHT) // 2, height - 16, below, "middle", INK))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

@@ -130,9 +130,9 @@ def us(value):
     return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
-def replaced(text, block):
+def replaced(text, block, name="compare"):
     """A page with a new block between its marks."""
-    begin, end = "<!-- compare: begin -->", "<!-- compare: end -->"
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):

@@ -51,7 +51,7 @@ fn mistakes_are_told_with_their_place() {
     refused(
         "[algorithms]\nscan = \"quick\"",
         "2:8: algorithms.scan: \"quick\" is no algorithm for scan: there are hillis_steele, \
-         up_down, chain, packed",
+         up_down, chain, star, packed",
     );
     refused(
         "[algorithms]\nalreduce = \"ring\"",

@@ -40,11 +40,11 @@ async fn assert_idle(client: &Client, replicas: &[&Replica]) {
     }
 }
 
-/// Until all of them take part in so many groups.
+/// Until all of them take part in so many groups that have formed.
 async fn in_groups(client: &Client, replicas: &[&Replica], groups: usize) {
     for replica in replicas {
         eventually("the groups have formed", async || {
-            client.health(replica).await["groups"] == groups
+            client.health(replica).await["at_work"] == groups
         })
         .await;
     }

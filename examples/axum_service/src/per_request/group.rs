@@ -40,7 +40,10 @@ pub struct Replica {
     rendezvous: RendezvousServer,
     /// One for each group that it can be in.
     places: Semaphore,
+    /// Groups that it has led.
     groups: AtomicUsize,
+    /// Each group that has formed and is not over holds one.
+    at_work: Arc<()>,
     data: Data,
 }
 
@@ -75,6 +78,7 @@ pub enum Refusal {
 /// A group that this replica leads.
 struct Group {
     comm: Communicator,
+    _at_work: Arc<()>,
     /// The parts of the others: each ends when that replica has left.
     others: FuturesUnordered<BoxFuture<'static, Result<(), Failure>>>,
 }
@@ -97,6 +101,7 @@ impl Replica {
             rendezvous,
             places: Semaphore::new(settings.groups),
             groups: AtomicUsize::new(0),
+            at_work: Arc::default(),
             data: Data::load(),
             settings,
         }))
@@ -122,6 +127,7 @@ impl Replica {
         let part = async {
             let config = self.config().job(job).size(size).rank(rank).rendezvous(&rendezvous)?;
             let comm = config.join().await?;
+            let _at_work = Arc::clone(&self.at_work);
             let answer = work::answer(None, &self.data, &comm).await;
             comm.close().deadline(LEAVING).await?;
             answer.map(drop)
@@ -145,9 +151,14 @@ impl Replica {
         &self.token
     }
 
-    /// In how many groups it is.
+    /// In how many groups it is, those included that have not formed yet.
     pub(super) fn groups(&self) -> usize {
         self.settings.groups - self.places.available_permits()
+    }
+
+    /// How many of them have formed.
+    pub(super) fn at_work(&self) -> usize {
+        Arc::strong_count(&self.at_work) - 1
     }
 
     /// How many processes are at its rendezvous.
@@ -211,7 +222,7 @@ impl Replica {
         let mut others: FuturesUnordered<_> = invitations.collect();
         tokio::select! {
             joined = config.join() => match joined {
-                Ok(comm) => Ok(Group { comm, others }),
+                Ok(comm) => Ok(Group { comm, others, _at_work: Arc::clone(&self.at_work) }),
                 Err(error) => Err(Refusal::NotFormed(error.to_string())),
             },
             // None of them is done before all have joined.
@@ -223,7 +234,7 @@ impl Replica {
 impl Group {
     /// When it returns, all have left, or are gone.
     async fn run(self, question: Question, data: &Data) -> Result<Answer, Refusal> {
-        let Self { comm, others } = self;
+        let Self { comm, others, _at_work } = self;
         let answer = work::answer(Some(question), data, &comm).await;
         // What went wrong there has come to this rank by itself.
         let left = timeout(LEAVING, others.collect::<Vec<_>>());

@@ -41,8 +41,12 @@ async fn clusters(
 }
 
 async fn health(State(replica): State<Arc<Replica>>) -> Json<Value> {
-    let (groups, processes) = (replica.groups(), replica.processes());
-    Json(json!({ "id": replica.id(), "groups": groups, "at_its_rendezvous": processes }))
+    Json(json!({
+        "id": replica.id(),
+        "groups": replica.groups(),
+        "at_work": replica.at_work(),
+        "at_its_rendezvous": replica.processes(),
+    }))
 }
 
 /// Whether there is room for one more group.

@@ -12,7 +12,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
-    rounds: |shape| shape.size,
+    rounds: |shape| if shape.size == 1 { 0 } else { shape.size },
     sent: |shape| shape.size - 1,
 };
 
