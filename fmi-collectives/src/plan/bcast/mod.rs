@@ -16,10 +16,10 @@ use crate::plan::Algorithm;
 
 /// All for a bcast.
 pub const ALGORITHMS: &[&Algorithm] = &[
-    &linear::ALGORITHM,
     &binomial::ALGORITHM,
     &scatter_allgather::ALGORITHM,
     &chain::ALGORITHM,
+    &linear::ALGORITHM,
     &shared::ALGORITHM,
     &stored::ALGORITHM,
     &packed::ALGORITHM,

@@ -1,5 +1,5 @@
-//! Star exscan, for short values among processes that share cores. 2(n−1) rounds and messages of S bytes: rank
-//! 0 folds all values in the order of ranks, and tells each rank what it has before that rank's.
+//! Star exscan, for short values among processes that share cores. n−1 rounds, 2n−3 messages of S bytes: rank 0 folds
+//! all values in the order of ranks, and tells each rank what it has before that rank's.
 
 use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step};
 
@@ -12,7 +12,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
     medium: Medium::Links,
     growth: Growth::Logarithmic,
     steps: |rank, shape| Box::new(plan(rank, shape)),
-    rounds: |shape| if shape.size == 1 { 0 } else { shape.size },
+    rounds: |shape| shape.size - 1,
     sent: |shape| shape.size - 1,
 };
 
