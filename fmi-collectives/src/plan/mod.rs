@@ -47,6 +47,7 @@ mod packs;
 mod question;
 mod ranking;
 mod seat;
+mod star;
 mod step;
 
 pub use algorithm::{Algorithm, Growth, Medium, Shape};

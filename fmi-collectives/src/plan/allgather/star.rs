@@ -1,7 +1,7 @@
 //! Star allgather, for short values among processes that share cores. 2(n−1) rounds and messages: rank 0
 //! gets S bytes from each rank and sends nS to each.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step, star};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -19,9 +19,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// Rank 0 has all before it sends to the first.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     let size = shape.size;
-    let others = 1..if rank == 0 { size } else { 1 };
-    let centre = others.clone().map(|from| Step::recv(from, from));
-    let centre = centre.chain(others.map(move |to| Step::send(to, 0..size)));
-    let leaf = [Step::send(0, rank), Step::recv(0, 0..size)];
-    centre.chain(leaf.into_iter().filter(move |_| rank != 0))
+    let take = |from| Step::recv(from, from);
+    let give = move |to| Step::send(to, 0..size);
+    star::plan(rank, size, take, give, [Step::send(0, rank), Step::recv(0, 0..size)])
 }

@@ -1,7 +1,7 @@
 //! Star allreduce, for short values among processes that share cores. 2(n−1) rounds and messages of S
 //! bytes: rank 0 folds all values in the order of ranks, and tells all what it has.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, star};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -18,9 +18,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 
 /// What rank 0 folds is the left fold of any operation.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let others = 1..if rank == 0 { shape.size } else { 1 };
-    let centre = others.clone().map(|from| Step::combine(from, 0, Side::Right));
-    let centre = centre.chain(others.map(|to| Step::send(to, 0)));
-    let leaf = [Step::send(0, 0), Step::recv(0, 0)];
-    centre.chain(leaf.into_iter().filter(move |_| rank != 0))
+    let take = |from| Step::combine(from, 0, Side::Right);
+    let give = |to| Step::send(to, 0);
+    star::plan(rank, shape.size, take, give, [give(0), Step::recv(0, 0)])
 }

@@ -1,7 +1,7 @@
 //! Star alltoall, for short values among processes that share cores. 2(n−1) rounds and messages of nS bytes:
 //! rank 0 gets all that each rank has, and sends each all that is for it.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, star};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -23,12 +23,10 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
     let held = 2 * size;
     let row = move |from: usize| held + from * size..held + (from + 1) * size;
     let column = move |to: usize| Blocks::strided(held + to, 1, size, held + size * size);
-    let others = 1..if rank == 0 { size } else { 1 };
-    let own = (rank == 0).then(|| [Step::copy(0..size, row(0)), Step::copy(column(0), size..held)]);
-    let [first, last] = own.map_or([None, None], |own| own.map(Some));
-    let centre = others.clone().map(move |from| Step::recv(from, row(from)));
-    let centre = centre.chain(others.map(move |to| Step::send(to, column(to))));
+    let take = move |from| Step::recv(from, row(from));
+    let give = move |to| Step::send(to, column(to));
     let leaf = [Step::send(0, 0..size), Step::recv(0, size..held)];
-    let leaf = leaf.into_iter().filter(move |_| rank != 0);
-    first.into_iter().chain(centre).chain(last).chain(leaf)
+    let own = |step: Step| (rank == 0).then_some(step);
+    let (begin, end) = (own(Step::copy(0..size, row(0))), own(Step::copy(column(0), size..held)));
+    begin.into_iter().chain(star::plan(rank, size, take, give, leaf)).chain(end)
 }

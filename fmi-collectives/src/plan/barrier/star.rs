@@ -1,7 +1,7 @@
 //! Star barrier, for processes that share cores. 2(n−1) rounds and as many empty messages: all tell
 //! rank 0 that they have entered, and it tells all that they may leave.
 
-use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step};
+use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, star};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -18,11 +18,9 @@ pub const ALGORITHM: Algorithm = Algorithm {
 
 /// Rank 0 waits for all before it tells the first.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
-    let others = 1..if rank == 0 { shape.size } else { 1 };
-    let centre = others.clone().map(|from| Step::recv(from, Blocks::NONE));
-    let centre = centre.chain(others.map(|to| Step::send(to, Blocks::NONE)));
-    let leaf = [Step::send(0, Blocks::NONE), Step::recv(0, Blocks::NONE)];
-    centre.chain(leaf.into_iter().filter(move |_| rank != 0))
+    let take = |from| Step::recv(from, Blocks::NONE);
+    let give = |to| Step::send(to, Blocks::NONE);
+    star::plan(rank, shape.size, take, give, [give(0), take(0)])
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Star reduce-scatter, for short values among processes that share cores. 2(n−1) rounds and messages: rank 0
 //! gets nS bytes from each rank, folds them in the order of ranks, and sends S to each.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, star};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -19,9 +19,7 @@ pub const ALGORITHM: Algorithm = Algorithm {
 /// What rank 0 folds is the left fold of any operation.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     let size = shape.size;
-    let others = 1..if rank == 0 { size } else { 1 };
-    let centre = others.clone().map(move |from| Step::combine(from, 0..size, Side::Right));
-    let centre = centre.chain(others.map(|to| Step::send(to, to)));
-    let leaf = [Step::send(0, 0..size), Step::recv(0, rank)];
-    centre.chain(leaf.into_iter().filter(move |_| rank != 0))
+    let take = move |from| Step::combine(from, 0..size, Side::Right);
+    let give = |to| Step::send(to, to);
+    star::plan(rank, size, take, give, [Step::send(0, 0..size), Step::recv(0, rank)])
 }
