@@ -25,6 +25,9 @@ use std::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
+/// Long pieces: the kernel copies, sends and acknowledges 1 MiB of one call in half the time of four calls.
+const PATH: Path = Path { chunk: 1 << 20, ..Path::STREAM };
+
 #[derive(Debug)]
 pub(super) struct TcpLink {
     stream: Stream,
@@ -229,7 +232,7 @@ impl Link for TcpLink {
     }
 
     fn path(&self) -> Path {
-        Path::STREAM
+        PATH
     }
 
     fn room(&self) -> Room {
