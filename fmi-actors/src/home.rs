@@ -5,6 +5,7 @@
 //! for [`SPIN`] inside its own poll. A long wait parks and costs no CPU.
 
 use crate::{
+    another_core,
     channel::{Link, Seat},
     now,
     service::Service,
@@ -30,7 +31,7 @@ use tokio::sync::Notify;
 pub const AWAKE: Duration = Duration::from_millis(1);
 /// How long a receive spins in its own poll.
 pub const SPIN: Duration = Duration::from_micros(5);
-/// The same where threads take turns: others run meanwhile, so it may be longer.
+/// How long a receive spins where threads take turns: others run meanwhile, so it may be longer.
 const TURNS: Duration = Duration::from_micros(50);
 /// How long the end of a home waits for its links to be closed by the other side, too.
 const LINGER: Duration = Duration::from_secs(1);
@@ -235,6 +236,7 @@ impl Home {
         loop {
             self.stirred.notified().await;
             let (mut last, mut spare) = (now(), Vec::new());
+            let mut rested = last;
             self.inbox.open();
             loop {
                 let wakefulness = wakefulness();
@@ -253,8 +255,13 @@ impl Home {
                     }
                     last = now;
                 }
-                if wakefulness == Wakefulness::Yields {
-                    thread::yield_now();
+                match wakefulness {
+                    Wakefulness::Yields => thread::yield_now(),
+                    _ if rested < last && now.since(last) > another_core::PATIENCE => {
+                        rested = now;
+                        another_core::take_if_shared();
+                    }
+                    _ => {}
                 }
                 if !self.progress(wakefulness) && !self.park() {
                     break;

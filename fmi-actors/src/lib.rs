@@ -3,6 +3,7 @@
 //! This crate speaks bytes. Everything typed is in `fmi-collectives`; users depend on `fmi` alone.
 
 pub mod actor;
+mod another_core;
 mod awaited;
 mod board;
 pub mod channel;
