@@ -261,6 +261,28 @@ impl<T: Arithmetic> Reduction<Vec<T>> for Builtin {
     }
 }
 
+/// As of vectors: a value that others read as well is left as it is.
+impl<T: Arithmetic> Reduction<Buf<T>> for Builtin {
+    fn demand(&self) -> Demand {
+        Reduction::<Vec<T>>::demand(self)
+    }
+    fn name(&self) -> &'static str {
+        self.label()
+    }
+    fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
+        Reduction::<Vec<T>>::combine(self, left, right)
+    }
+    fn is_by_element(&self) -> bool {
+        Reduction::<Vec<T>>::is_by_element(self)
+    }
+    fn is_in_place(&self) -> bool {
+        Reduction::<Vec<T>>::is_in_place(self)
+    }
+    fn combine_into(&self, here: &mut [u8], other: &[u8], side: Side) -> bool {
+        self.numbers_into::<T>(here, other, side)
+    }
+}
+
 impl<T: Message, F: Fn(T, T) -> T + Send + Sync + 'static> Reduction<T> for Function<T, F> {
     fn demand(&self) -> Demand {
         self.demand
@@ -386,6 +408,10 @@ mod tests {
         assert_eq!(both(&prod(), vec![2.0, 3.0], vec![4.0, 5.0]), [8.0, 15.0]);
         assert_eq!(both(&min(), f64::NAN, 1.0), 1.0);
         assert_eq!(both(&max(), vec![1i64, -5], vec![0, 7]), [1, 7]);
+        let kept = Buf::from(vec![1, 2]);
+        assert_eq!(both(&sum(), kept.clone(), Buf::from(vec![3, 4]))[..], [4, 6]);
+        assert_eq!(both(&sum(), kept.clone(), kept.clone())[..], [2, 4]);
+        assert_eq!(kept[..], [1, 2]);
     }
 
     #[test]

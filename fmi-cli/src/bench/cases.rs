@@ -58,11 +58,11 @@ macro_rules! with_numbers {
                 $body
             }
             bytes if bytes % 4 == 0 => {
-                let $value = vec![0_f32; bytes / 4];
+                let $value = Buf::from(vec![0_f32; bytes / 4]);
                 $body
             }
             bytes => {
-                let $value = vec![0_u8; bytes];
+                let $value = Buf::from(vec![0_u8; bytes]);
                 $body
             }
         }
