@@ -85,7 +85,7 @@ impl Case {
             bytes: known.then_some(length),
             cuttable: !args.opaque && collective != Collective::Barrier,
             together: stand.is_together() && (args.together || size > 1),
-            crowded: !stand.is_together() && stand.topology().is_crowded(),
+            crowded: stand.topology().is_crowded(),
             packing: stand.packing(),
             store: place.as_ref().map_or(asked_store, Place::shelf),
         };

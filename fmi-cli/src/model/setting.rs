@@ -235,7 +235,7 @@ impl Setting {
                     bytes: known.then_some(length),
                     cuttable: !self.opaque && call.has_bytes(),
                     together: self.is_together(ranks),
-                    crowded: !self.is_together(ranks) && self.topology(ranks).is_crowded(),
+                    crowded: self.topology(ranks).is_crowded(),
                     packing: self.packing(ranks),
                     store: way.shelf(),
                 };

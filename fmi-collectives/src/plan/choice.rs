@@ -198,6 +198,8 @@ impl Default for Table {
         const MANY: usize = 64;
         /// Ranks of which one no longer serves all others.
         const STAR: usize = 33;
+        /// Ranks of which one serves all others even with long values.
+        const FEW: usize = 9;
         /// Values that one rank can well pass on to all, and those of which it can have one for each pair.
         const SHORT: u64 = 32 << 10;
         const TINY: u64 = 8 << 10;
@@ -217,7 +219,7 @@ impl Default for Table {
                 within(&allgather::shared::ALGORITHM),
                 within(&alltoall::shared::ALGORITHM),
                 within(&reduce::shared::ALGORITHM).below_bytes(LARGE),
-                within(&allreduce::shared::ALGORITHM).from_bytes(LARGE),
+                within(&allreduce::shared::ALGORITHM).from_bytes(LARGE).from_size(3),
                 within(&allreduce::shared_small::ALGORITHM),
                 within(&reduce_scatter::shared::ALGORITHM),
                 // Where there is nothing but a store, whose messages are pushed: one is one command,
@@ -268,6 +270,7 @@ impl Default for Table {
                 // core does meanwhile, and waiting is a switch: few messages are worth more than few rounds.
                 crowd(&barrier::star::ALGORITHM).below_size(STAR),
                 crowd(&bcast::linear::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+                crowd(&bcast::linear::ALGORITHM).below_size(FEW),
                 crowd(&gather::linear::ALGORITHM).from_size(7).below_size(STAR),
                 crowd(&gather::linear::ALGORITHM).from_bytes(SMALL).below_size(STAR),
                 crowd(&scatter::linear::ALGORITHM).below_size(STAR),
@@ -276,10 +279,14 @@ impl Default for Table {
                 crowd(&alltoall::star::ALGORITHM).below_bytes(1 << 10).below_size(STAR),
                 crowd(&alltoall::star::ALGORITHM).below_bytes(TINY).from_size(6).below_size(STAR),
                 crowd(&reduce::linear::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+                crowd(&reduce::linear::ALGORITHM).below_size(FEW),
                 crowd(&allreduce::star::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+                crowd(&allreduce::star::ALGORITHM).below_size(FEW),
                 crowd(&reduce_scatter::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
                 crowd(&scan::star::ALGORITHM).below_bytes(SHORT).from_size(8).below_size(STAR),
+                crowd(&scan::chain::ALGORITHM).from_bytes(SHORT).below_size(FEW),
                 crowd(&exscan::star::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+                crowd(&exscan::chain::ALGORITHM).from_bytes(SHORT).below_size(FEW),
                 R::always(&barrier::dissemination::ALGORITHM),
                 R::always(&bcast::scatter_allgather::ALGORITHM).from_bytes(4 << 20).from_size(8),
                 R::always(&bcast::chain::ALGORITHM).from_bytes(1 << 20).from_size(3),
@@ -443,9 +450,10 @@ mod tests {
         };
         let chosen = |question| Table::default().choose(&question).algorithm.name;
         assert_eq!(chosen(question), "star");
+        assert_eq!(chosen(Question { bytes: Some(1 << 20), ..question }), "star");
         for other in [
             Question { crowded: false, ..question },
-            Question { bytes: Some(1 << 20), ..question },
+            Question { bytes: Some(1 << 20), size: 9, ..question },
             Question { size: 64, ..question },
             Question { together: true, ..question },
             Question { store: Shelf::Alone, ..question },
