@@ -3,7 +3,7 @@
 use crate::{Bytes, Seconds};
 use serde::{Deserialize, Serialize};
 
-/// What work takes where the ranks run, and what it takes that they share cores.
+/// What work takes where the ranks run.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Host {
@@ -20,20 +20,6 @@ pub struct Host {
     pub combine: Effort,
     /// Copying.
     pub copy: Effort,
-    /// What it takes a thread to turn to another rank of its process.
-    #[serde(skip_serializing_if = "Seconds::is_zero")]
-    pub task: Seconds,
-    /// What it takes a core to turn to another process.
-    #[serde(skip_serializing_if = "Seconds::is_zero")]
-    pub turn: Seconds,
-    /// What it takes an idle core to go on, where there are more processes than cores. Where there are not,
-    /// nobody sleeps so deeply, and the channel's latency has it.
-    #[serde(skip_serializing_if = "Seconds::is_zero")]
-    pub wake: Seconds,
-    /// What each byte takes longer, on either side, where there are more processes than cores: it has left
-    /// the cache, and windows fill while nobody reads.
-    #[serde(skip_serializing_if = "Seconds::is_zero")]
-    pub crowded: Seconds,
 }
 
 /// What work on bytes takes.
@@ -75,7 +61,7 @@ impl Host {
     }
 
     /// All times, by their names.
-    fn times_mut(&mut self) -> [(&'static str, &mut Seconds); 10] {
+    fn times_mut(&mut self) -> [(&'static str, &mut Seconds); 6] {
         [
             ("call", &mut self.call),
             ("piece", &mut self.piece),
@@ -83,10 +69,6 @@ impl Host {
             ("combine.per_byte", &mut self.combine.per_byte),
             ("copy.fixed", &mut self.copy.fixed),
             ("copy.per_byte", &mut self.copy.per_byte),
-            ("task", &mut self.task),
-            ("turn", &mut self.turn),
-            ("wake", &mut self.wake),
-            ("crowded", &mut self.crowded),
         ]
     }
 }
@@ -106,7 +88,7 @@ mod tests {
         let Effort { fixed, per_byte } = host.rounded().copy;
         assert_eq!((fixed, per_byte), (Seconds::new(1.23e-6), Seconds::ZERO));
         assert_eq!(host.check(), Ok(()));
-        let wrong = Host { wake: Seconds::new(-1e-9), ..host };
-        assert!(wrong.check().unwrap_err().starts_with("wake is -"));
+        let wrong = Host { piece: Seconds::new(-1e-9), ..host };
+        assert!(wrong.check().unwrap_err().starts_with("piece is -"));
     }
 }

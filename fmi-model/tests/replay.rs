@@ -2,8 +2,7 @@
 
 use fmi_model::{
     Bytes, Seconds,
-    channel::{Channel, Leg, Server},
-    host::Host,
+    channel::{Channel, Leg, Server, Turns},
     replay::{Act, Op, Outcome, Replay, Wires},
     topology::{Place, Topology},
 };
@@ -27,15 +26,14 @@ fn store(here: bool) -> Channel {
     Channel { send: leg(10.0), receive: leg(3.0), server: Some(server), ..Channel::default() }
 }
 
-fn play(
-    topology: &Topology,
-    channel: &Channel,
-    host: Host,
-    plan: impl Fn(usize) -> Vec<Op>,
-) -> Outcome {
-    let mut wires = Wires::all(channel);
-    wires.host = host;
-    Replay::new(topology, wires).run(|rank| plan(rank).into_iter()).unwrap()
+/// The same, where 20 µs pass until a core turns to another process, and 30 until an idle one goes on.
+fn slow_store(here: bool) -> Channel {
+    let turns = Turns { idle: us(30.0), switch: us(20.0), ..Turns::default() };
+    Channel { turns, ..store(here) }
+}
+
+fn play(topology: &Topology, channel: &Channel, plan: impl Fn(usize) -> Vec<Op>) -> Outcome {
+    Replay::new(topology, Wires::all(channel)).run(|rank| plan(rank).into_iter()).unwrap()
 }
 
 fn micros(outcome: &Outcome) -> Vec<f64> {
@@ -57,24 +55,23 @@ fn chain(ranks: usize) -> impl Fn(usize) -> Vec<Op> {
 
 #[test]
 fn a_server_here_needs_a_core() {
-    let host = Host { wake: us(30.0), turn: us(20.0), ..Host::default() };
     // A core is idle when it is asked, and when it has answered.
-    let outcome = play(&machine(2, 2), &store(true), host, chain(2));
+    let outcome = play(&machine(2, 2), &slow_store(true), chain(2));
     assert_eq!(micros(&outcome), [10.0, 10.0 + 5.0 + 3.0]);
     // Of a machine with more processes than cores both have to wake up, or to turn: to the third rank, which has
     // nothing to do, from the first one to the server.
-    let outcome = play(&machine(3, 2), &store(true), host, |rank| match rank {
+    let outcome = play(&machine(3, 2), &slow_store(true), |rank| match rank {
         2 => Vec::new(),
         rank => chain(2)(rank),
     });
     assert_eq!(micros(&outcome), [10.0, 10.0 + 20.0 + 5.0 + 30.0 + 3.0, 20.0]);
     // Elsewhere it needs none, and is a part of what the ranks take.
-    let outcome = play(&machine(2, 2), &store(false), host, chain(2));
+    let outcome = play(&machine(2, 2), &slow_store(false), chain(2));
     assert_eq!(micros(&outcome), [10.0, 10.0 + 5.0]);
     // In one process nobody asks it.
     let alone = Topology::new(vec![Place { process: 0, machine: 0, core: 0 }; 2]);
     let local = Channel { server: None, ..store(true) };
-    let outcome = play(&alone, &local, Host::default(), chain(2));
+    let outcome = play(&alone, &local, chain(2));
     assert_eq!(micros(&outcome), [10.0, 13.0]);
 }
 
@@ -85,7 +82,7 @@ fn a_server_here_waits_for_a_core_that_is_taken() {
         0 => vec![op(Act::Send { to: 1 }), op(Act::Send { to: 1 }), op(Act::Send { to: 1 })],
         _ => vec![op(Act::Recv { from: 0 }); 3],
     };
-    let outcome = play(&machine(2, 1), &store(true), Host::default(), long);
+    let outcome = play(&machine(2, 1), &store(true), long);
     // All is sent before it does anything, and all is done before anything is received.
     assert_eq!(micros(&outcome), [30.0, 30.0 + 3.0 * 5.0 + 3.0 * 3.0]);
 }
@@ -96,18 +93,31 @@ fn what_is_published_passes_a_server_here_twice() {
         0 => vec![op(Act::Publish { first: 0, blocks: 1 }), op(Act::Also { first: 7, blocks: 1 })],
         rank => vec![op(Act::Fetch { from: 0, block: if rank == 1 { 0 } else { 7 } })],
     };
-    let outcome = play(&machine(3, 3), &store(true), Host::default(), plan);
+    let outcome = play(&machine(3, 3), &store(true), plan);
     assert_eq!(micros(&outcome), [10.0, 10.0 + 5.0 + 5.0 + 3.0, 10.0 + 5.0 + 10.0 + 3.0]);
 }
 
 #[test]
 fn more_ranks_than_cores_take_turns() {
-    let host = Host { wake: us(30.0), turn: us(20.0), ..Host::default() };
     for (ranks, cores) in [(2, 2), (4, 2), (8, 2), (8, 1)] {
         let time =
-            |here| play(&machine(ranks, cores), &store(here), host, chain(ranks as usize)).end();
+            |here| play(&machine(ranks, cores), &slow_store(here), chain(ranks as usize)).end();
         assert!(time(true) > time(false), "{ranks} ranks on {cores} cores");
-        let again = play(&machine(ranks, cores), &store(true), host, chain(ranks as usize));
+        let again = play(&machine(ranks, cores), &slow_store(true), chain(ranks as usize));
         assert_eq!(again.end(), time(true));
     }
+}
+
+#[test]
+fn each_further_process_of_a_core_looks_before() {
+    let look = |ranks| {
+        let turns = Turns { look: us(7.0), ..Turns::default() };
+        let channel = Channel { turns, ..store(false) };
+        // The second waits for the first one; the others have nothing to do.
+        let plan = |rank: usize| if rank < 2 { chain(2)(rank) } else { Vec::new() };
+        let time = |channel| play(&machine(ranks, 2), channel, plan).ends[1];
+        ((time(&channel) - time(&store(false))).get() / us(7.0).get()).round()
+    };
+    // So many more than cores, for each core.
+    assert_eq!([2, 4, 6, 8].map(look), [0.0, 1.0, 2.0, 3.0]);
 }

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use fmi::{Config, meter::Tariff};
 use fmi_model::{
     Bytes, Dollars, Profile, Seconds,
-    channel::{Channel, Leg},
+    channel::{Channel, Leg, Turns},
     host::Effort,
 };
 use serde::Serialize;
@@ -143,15 +143,9 @@ fn whole(profile: &Profile, tariff: &Tariff) -> String {
     let times = [
         ("call", host.call, "before the first step of a collective"),
         ("piece", host.piece, "for each further value of a message"),
-        ("task", host.task, "from one rank to another of a process"),
-        ("turn", host.turn, "from one process to another on a core"),
-        ("wake", host.wake, "until an idle core goes on"),
     ];
     for (what, time, when) in times.into_iter().filter(|(_, time, _)| !time.is_zero()) {
         say(what, format!("{time} {when}"));
-    }
-    if !host.crowded.is_zero() {
-        say("crowded", format!("{} more where processes share cores", rate(host.crowded)));
     }
     for (what, effort) in [("combine", host.combine), ("copy", host.copy)] {
         if effort != Effort::default() {
@@ -186,10 +180,22 @@ fn whole(profile: &Profile, tariff: &Tariff) -> String {
 /// What is known of a channel, as people say it.
 fn parameters(channel: &Channel, tariff: &Tariff) -> Vec<(&'static str, String)> {
     let Channel { send, latency, receive, side_by_side, server, bucket, .. } = channel;
-    let Channel { full_memory, tail, requests, machine, .. } = channel;
+    let Channel { full_memory, tail, requests, machine, turns, .. } = channel;
     let mut all = vec![("sends", leg(send))];
     if *latency > Seconds::ZERO {
         all.push(("latency", latency.to_string()));
+    }
+    if !turns.is_nothing() {
+        let Turns { switch, idle, look, per_byte } = turns;
+        let mut text =
+            format!("where ranks share cores: {switch} to another, {idle} if it was idle");
+        if *look > Seconds::ZERO {
+            let _ = write!(text, ", {look} for each further one");
+        }
+        if *per_byte > Seconds::ZERO {
+            let _ = write!(text, "; {} more", rate(*per_byte));
+        }
+        all.push(("turns", text));
     }
     let beside = match side_by_side {
         0 | 1 => String::new(),

@@ -29,7 +29,7 @@ fn a_profile_is_made_of_a_benchmark() {
     let file = folder.path().join("mine.toml").display().to_string();
     let ran = run(&["model", "fit", "--from", &rows, "-o", &file]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    for part in ["local   allreduce", "good plan", "fitted 17 parameters", "written to"] {
+    for part in ["local   allreduce", "good plan", "fitted 20 parameters", "written to"] {
         assert!(ran.stdout.contains(part), "no {part:?} in {}", ran.stdout);
     }
     // It is a profile like any other, and what it was made of is in it.

@@ -23,11 +23,13 @@ mod fan_out;
 mod leg;
 mod server;
 mod tail;
+mod turns;
 
 pub use bucket::Bucket;
 pub use leg::Leg;
 pub use server::Server;
 pub use tail::{Quantile, Tail};
+pub use turns::Turns;
 
 use crate::{Bytes, Seconds, prices::Request};
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,9 @@ pub struct Channel {
     /// What its receiver does.
     #[serde(skip_serializing_if = "Leg::is_nothing")]
     pub receive: Leg,
+    /// What it takes that processes share cores.
+    #[serde(skip_serializing_if = "Turns::is_nothing")]
+    pub turns: Turns,
     /// How many messages a receiver reads side by side.
     #[serde(skip_serializing_if = "is_zero")]
     pub side_by_side: u32,
@@ -140,6 +145,7 @@ impl Channel {
         for time in [&mut self.latency, &mut self.tail.scale] {
             *time = time.rounded();
         }
+        self.turns.times_mut().into_iter().for_each(|(_, time)| *time = time.rounded());
         if let Some(server) = &mut self.server {
             (server.request, server.per_byte) =
                 (server.request.rounded(), server.per_byte.rounded());
@@ -164,6 +170,8 @@ impl Channel {
             numbers.push((format!("{name}.lag"), leg.lag.get()));
             numbers.push((format!("{name}.per_byte"), leg.per_byte.get()));
         }
+        let mut turns = self.turns;
+        numbers.extend(turns.times_mut().map(|(name, time)| (format!("turns.{name}"), time.get())));
         if let Some(server) = &self.server {
             numbers.push(("server.request".to_owned(), server.request.get()));
             numbers.push(("server.per_byte".to_owned(), server.per_byte.get()));

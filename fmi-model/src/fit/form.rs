@@ -73,17 +73,13 @@ impl Form {
         times.into_iter().for_each(|time| each(time, TIME));
         each(&mut host.combine.per_byte, PER_BYTE);
         each(&mut host.copy.per_byte, PER_BYTE);
-        if self.channels.iter().any(|name| name == Profile::LOCAL) {
-            each(&mut host.task, TIME);
-        }
-        if self.channels.iter().any(|name| name != Profile::LOCAL) {
-            each(&mut host.turn, TIME);
-            each(&mut host.wake, TIME);
-            each(&mut host.crowded, PER_BYTE);
-        }
         for name in &self.channels {
             let Some(channel) = profile.channels.get_mut(name) else { continue };
             legs(channel, &mut each);
+            let turns = &mut channel.turns;
+            let times = [&mut turns.switch, &mut turns.idle, &mut turns.look];
+            times.into_iter().for_each(|time| each(time, TIME));
+            each(&mut turns.per_byte, PER_BYTE);
             let server = channel.server.as_mut().map(|server| {
                 each(&mut server.request, TIME);
                 each(&mut server.per_byte, PER_BYTE);

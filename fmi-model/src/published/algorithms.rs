@@ -275,13 +275,14 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::{Leg, Tail};
+    use crate::channel::{Leg, Tail, Turns};
 
     const HOP: Channel = Channel { latency: Seconds::new(1.0), ..NOTHING };
     const NOTHING: Channel = Channel {
         send: Leg::NOTHING,
         latency: Seconds::ZERO,
         receive: Leg::NOTHING,
+        turns: Turns::NOTHING,
         side_by_side: 0,
         server: None,
         bucket: None,

@@ -2,7 +2,7 @@
 //!
 //! A store's [server](crate::channel::Server::here) on their machine takes one like a rank, the one after the last.
 
-use super::Wires;
+use super::{Route, Wires};
 use crate::topology::Topology;
 use std::collections::VecDeque;
 
@@ -30,8 +30,8 @@ struct Pool {
     turn: f64,
     /// What it takes an idle core until it goes on.
     wake: f64,
-    /// Whether they are of several processes.
-    processes: bool,
+    /// What each byte takes longer.
+    per_byte: f64,
 }
 
 impl Crowd {
@@ -59,14 +59,13 @@ impl Crowd {
             };
             let mut add = |ranks: &[u32], cores: usize, processes: bool| {
                 ranks.iter().for_each(|rank| pool[*rank as usize] = Some(pools.len() as u32));
-                // Where each has a core nobody sleeps so deeply.
-                let wake = if ranks.len() > cores { wires.host.wake.get() } else { 0.0 };
-                let (turn, wake) = match processes {
-                    true => (wires.host.turn.get(), wake),
-                    false => (wires.host.task.get(), 0.0),
-                };
+                let route = if processes { Route::Machine } else { Route::Process };
+                let turns = &wires.channel(route).turns;
+                let turn = turns.turn(ranks.len(), cores).get();
+                let wake = turns.wake(ranks.len(), cores).get();
+                let per_byte = turns.byte(ranks.len(), cores).get();
                 let (idle, waiting) = (vec![f64::NEG_INFINITY; cores], VecDeque::new());
-                pools.push(Pool { idle, waiting, turn, wake, processes });
+                pools.push(Pool { idle, waiting, turn, wake, per_byte });
             };
             let home = home == Some(place(machine[0]).machine);
             if home || cores().any(several) {
@@ -86,10 +85,10 @@ impl Crowd {
         self.pool.get(rank).is_some_and(Option::is_some)
     }
 
-    /// Whether a rank shares cores with other processes.
-    pub(super) fn is_among_processes(&self, rank: usize) -> bool {
+    /// What each byte of a rank takes longer.
+    pub(super) fn per_byte(&self, rank: usize) -> f64 {
         let pool = self.pool.get(rank).copied().flatten();
-        pool.is_some_and(|pool| self.pools[pool as usize].processes)
+        pool.map_or(0.0, |pool| self.pools[pool as usize].per_byte)
     }
 
     /// From when on a rank runs that can go on now. `None`: when another one [leaves](Self::leave).

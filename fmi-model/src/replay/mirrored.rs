@@ -14,8 +14,10 @@ impl Replay<'_> {
         let size = topology.ranks();
         // Ranks of a core take turns, and all ask a server at once.
         let turns = size.div_ceil(topology.cores().max(1)) as f64;
-        let turn =
-            if turns > 1.0 && topology.processes() > 1 { wires.host.turn.get() } else { 0.0 };
+        let turn = match turns > 1.0 && topology.processes() > 1 {
+            true => wires.channel(Route::Machine).turns.turn(size, topology.cores()).get(),
+            false => 0.0,
+        };
         // What all ask at once has been answered to the last when the server has done it for all.
         let cores = topology.cores().max(1) as f64;
         let busy = |channel: &Channel, time: Seconds, op: &Op| match channel.server {

@@ -530,10 +530,7 @@ impl<I: Iterator<Item = Op>> Play<'_, '_, I> {
     fn besides(&self, number: usize, op: Op) -> f64 {
         let wires = &self.replay.wires;
         let pieces = wires.host.piece.get() * f64::from(op.pieces.saturating_sub(1));
-        match self.crowd.is_among_processes(number) {
-            true => pieces + wires.host.crowded.get() * op.bytes.get() as f64,
-            false => pieces,
-        }
+        pieces + self.crowd.per_byte(number) * op.bytes.get() as f64
     }
 
     /// How long sending (0) or receiving (1) takes there.

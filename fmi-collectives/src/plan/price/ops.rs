@@ -1,6 +1,6 @@
 //! From the steps of a plan to what is played through.
 
-use crate::plan::{Action, Algorithm, Blocks, Medium, Shape, Step, Steps, Tier};
+use crate::plan::{Action, Algorithm, Blocks, Collective, Medium, Shape, Step, Steps, Tier};
 use fmi_model::{
     Bytes,
     replay::{Act, Op, Work},
@@ -16,6 +16,16 @@ pub(super) struct Sizes {
     pieces: u64,
     /// Whether what is published inside of a pack stays there.
     packed: bool,
+    /// Whose result is put together at the end: what was combined piece by piece lies in as many places.
+    joins: Joins,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joins {
+    Nobody,
+    /// Who receives last.
+    Root,
+    All,
 }
 
 /// One rank's steps, as they are played through.
@@ -24,12 +34,23 @@ pub(super) struct Ops {
     sizes: Sizes,
     /// What else the last step does.
     rest: VecDeque<Op>,
+    /// Whether the last step brought something.
+    received: bool,
+    /// The result is together.
+    joined: bool,
 }
 
 impl Sizes {
     pub(super) fn of(algorithm: &Algorithm, shape: &Shape, bytes: Bytes) -> Self {
         let packed = matches!(algorithm.medium, Medium::Packs { .. });
-        Self { bytes: bytes.get(), pieces: algorithm.pieces(shape).max(1) as u64, packed }
+        let pieces = algorithm.pieces(shape).max(1) as u64;
+        let joins = match algorithm.collective {
+            _ if pieces == 1 => Joins::Nobody,
+            Collective::Reduce => Joins::Root,
+            Collective::Allreduce | Collective::Scan | Collective::Exscan => Joins::All,
+            _ => Joins::Nobody,
+        };
+        Self { bytes: bytes.get(), pieces, packed, joins }
     }
 
     /// Bytes of these blocks. A value that is cut is cut as evenly as can be.
@@ -63,7 +84,7 @@ impl Sizes {
 impl Ops {
     pub(super) fn new(steps: Steps, sizes: Sizes) -> Self {
         let call = Op { work: Work::Call, ..Op::new(Act::Local, Bytes::ZERO) };
-        Self { steps, sizes, rest: VecDeque::from([call]) }
+        Self { steps, sizes, rest: VecDeque::from([call]), received: false, joined: false }
     }
 
     fn op(&mut self, step: &Step) -> Option<Op> {
@@ -74,7 +95,10 @@ impl Ops {
             Action::Send { to, .. } => op(Act::Send { to: *to }, Work::None),
             Action::Recv { from, .. } => op(Act::Recv { from: *from }, Work::None),
             Action::Combine { from, .. } => op(Act::Recv { from: *from }, Work::Combine),
-            Action::Copy { .. } => op(Act::Local, Work::Copy),
+            // What is long is shared.
+            Action::Copy { .. } => {
+                Some(Op { work: Work::Copy, ..Op::new(Act::Local, Bytes::ZERO) })
+            }
             Action::Publish { blocks, .. } => {
                 let mut runs = blocks.runs();
                 let signal = SIGNAL..SIGNAL + 1;
@@ -90,6 +114,18 @@ impl Ops {
             Action::Fetch { from, blocks } => self.reads(*from, blocks, Work::None),
             Action::CombineShared { from, blocks, .. } => self.reads(*from, blocks, Work::Combine),
         }
+    }
+
+    /// Puts the result together, once.
+    fn join(&mut self) -> Option<Op> {
+        let joins = match self.sizes.joins {
+            Joins::Nobody => false,
+            Joins::Root => self.received,
+            Joins::All => true,
+        };
+        let bytes = Bytes::new(self.sizes.bytes);
+        let first = !std::mem::replace(&mut self.joined, true);
+        (joins && first).then(|| Op { work: Work::Copy, ..Op::new(Act::Local, bytes) })
     }
 
     /// Each block is a read of its own.
@@ -119,7 +155,8 @@ impl Iterator for Ops {
         if let Some(op) = self.rest.pop_front() {
             return Some(op);
         }
-        let step = self.steps.next()?;
+        let Some(step) = self.steps.next() else { return self.join() };
+        self.received = !matches!(step.action, Action::Send { .. } | Action::Publish { .. });
         self.op(&step)
     }
 }
@@ -130,7 +167,7 @@ const SIGNAL: usize = u32::MAX as usize - 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{allreduce, barrier, reduce_scatter};
+    use crate::plan::{allreduce, barrier, bcast, reduce, reduce_scatter};
 
     fn ops(algorithm: &Algorithm, rank: usize, shape: Shape, bytes: u64) -> Vec<Op> {
         let sizes = Sizes::of(algorithm, &shape, Bytes::new(bytes));
@@ -140,11 +177,11 @@ mod tests {
 
     #[test]
     fn pieces_are_as_even_as_can_be() {
-        let sizes = Sizes { bytes: 10, pieces: 4, packed: false };
+        let sizes = Sizes { bytes: 10, pieces: 4, packed: false, joins: Joins::Nobody };
         let of = |blocks: Blocks| sizes.of_blocks(&blocks).get();
         assert_eq!([0, 1, 2, 3].map(|piece: usize| of(piece.into())), [2, 3, 2, 3]);
         assert_eq!((of((0..4).into()), of(Blocks::wrapping(3, 2, 0..4))), (10, 5));
-        let huge = Sizes { bytes: u64::MAX, pieces: 1000, packed: false };
+        let huge = Sizes { bytes: u64::MAX, pieces: 1000, packed: false, joins: Joins::Nobody };
         assert_eq!(huge.before(1000), u64::MAX);
     }
 
@@ -173,5 +210,17 @@ mod tests {
         assert_eq!(all[1].act, Act::Fetch { from: 0, block: SIGNAL });
         let combined = ops(&allreduce::ring::ALGORITHM, 0, Shape::of(2), 100);
         assert_eq!((combined[1].work, combined[1].bytes), (Work::Combine, Bytes::new(50)));
+    }
+
+    #[test]
+    fn who_has_combined_pieces_puts_them_together() {
+        let joined = |algorithm, rank, chunks| {
+            let last = ops(algorithm, rank, Shape::of(2).chunked(chunks), 100).pop().unwrap();
+            (last.act, last.work, last.bytes) == (Act::Local, Work::Copy, Bytes::new(100))
+        };
+        assert!([0, 1].iter().all(|rank| joined(&allreduce::ring::ALGORITHM, *rank, 1)));
+        assert_eq!([0, 1].map(|rank| joined(&reduce::chain::ALGORITHM, rank, 4)), [true, false]);
+        assert!(!joined(&reduce::chain::ALGORITHM, 0, 1));
+        assert!(!joined(&bcast::chain::ALGORITHM, 1, 4));
     }
 }
