@@ -347,6 +347,8 @@ async fn a_process_that_is_killed_is_named_on_all_ranks() {
     let (zero, one) = (zero.unwrap(), one.unwrap());
     let (a, b) = soon(async { tokio::join!(zero.barrier(), one.barrier()) }).await;
     assert_eq!((a, b), (Ok(()), Ok(())));
+    // What collectives send may overtake it, where both waited for a link.
+    soon(zero.probe(2, 1)).await.unwrap();
     let waiting = (zero.recv::<u8>(2, 9), one.allreduce(1, op::sum()));
     child.kill().unwrap();
     child.wait().unwrap();

@@ -27,7 +27,7 @@ pub(crate) fn take_if_shared() {
 fn take() {
     use rustix::thread::{sched_getaffinity, sched_getcpu, sched_setaffinity};
     let Ok(allowed) = sched_getaffinity(None) else { return };
-    let mut others = allowed.clone();
+    let mut others = allowed;
     others.unset(sched_getcpu());
     if others.count() > 0 && sched_setaffinity(None, &others).is_ok() {
         // Where it may be is as it was. If that fails it can only run on fewer cores than it might.
