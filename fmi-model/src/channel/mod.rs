@@ -47,7 +47,7 @@ pub struct Channel {
     /// What its receiver does.
     #[serde(skip_serializing_if = "Leg::is_nothing")]
     pub receive: Leg,
-    /// What it takes that processes share cores.
+    /// What it takes that ranks share cores: processes those of their machine, ranks of one process its threads.
     #[serde(skip_serializing_if = "Turns::is_nothing")]
     pub turns: Turns,
     /// How many messages a receiver reads side by side.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Turns {
-    /// What it takes a core to turn to another process.
+    /// What it takes a core to turn to another process, a thread to another rank.
     #[serde(skip_serializing_if = "Seconds::is_zero")]
     pub switch: Seconds,
     /// What it takes an idle core to go on. Where each process has a core nobody sleeps so deeply, and the channel's
