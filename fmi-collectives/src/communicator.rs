@@ -10,7 +10,7 @@ use crate::{
 };
 use fmi_actors::{
     Endpoint, Error, NoRejoin, Node, Reason, Result,
-    endpoint::Collective,
+    endpoint::{Collective, Publications},
     frame::{Datatype, Signature},
     mailbox::{Failure, Group},
     meter::Tier,
@@ -58,6 +58,8 @@ struct Inner {
     shelf: Shelf,
     /// How far its members are apart, once somebody wants to know.
     tier: OnceLock<Tier>,
+    /// Where members of this process publish for each other, once one does.
+    publications: OnceLock<Option<Arc<Publications>>>,
     /// The others were not there when it was made: every operation ends with this.
     doomed: OnceLock<Failure>,
     /// The call of a protocol that it lives in.
@@ -278,6 +280,12 @@ impl Communicator {
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.inner.endpoint
+    }
+
+    /// Where members of this process publish for each other, as long as there is one.
+    pub(crate) fn publications(&self) -> Option<&Arc<Publications>> {
+        let Inner { publications, endpoint, scope, group, .. } = &*self.inner;
+        publications.get_or_init(|| endpoint.publications(*scope, group)).as_ref()
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {
@@ -516,6 +524,7 @@ impl Communicator {
             crowded,
             shelf,
             tier: OnceLock::new(),
+            publications: OnceLock::new(),
             doomed,
             lineage,
         };

@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use smallvec::SmallVec;
 use std::{
     collections::VecDeque,
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     pin::Pin,
     sync::{
         Arc,
@@ -114,7 +114,9 @@ impl Part {
             alarm: None,
         });
         // Now, not when it is polled: whoever sends to it need not wait for that.
-        part.post_receives(0);
+        let steps = std::mem::take(&mut part.steps);
+        part.post_receives(0, &steps);
+        part.steps = steps;
         part
     }
 
@@ -134,41 +136,40 @@ impl Part {
             let result = result.unwrap_or_else(|| (0..self.store.blocks()).into());
             self.last = last_uses(&self.steps, &result);
         }
-        for index in 0..self.steps.len() {
-            self.post_receives(index);
+        let steps = std::mem::take(&mut self.steps);
+        for (index, step) in steps.iter().enumerate() {
+            self.post_receives(index, &steps);
             if let Some(through) = &mut self.through {
-                through.begin(index, &self.steps, &self.store)?;
+                through.begin(index, &steps, &self.store)?;
             }
-            // Not borrowed: the steps before are not needed any more.
-            let step = std::mem::replace(&mut self.steps[index], Step::publish(Blocks::NONE, 0));
-            match step.action {
-                Action::Send { to, blocks } => self.send(to, &blocks, index).await?,
+            match &step.action {
+                Action::Send { to, blocks } => self.send(*to, blocks, index).await?,
                 Action::Recv { from, blocks } => {
-                    let message = self.receive(from).await?;
-                    self.store.write(&blocks, message)?;
+                    let message = self.receive(*from).await?;
+                    self.store.write(blocks, message)?;
                 }
                 Action::Combine { from, blocks, side } => {
-                    let message = self.receive(from).await?;
-                    self.combine(&blocks, message, side)?;
+                    let message = self.receive(*from).await?;
+                    self.combine(blocks, message, *side)?;
                 }
-                Action::Copy { from, to } => self.store.copy(&from, &to)?,
+                Action::Copy { from, to } => self.store.copy(from, to)?,
                 Action::Publish { blocks, readers } => {
-                    self.publish(&blocks, readers, index).await?;
+                    self.publish(blocks, *readers, index).await?;
                 }
                 Action::Fetch { from, blocks } => {
-                    self.await_run(index).await?;
-                    for block in numbers(&blocks) {
-                        let content = self.fetch(from, block).await?;
+                    self.await_run(index, &steps).await?;
+                    for block in numbers(blocks) {
+                        let content = self.fetch(*from, block).await?;
                         if block != SIGNAL {
                             self.store.write(&block.into(), content)?;
                         }
                     }
                 }
                 Action::CombineShared { from, blocks, side } => {
-                    self.await_run(index).await?;
-                    for block in numbers(&blocks) {
-                        let content = self.fetch(from, block).await?;
-                        self.combine(&block.into(), content, side)?;
+                    self.await_run(index, &steps).await?;
+                    for block in numbers(blocks) {
+                        let content = self.fetch(*from, block).await?;
+                        self.combine(&block.into(), content, *side)?;
                     }
                 }
             }
@@ -187,11 +188,11 @@ impl Part {
     }
 
     /// Posts the receives of the steps that come next.
-    fn post_receives(&mut self, index: usize) {
+    fn post_receives(&mut self, index: usize, steps: &[Step]) {
         self.posted = self.posted.max(index);
-        while self.posted < self.steps.len() && self.receives.len() < AHEAD {
+        while self.posted < steps.len() && self.receives.len() < AHEAD {
             if let Action::Recv { from, .. } | Action::Combine { from, .. } =
-                self.steps[self.posted].action
+                steps[self.posted].action
             {
                 self.receives.push(self.wire.post(from));
             }
@@ -252,21 +253,19 @@ impl Part {
         if let Some(through) = &self.through {
             return Ok(through.publish(&mut self.store, blocks, readers, last)?);
         }
-        let endpoint = self.wire.communicator.endpoint();
-        for block in numbers(blocks) {
-            let content = match block {
-                SIGNAL => Payload::empty(),
-                block => self.store.read(&block.into(), last)?,
-            };
-            endpoint.publish(self.wire.space, block, content, readers)?;
+        let Self { wire, store, .. } = self;
+        let Some(publications) = wire.communicator.publications() else { return Ok(()) };
+        if blocks.is_empty() {
+            let signal = std::iter::once(Ok((SIGNAL, Payload::empty())));
+            return Ok(publications.publish(wire.space, signal, readers)?);
         }
-        Ok(())
+        Ok(publications.publish(wire.space, store.read_each(blocks, last)?, readers)?)
     }
 
     /// Before the first of several fetches with nothing but copies between them: waits for what
     /// the last one needs. This rank has no part in what is published in between, and mostly is
     /// woken once instead of once a fetch.
-    async fn await_run(&mut self, index: usize) -> Result<(), Trouble> {
+    async fn await_run(&mut self, index: usize, steps: &[Step]) -> Result<(), Trouble> {
         if index < self.run_end || self.through.is_some() {
             return Ok(());
         }
@@ -278,7 +277,7 @@ impl Part {
         };
         self.run_end = index + 1;
         let mut last = None;
-        for (at, step) in self.steps.iter().enumerate().skip(index + 1) {
+        for (at, step) in steps.iter().enumerate().skip(index + 1) {
             match fetched(step) {
                 Some(next) => (last, self.run_end) = (Some(next), at + 1),
                 None if matches!(step.action, Action::Copy { .. }) => {}
@@ -307,8 +306,11 @@ impl Part {
 
     async fn await_published(&mut self, from: usize, block: usize) -> Result<(), Trouble> {
         self.wait_for(Some(from));
-        let published = self.wire.published(from, block);
-        Ok(self.unless_it_fails(published).await??)
+        match self.wire.published(from, block) {
+            Some(published) => Ok(self.unless_it_fails(published).await??),
+            // Its process is about to go, and the alarm says so.
+            None => self.unless_it_fails(pending()).await?,
+        }
     }
 
     /// Awaits something that does not learn of the collective's failure.
@@ -350,14 +352,15 @@ impl Wire {
         endpoint.send_signed(self.space, to, self.datatype, message, self.signature)
     }
 
-    fn published(&self, from: usize, block: usize) -> Published {
+    fn published(&self, from: usize, block: usize) -> Option<Published> {
         let from = self.communicator.world_rank(from);
-        self.communicator.endpoint().published(self.space, from, block)
+        Some(self.communicator.publications()?.published(self.space, from, block))
     }
 
     fn fetch(&self, from: usize, block: usize) -> Result<Option<Payload>> {
         let from = self.communicator.world_rank(from);
-        self.communicator.endpoint().fetch(self.space, from, block)
+        let Some(publications) = self.communicator.publications() else { return Ok(None) };
+        publications.fetch(self.space, from, block)
     }
 
     /// What a rank has put into the store, once it has. What is not there some time after it has
@@ -429,7 +432,10 @@ impl Wire {
 /// The blocks one by one; of none, the news that there are none.
 pub(crate) fn numbers(blocks: &Blocks) -> impl Iterator<Item = usize> + use<> {
     let signal = blocks.is_empty().then_some(SIGNAL);
-    signal.into_iter().chain(blocks.iter())
+    // Mostly they are a range, which is simpler to walk through.
+    let plain = blocks.plain();
+    let others = if plain.is_none() { Some(blocks.iter()) } else { None };
+    signal.into_iter().chain(plain.into_iter().flatten()).chain(others.into_iter().flatten())
 }
 
 /// Which steps are the last to need all the blocks that they read.

@@ -141,6 +141,40 @@ impl Store {
         }
     }
 
+    /// The content of blocks, each as a message of its own. `last` as for [`read`](Self::read).
+    pub(crate) fn read_each(
+        &mut self,
+        blocks: &Blocks,
+        last: bool,
+    ) -> Result<impl Iterator<Item = Result<(usize, Payload)>>> {
+        let lengths = match self {
+            Self::Flat { lengths, .. } | Self::Slots { lengths, .. } => *lengths,
+        };
+        // Lying flat, all of them are copied at once.
+        let (whole, mut slots) = match self {
+            Self::Flat { .. } => (Some(self.read(blocks, last)?), None),
+            Self::Slots { slots, .. } => (None, Some(slots)),
+        };
+        let mut end = 0;
+        Ok(blocks.iter().map(move |block| {
+            let part = match (&whole, &mut slots) {
+                (Some(whole), _) => {
+                    let start = end;
+                    end += lengths.bytes(block..block + 1).len();
+                    let bytes = whole.bytes().unwrap_or_default();
+                    match end - start {
+                        few if few <= Payload::INLINE => Payload::copy_from(&bytes[start..end], 1)?,
+                        _ => whole.slice(start..end),
+                    }
+                }
+                (None, Some(slots)) if last => take(slots, block)?,
+                (None, Some(slots)) => share(slots, block)?,
+                (None, None) => return Err(empty(block)),
+            };
+            Ok((block, part))
+        }))
+    }
+
     /// Puts a message into blocks.
     pub(crate) fn write(&mut self, blocks: &Blocks, message: Payload) -> Result<()> {
         match self {
@@ -264,12 +298,18 @@ fn scatter(
     message: Payload,
     put: impl Fn(&mut [u8], &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let expected = lengths.total(blocks);
-    let found = message.size_hint();
     let message = message.into_wire()?;
     let mut bytes = message.bytes().unwrap_or_default();
+    let wrong = |found: usize, expected| broken(&format!("{found} bytes instead of {expected}"));
+    if let Some(place) = blocks.as_range().map(|range| lengths.bytes(range)) {
+        return match bytes.len() == place.len() {
+            true => put(&mut buf.as_mut_slice()[place], bytes),
+            false => Err(wrong(bytes.len(), place.len())),
+        };
+    }
+    let expected = lengths.total(blocks);
     if bytes.len() != expected {
-        return Err(broken(&format!("{found} bytes instead of {expected}")));
+        return Err(wrong(bytes.len(), expected));
     }
     for run in blocks.runs() {
         let place = lengths.bytes(run);

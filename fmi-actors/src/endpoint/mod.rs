@@ -17,7 +17,7 @@ mod watch;
 pub use crate::reads::Reading;
 pub use alarm::Alarm;
 pub use notice::Collective;
-pub use publish::{MayPublish, Published};
+pub use publish::{MayPublish, Publications, Published};
 pub use recv::{ProbeFuture, RecvFuture};
 pub use send::{FlushFuture, SendFailure, SendFuture};
 pub use stored::StoreUse;

@@ -319,9 +319,14 @@ impl Ranked {
         }
     }
 
-    /// Inside a process no timer runs, so that nobody need ask for the time.
+    /// Inside a process no timer runs, so that nobody need ask for the time; over a stream the only one
+    /// is for an acknowledgement that has waited long enough.
     pub(super) fn time_for(&self, path: Path) -> Time {
-        if path.direct { Time::default() } else { self.keeper.now() }
+        match path {
+            Path { direct: true, .. } => Time::default(),
+            Path { lossy: false, .. } => self.keeper.roughly_now(),
+            _ => self.keeper.now(),
+        }
     }
 
     /// The link to these ranks is a new one.

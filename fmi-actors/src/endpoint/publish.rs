@@ -4,7 +4,13 @@
 //! [`Alarm`](super::Alarm) too.
 
 use super::{Endpoint, pairs::Ranked};
-use crate::{Node, Payload, Result, board::Key, frame::Space, home, mailbox::Failure};
+use crate::{
+    Node, Payload, Result,
+    board::{Note, Place, Sheet},
+    frame::Space,
+    home,
+    mailbox::{Failure, Group},
+};
 use std::{
     future::Future,
     pin::Pin,
@@ -12,8 +18,50 @@ use std::{
     task::{Context, Poll},
 };
 
+/// Where a rank and others of its process publish what they have for each other in the collectives of a
+/// communicator.
+#[derive(Debug)]
+pub struct Publications {
+    rank: Arc<Ranked>,
+    node: Arc<Node>,
+    sheet: Arc<Sheet>,
+    /// Its own.
+    column: usize,
+}
+
 impl Endpoint {
-    /// Puts a block of a collective where ranks of this process can fetch it, so many times.
+    /// Where the ranks of `group` in this process publish for each other in this scope; `None` if there is
+    /// no process any more, or the rank is no member.
+    #[must_use]
+    pub fn publications(&self, scope: u64, group: &Group) -> Option<Arc<Publications>> {
+        let node = self.node()?;
+        let here = || match group.len() == node.world().len() {
+            true => node.local_ranks().collect(),
+            false => group.iter().copied().filter(|rank| node.has(*rank)).collect(),
+        };
+        let sheet = node.board().open(scope, here);
+        let Some(column) = sheet.column(self.rank()) else {
+            node.board().close(&sheet);
+            return None;
+        };
+        Some(Arc::new(Publications { rank: Arc::clone(&self.rank), node, sheet, column }))
+    }
+
+    /// Waits until little of what this rank has published is unread; to be awaited before the
+    /// first [`publish`](Publications::publish) of a collective.
+    pub fn may_publish(&self) -> MayPublish {
+        MayPublish { rank: Arc::clone(&self.rank) }
+    }
+
+    /// How much lies on the board of its process: what is published and unread. For tests.
+    #[must_use]
+    pub fn notes_on_board(&self) -> usize {
+        self.node().map_or(0, |node| node.board().len())
+    }
+}
+
+impl Publications {
+    /// Puts blocks of a collective where ranks of this process can fetch each of them so many times.
     /// [`SIGNAL`](crate::SIGNAL) is no block, only news.
     ///
     /// # Errors
@@ -21,42 +69,38 @@ impl Endpoint {
     pub fn publish(
         &self,
         space: Space,
-        block: usize,
-        content: Payload,
+        blocks: impl Iterator<Item = Result<(usize, Payload)>>,
         readers: usize,
     ) -> Result<()> {
         home::stir();
-        let Some(node) = self.node() else { return Ok(()) };
-        let key = Key { space, from: self.rank(), block };
-        node.board().pin(key, content, readers, &self.rank.unread)
+        let note = |(block, content)| Note { block, content, readers };
+        let notes = blocks.map(|block| block.map(note));
+        self.sheet.pin(self.column, space.number, notes, &self.rank.unread)
     }
 
-    /// Waits until little of what this rank has published is unread; to be awaited before the
-    /// first [`publish`](Self::publish) of a collective.
-    pub fn may_publish(&self) -> MayPublish {
-        MayPublish { rank: Arc::clone(&self.rank) }
-    }
-
-    /// Reads a block that rank `from` of this process has published; `None` if it has not.
+    /// Reads a block that world rank `from` of this process has published; `None` if it has not.
     ///
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) when a value refuses to be encoded.
     pub fn fetch(&self, space: Space, from: u32, block: usize) -> Result<Option<Payload>> {
-        let Some(node) = self.node() else { return Ok(None) };
-        node.board().read(Key { space, from, block })
+        self.sheet.read(self.place(space, from, block))
     }
 
-    /// Waits until rank `from` of this process has published a block, without reading it.
-    pub fn published(&self, space: Space, from: u32, block: usize) -> Published {
-        let rank = Arc::clone(&self.rank);
-        Published { rank, node: self.node(), key: Key { space, from, block } }
+    /// Waits until world rank `from` of this process has published a block, without reading it.
+    pub fn published(self: &Arc<Self>, space: Space, from: u32, block: usize) -> Published {
+        Published { place: self.place(space, from, block), from, publications: Arc::clone(self) }
     }
 
-    /// How much lies on the board of its process: what is published and unread, or waited
-    /// for. For tests.
-    #[must_use]
-    pub fn notes_on_board(&self) -> usize {
-        self.node().map_or(0, |node| node.board().len())
+    fn place(&self, space: Space, from: u32, block: usize) -> Place {
+        // There is nothing in the column of a rank that has none.
+        let column = self.sheet.column(from).unwrap_or(usize::MAX);
+        Place { column, number: space.number, block }
+    }
+}
+
+impl Drop for Publications {
+    fn drop(&mut self) {
+        self.node.board().close(&self.sheet);
     }
 }
 
@@ -64,9 +108,9 @@ impl Endpoint {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Published {
-    rank: Arc<Ranked>,
-    node: Option<Arc<Node>>,
-    key: Key,
+    publications: Arc<Publications>,
+    from: u32,
+    place: Place,
 }
 
 impl Future for Published {
@@ -74,18 +118,20 @@ impl Future for Published {
     type Output = std::result::Result<(), Failure>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // Without a process the rank is closed, and the alarm says so.
-        let Some(node) = &self.node else { return Poll::Pending };
-        let board = node.board();
+        let Publications { rank, sheet, .. } = &*self.publications;
         home::stir();
-        home::spin(|| board.has(self.key));
-        if !board.wait(self.key, context.waker()) {
+        let before = sheet.version(self.place.column);
+        if sheet.has(self.place) {
             return Poll::Ready(Ok(()));
         }
-        match self.rank.mailbox.lost_reason(self.key.from) {
+        home::spin(|| sheet.version(self.place.column) != before);
+        if !sheet.wait(self.place, context.waker()) {
+            return Poll::Ready(Ok(()));
+        }
+        match rank.mailbox.lost_reason(self.from) {
             // It may have published before it left.
-            Some(_) if board.has(self.key) => Poll::Ready(Ok(())),
-            Some(reason) => Poll::Ready(Err(Failure::Lost { rank: self.key.from, reason })),
+            Some(_) if sheet.has(self.place) => Poll::Ready(Ok(())),
+            Some(reason) => Poll::Ready(Err(Failure::Lost { rank: self.from, reason })),
             None => Poll::Pending,
         }
     }

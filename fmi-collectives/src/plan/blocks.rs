@@ -124,6 +124,9 @@ impl Blocks {
     /// The range, if they are one.
     #[must_use]
     pub fn as_range(&self) -> Option<Range<usize>> {
+        if let Some(range) = self.plain() {
+            return Some(range);
+        }
         let mut runs = self.runs();
         let first = runs.next().unwrap_or(0..0);
         let mut end = first.end;
@@ -137,7 +140,7 @@ impl Blocks {
     }
 
     /// As [`as_range`](Self::as_range), if that is seen at once.
-    pub(super) fn plain(&self) -> Option<Range<usize>> {
+    pub(crate) fn plain(&self) -> Option<Range<usize>> {
         let one_run = self.end.saturating_sub(self.first) <= self.run;
         let plain = one_run && self.within.is_none() && !self.reversed && self.names.is_none();
         plain.then(|| self.first as usize..self.end.max(self.first) as usize)
