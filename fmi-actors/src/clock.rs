@@ -1,5 +1,6 @@
 //! Time as the library sees it: nanoseconds since the process (or the simulation) began.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::{
     fmt::Debug,
     ops::{Add, Sub},
@@ -7,13 +8,19 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Where library code takes the time from, so that tests and the simulator can make it.
 pub trait Clock: Debug + Send + Sync {
     /// Nanoseconds since an origin of the clock's own; never goes back.
     fn now(&self) -> Time;
+
+    /// The same, some milliseconds late at most, for a fraction of what [`now`](Self::now) costs where
+    /// that is a good part of a small message.
+    fn roughly_now(&self) -> Time {
+        self.now()
+    }
 }
 
 /// A point in time of one [`Clock`].
@@ -51,9 +58,26 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Time {
-        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-        Time(u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        since_origin(ClockId::Monotonic)
     }
+
+    fn roughly_now(&self) -> Time {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return since_origin(ClockId::MonotonicCoarse);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        self.now()
+    }
+}
+
+/// What a clock of the machine that does not go back shows, from the first look at any.
+fn since_origin(clock: ClockId) -> Time {
+    static ORIGIN: LazyLock<u64> = LazyLock::new(|| nanoseconds(ClockId::Monotonic));
+    Time(nanoseconds(clock).saturating_sub(*ORIGIN))
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let shown = clock_gettime(clock);
+    shown.tv_sec.unsigned_abs() * 1_000_000_000 + shown.tv_nsec.unsigned_abs()
 }
 
 /// A clock that moves only when told to. Clones share their time.

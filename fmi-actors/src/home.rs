@@ -299,6 +299,13 @@ fn look(links: &[Arc<dyn Link>], wakefulness: Wakefulness) {
     }
 }
 
+/// Looks at those for which that costs next to nothing.
+fn look_into_memory(links: &[Arc<dyn Link>]) {
+    for link in links.iter().filter(|link| link.in_memory()) {
+        link.progress();
+    }
+}
+
 impl Drop for Home {
     fn drop(&mut self) {
         self.inbox.give_back();
@@ -347,21 +354,27 @@ pub(crate) fn spin(ready: impl Fn() -> bool) {
             Wakefulness::Spins => SPIN,
         };
         let links = Arc::clone(&home.links.lock());
+        let in_memory = links.iter().any(|link| link.in_memory());
         // Taking turns is for those who look at memory alone.
-        if wakefulness == Wakefulness::Yields && !links.iter().any(|link| link.in_memory()) {
+        if wakefulness == Wakefulness::Yields && !in_memory {
             return;
         }
-        let start = now();
+        // Mostly what it waits for comes before the first look at the clock, and at sockets.
+        let mut start = None;
         let looks = if wakefulness == Wakefulness::Spins { 16 } else { 1 };
         loop {
             for _ in 0..looks {
+                if in_memory {
+                    look_into_memory(&links);
+                }
                 if ready() {
                     return;
                 }
                 std::hint::spin_loop();
             }
             look(&links, wakefulness);
-            if ready() || now().since(start) > patience {
+            let now = now();
+            if ready() || now.since(*start.get_or_insert(now)) > patience {
                 return;
             }
             if wakefulness == Wakefulness::Yields {

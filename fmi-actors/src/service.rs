@@ -194,6 +194,10 @@ impl Clock for ByService {
     fn now(&self) -> Time {
         SystemClock.now()
     }
+
+    fn roughly_now(&self) -> Time {
+        SystemClock.roughly_now()
+    }
 }
 
 impl Keeper for ByService {

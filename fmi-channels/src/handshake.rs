@@ -37,6 +37,9 @@ pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Bytes that a hello may have.
 pub const MAX_HELLO: usize = 64 * 1024;
+/// What an error says when the other side closed the connection in the middle: it has another link by now, or
+/// has ended.
+pub(crate) const BROKE_OFF: &str = "the handshake broke off";
 
 /// The secret that all processes of a job share (`FMI_TOKEN`).
 ///
@@ -253,8 +256,8 @@ pub(crate) enum Failure {
     TooLong(usize),
     #[error("refused: {0}")]
     Refused(String),
-    #[error("the handshake broke off: {0}")]
-    Broken(String),
+    #[error("{BROKE_OFF}: {why}")]
+    Broken { why: String },
 }
 
 impl Failure {
@@ -268,10 +271,12 @@ impl Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::Broken(match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
-            _ => error.to_string(),
-        })
+        Self::Broken {
+            why: match error.kind() {
+                io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
+                _ => error.to_string(),
+            },
+        }
     }
 }
 
@@ -458,7 +463,7 @@ fn absorb(mac: &mut HmacSha256, bytes: &[u8]) {
 
 fn nonce() -> Result<[u8; NONCE], Failure> {
     let mut bytes = [0; NONCE];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::Broken(error.to_string()))?;
+    getrandom::fill(&mut bytes).map_err(|error| Failure::Broken { why: error.to_string() })?;
     Ok(bytes)
 }
 

@@ -285,7 +285,7 @@ async fn too_long_hello_is_not_sent() {
     let (opened, accepted) =
         both((Purpose::Link, "s", &hello), (Purpose::Link, "s", Ok(Vec::new()))).await;
     assert_eq!(opened, Err(Failure::TooLong(MAX_HELLO + 1)));
-    assert!(matches!(accepted, Err(Failure::Broken(_))));
+    assert!(matches!(accepted, Err(Failure::Broken { .. })));
 }
 
 #[tokio::test]
@@ -302,8 +302,8 @@ async fn other_protocols_are_told_apart() {
     assert_eq!(fed(b"GET / HTTP/1.1\r\n\r\n", false).await, Err(Failure::NotFmi));
     assert_eq!(fed(b"HTTP/1.1 400 Bad Request\r\n", true).await, Err(Failure::NotFmi));
     assert_eq!(fed(b"FMI2....", false).await, Err(Failure::Version));
-    assert!(matches!(fed(b"FM", false).await, Err(Failure::Broken(_))));
-    assert!(matches!(fed(b"", true).await, Err(Failure::Broken(_))));
+    assert!(matches!(fed(b"FM", false).await, Err(Failure::Broken { .. })));
+    assert!(matches!(fed(b"", true).await, Err(Failure::Broken { .. })));
 }
 
 /// What a side makes of a peer that sends `input` and closes.

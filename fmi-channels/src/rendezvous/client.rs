@@ -368,7 +368,7 @@ async fn attempt(
             return Err(Setback::Final(Error::WrongToken { at: format!("rendezvous {address}") }));
         }
         // It may be just ending, or starting, or have no room.
-        Err(failure @ Failure::Broken(_)) => return Err(Setback::Again(failure.to_string())),
+        Err(failure @ Failure::Broken { .. }) => return Err(Setback::Again(failure.to_string())),
         Err(failure) => return Err(failed(failure.to_string())),
     }
 

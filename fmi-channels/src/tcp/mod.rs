@@ -19,7 +19,7 @@ pub(crate) use protection::disagreement;
 use crate::{
     dial,
     greeting::SUPERSEDED,
-    handshake::{HANDSHAKE_DEADLINE, Token},
+    handshake::{BROKE_OFF, HANDSHAKE_DEADLINE, Token},
     listen,
     outside::Outside,
 };
@@ -235,6 +235,9 @@ async fn accept_all(listener: std::net::TcpListener, node: Weak<Node>, terms: Te
                 Ok(Ok(())) => {}
                 Ok(Err(error)) if error.to_string().ends_with(SUPERSEDED) => {
                     tracing::debug!(%from, "both sides dialled");
+                }
+                Ok(Err(error)) if error.to_string().contains(BROKE_OFF) => {
+                    tracing::debug!(%from, %error, "dropped a connection");
                 }
                 Ok(Err(error)) => tracing::warn!(%from, %error, "dropped a connection"),
                 Err(_) => tracing::warn!(%from, "dropped a connection that said nothing"),

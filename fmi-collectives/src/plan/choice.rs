@@ -203,6 +203,8 @@ impl Default for Table {
         /// Values that one rank can well pass on to all, and those of which it can have one for each pair.
         const SHORT: u64 = 32 << 10;
         const TINY: u64 = 8 << 10;
+        /// Values that one rank still passes on to many sooner than pairs exchange them.
+        const LONG: u64 = 256 << 10;
         let within = |algorithm| R::always(algorithm).within(Place::Process);
         let packs = |algorithm| R::always(algorithm).within(Place::Packs);
         let store = |algorithm| R::always(algorithm).within(Place::Store);
@@ -269,24 +271,28 @@ impl Default for Table {
                 // Between processes that take turns on their cores, where a message is work that no idle
                 // core does meanwhile, and waiting is a switch: few messages are worth more than few rounds.
                 crowd(&barrier::star::ALGORITHM).below_size(STAR),
-                crowd(&bcast::linear::ALGORITHM).below_bytes(SHORT).below_size(STAR),
-                crowd(&bcast::linear::ALGORITHM).below_size(FEW),
+                crowd(&bcast::linear::ALGORITHM).below_size(STAR),
                 crowd(&gather::linear::ALGORITHM).from_size(7).below_size(STAR),
                 crowd(&gather::linear::ALGORITHM).from_bytes(SMALL).below_size(STAR),
                 crowd(&scatter::linear::ALGORITHM).below_size(STAR),
                 crowd(&allgather::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
                 crowd(&allgather::star::ALGORITHM).below_bytes(SHORT).from_size(7).below_size(STAR),
-                crowd(&alltoall::star::ALGORITHM).below_bytes(1 << 10).below_size(STAR),
-                crowd(&alltoall::star::ALGORITHM).below_bytes(TINY).from_size(6).below_size(STAR),
-                crowd(&reduce::linear::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+                crowd(&alltoall::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
+                crowd(&alltoall::star::ALGORITHM).below_bytes(SHORT).from_size(6).below_size(STAR),
+                crowd(&reduce::linear::ALGORITHM).below_bytes(2 * LONG).below_size(STAR),
                 crowd(&reduce::linear::ALGORITHM).below_size(FEW),
-                crowd(&allreduce::star::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+                crowd(&allreduce::star::ALGORITHM).below_bytes(2 << 20).below_size(STAR),
                 crowd(&allreduce::star::ALGORITHM).below_size(FEW),
-                crowd(&reduce_scatter::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
+                crowd(&reduce_scatter::star::ALGORITHM).below_bytes(LARGE).below_size(STAR),
                 crowd(&scan::star::ALGORITHM).below_bytes(SHORT).from_size(8).below_size(STAR),
-                crowd(&scan::chain::ALGORITHM).from_bytes(SHORT).below_size(FEW),
+                crowd(&scan::star::ALGORITHM).below_bytes(LONG).from_size(FEW).below_size(STAR),
+                crowd(&scan::chain::ALGORITHM).from_bytes(SHORT).below_size(STAR),
                 crowd(&exscan::star::ALGORITHM).below_bytes(SHORT).below_size(STAR),
-                crowd(&exscan::chain::ALGORITHM).from_bytes(SHORT).below_size(FEW),
+                crowd(&exscan::star::ALGORITHM)
+                    .below_bytes(2 * LONG)
+                    .from_size(FEW)
+                    .below_size(STAR),
+                crowd(&exscan::chain::ALGORITHM).from_bytes(SHORT).below_size(STAR),
                 R::always(&barrier::dissemination::ALGORITHM),
                 R::always(&bcast::scatter_allgather::ALGORITHM).from_bytes(4 << 20).from_size(8),
                 R::always(&bcast::chain::ALGORITHM).from_bytes(1 << 20).from_size(3),
@@ -453,7 +459,7 @@ mod tests {
         assert_eq!(chosen(Question { bytes: Some(1 << 20), ..question }), "star");
         for other in [
             Question { crowded: false, ..question },
-            Question { bytes: Some(1 << 20), size: 9, ..question },
+            Question { bytes: Some(2 << 20), size: 9, ..question },
             Question { size: 64, ..question },
             Question { together: true, ..question },
             Question { store: Shelf::Alone, ..question },
