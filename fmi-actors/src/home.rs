@@ -361,10 +361,10 @@ pub(crate) fn spin(ready: impl Fn() -> bool) {
         }
         // Mostly what it waits for comes before the first look at the clock, and at sockets.
         let mut start = None;
-        let looks = if wakefulness == Wakefulness::Spins { 16 } else { 1 };
+        let spins = wakefulness == Wakefulness::Spins;
         loop {
-            for _ in 0..looks {
-                if in_memory {
+            for _ in 0..if spins { 16 } else { 1 } {
+                if spins && in_memory {
                     look_into_memory(&links);
                 }
                 if ready() {

@@ -36,12 +36,13 @@ impl Bucket {
             return self.put(key, &layout.bytes(0..total)).await.map(drop);
         }
         let begun = self.begin(key).await?;
+        // Before it can be read: once the readers have it this process may end.
+        if begun.doubtful {
+            self.give_up_others(key, &begun.value).await;
+        }
         let done = self.fill(&layout, key, &begun.value).await;
         if done.is_err() {
             self.give_up(key, &begun.value).await;
-        }
-        if begun.doubtful {
-            self.give_up_others(key, &begun.value).await;
         }
         done
     }

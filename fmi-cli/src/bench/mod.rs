@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     algorithm: Vec<String>,
 
-    /// The channel: local, tcp, quic, redis://HOST:PORT, s3://BUCKET/PREFIX.
+    /// The channel: local, shm, tcp, quic, redis://HOST:PORT, s3://BUCKET/PREFIX.
     #[arg(short, long, default_value = "local")]
     channel: ChannelSpec,
 
