@@ -111,26 +111,50 @@ impl Inbox {
     }
 }
 
+/// Wakers that count, for tests.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::task::{ArcWake, waker};
-    use std::sync::{Arc, atomic::AtomicUsize};
+pub(crate) mod counting {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Wake, Waker},
+    };
 
-    struct Count(AtomicUsize);
+    /// How often a waker was used.
+    #[derive(Default)]
+    pub(crate) struct Count(AtomicUsize);
 
-    impl ArcWake for Count {
-        fn wake_by_ref(this: &Arc<Self>) {
-            this.0.fetch_add(1, Ordering::Relaxed);
+    impl Count {
+        pub(crate) fn get(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
         }
     }
 
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A waker and its count.
+    pub(crate) fn counted() -> (Waker, Arc<Count>) {
+        let count = Arc::<Count>::default();
+        (Arc::clone(&count).into(), count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{counting::counted, *};
+
     #[test]
     fn who_is_not_awake_is_woken_at_once_and_who_is_looks() {
-        let count = Arc::new(Count(AtomicUsize::new(0)));
-        let woken = || count.0.load(Ordering::Relaxed);
+        let (waker, count) = counted();
+        let woken = || count.get();
         let inbox = Inbox::take();
-        let sleeper = Sleeper { waker: waker(Arc::clone(&count)), inbox: Some(inbox) };
+        let sleeper = Sleeper { waker, inbox: Some(inbox) };
         sleeper.clone().wake();
         assert_eq!(woken(), 1);
         inbox.open();

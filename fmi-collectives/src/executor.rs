@@ -92,7 +92,7 @@ impl Part {
         combine: Option<Box<dyn Combiner>>,
         result: Option<Blocks>,
     ) -> Box<Self> {
-        let (late, origin, steps, store) = match plan {
+        let (late, origin, steps, store): (_, _, SmallVec<[Step; 4]>, _) = match plan {
             Plan::Known(origin, steps, store) => (None, Some(origin), steps.collect(), store),
             Plan::Late(root, bind) => (Some((root, bind)), None, SmallVec::new(), Store::none()),
         };
@@ -102,7 +102,7 @@ impl Part {
             store,
             combine,
             result,
-            steps,
+            steps: SmallVec::new(),
             last: Vec::new(),
             receives: SmallVec::new(),
             posted: 0,
@@ -114,7 +114,6 @@ impl Part {
             alarm: None,
         });
         // Now, not when it is polled: whoever sends to it need not wait for that.
-        let steps = std::mem::take(&mut part.steps);
         part.post_receives(0, &steps);
         part.steps = steps;
         part

@@ -91,10 +91,7 @@ impl Board {
             if inner.failed.contains(&space) {
                 return;
             }
-            if inner.failed.len() == REMEMBERED {
-                inner.failed.pop_front();
-            }
-            inner.failed.push_back(space);
+            remember(&mut inner.failed, space);
             inner.sheets.get(&space.scope).map(|used| Arc::clone(&used.sheet))
         };
         if let Some(sheet) = sheet {
@@ -115,6 +112,14 @@ impl Board {
     fn sheets(&self) -> Vec<Arc<Sheet>> {
         self.inner.lock().sheets.values().map(|used| Arc::clone(&used.sheet)).collect()
     }
+}
+
+/// Adds a failure to those that are remembered; the oldest gives way.
+fn remember<T>(failed: &mut VecDeque<T>, latest: T) {
+    if failed.len() == REMEMBERED {
+        failed.pop_front();
+    }
+    failed.push_back(latest);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What the ranks of a process publish in the collectives of one communicator.
 
-use super::{REMEMBERED, Unread};
+use super::{Unread, remember};
 use crate::{Payload, Result, sleeper::Sleeper};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -207,14 +207,8 @@ impl Sheet {
 
     /// A collective has failed: what was published in it is of no use.
     pub(super) fn clear(&self, number: u32) {
-        {
-            let mut failed = self.failed.lock();
-            if failed.len() == REMEMBERED {
-                failed.pop_front();
-            }
-            failed.push_back(number);
-            self.any_failed.store(true, Ordering::Release);
-        }
+        remember(&mut self.failed.lock(), number);
+        self.any_failed.store(true, Ordering::Release);
         self.columns.iter().for_each(|column| column.forget(|other| other == number));
     }
 
@@ -283,6 +277,7 @@ impl Publications {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sleeper::counting::counted;
     use futures::task::noop_waker;
 
     const PLACE: Place = Place { column: 1, number: 5, block: 0 };
@@ -362,24 +357,13 @@ mod tests {
     #[test]
     fn who_waits_looks_again_when_something_is_published() {
         let (sheet, account) = sheet();
-        let (task, woken) = count_wakes();
+        let (task, count) = counted();
         assert!(sheet.wait(PLACE, &task) && sheet.wait(PLACE, &task));
         pin(&sheet, &account, 1, 1);
-        assert_eq!(woken.load(Ordering::Relaxed), 1);
+        assert_eq!(count.get(), 1);
         assert!(!sheet.wait(PLACE, &task));
         assert!(sheet.wait(Place { block: 1, ..PLACE }, &task));
         sheet.gone(&[4]);
-        assert_eq!(woken.load(Ordering::Relaxed), 2);
-    }
-
-    fn count_wakes() -> (Waker, Arc<AtomicU32>) {
-        struct Count(Arc<AtomicU32>);
-        impl std::task::Wake for Count {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        let woken = Arc::new(AtomicU32::new(0));
-        (Arc::new(Count(Arc::clone(&woken))).into(), woken)
+        assert_eq!(count.get(), 2);
     }
 }

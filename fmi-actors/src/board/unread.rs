@@ -90,8 +90,8 @@ impl Unread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sleeper::counting::counted;
     use futures::task::noop_waker;
-    use std::sync::Arc;
 
     #[test]
     fn who_has_much_unread_waits_before_the_next_collective() {
@@ -107,21 +107,15 @@ mod tests {
 
     #[test]
     fn all_that_wait_for_room_are_woken() {
-        struct Count(AtomicUsize);
-        impl std::task::Wake for Count {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
         let account = Unread::default();
         account.add(1, UNREAD_BYTES);
-        let tasks = [(); 3].map(|()| Arc::new(Count(AtomicUsize::new(0))));
-        for task in &tasks {
+        let tasks = [(); 3].map(|()| counted());
+        for (task, _) in &tasks {
             // Each looks twice.
-            assert!(!account.has_room(&Arc::clone(task).into()));
-            assert!(!account.has_room(&Arc::clone(task).into()));
+            assert!(!account.has_room(task));
+            assert!(!account.has_room(task));
         }
         account.subtract(1, UNREAD_BYTES);
-        assert!(tasks.iter().all(|task| task.0.load(Ordering::Relaxed) == 1));
+        assert!(tasks.iter().all(|(_, count)| count.get() == 1));
     }
 }
