@@ -7,7 +7,7 @@ use crate::{
     judge::Chosen,
     observe::Observed,
     op::{Reduction, Typed},
-    operation::{Operation, Trouble, WaitsFor},
+    operation::{Base, Operation, Trouble, WaitsFor},
     plan::{
         Algorithm, Blocks, Choice, Collective, Demand, Packing, Question, Shape, Table, can_run,
     },
@@ -223,16 +223,16 @@ impl Communicator {
                 None
             }
         };
-        Operation::new(self, name, WaitsFor::Changing(waits_for), async move {
+        let base = Base::new(self, name, WaitsFor::Changing(waits_for))
+            .collective(entered, observed)
+            .refused(refused);
+        Operation::of(base, async move {
             if let Some(failure) = failed {
                 return Err(Trouble::Failure(*failure));
             }
             let part = part.ok_or_else(|| broken("it was refused"))?;
             Ok(finish(part.run().await?)?)
         })
-        .collective(entered)
-        .observed(observed)
-        .refused(refused)
     }
 }
 
@@ -248,7 +248,7 @@ impl Late {
     fn draft(&self, table: &Table, terms: &Terms) -> Result<Draft> {
         // The ranks' own table first: it may have another algorithm of that name.
         let algorithm = table
-            .find(terms.algorithm)
+            .find(self.question.collective, terms.algorithm)
             .or_else(|| Algorithm::from_code(terms.algorithm))
             .ok_or_else(|| broken("the root runs an algorithm that is not known here"))?;
         let length = match terms.length {

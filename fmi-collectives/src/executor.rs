@@ -16,8 +16,8 @@ use fmi_actors::{
     Payload, Reason, Result, SIGNAL,
     endpoint::{Alarm, Published, RecvFuture, SendFuture},
     frame::{Datatype, Signature, Space},
-    mailbox::{Envelope, Failure, Filter},
-    pair::Body,
+    mailbox::{Failure, Filter},
+    pair::{Arrival, Body},
 };
 use futures::future::BoxFuture;
 use smallvec::SmallVec;
@@ -39,18 +39,25 @@ const BEHIND: usize = 16;
 
 /// One rank's part of a collective.
 pub(crate) struct Part {
+    /// How the rest is made when the first message has come, which is received here.
+    late: Option<(usize, Bind, RecvFuture)>,
+    steps: SmallVec<[Step; 4]>,
+    work: Work,
+}
+
+/// What steps are done with.
+struct Work {
     wire: Wire,
-    /// How the rest is made when the first frame has come.
-    late: Option<(usize, Bind)>,
     store: Store,
     combine: Option<Box<dyn Combiner>>,
     /// Blocks that make up this rank's result; `None` for all.
     result: Option<Blocks>,
-    steps: SmallVec<[Step; 4]>,
     /// Of each step: its blocks are not needed afterwards.
     last: Vec<bool>,
+    /// The first message and its sender, until the receive that it is for is to be posted.
+    early: Option<(u32, Payload)>,
     /// Posted receives, in the order of their steps, and the first step that may have none.
-    receives: SmallVec<[RecvFuture; 2]>,
+    receives: SmallVec<[Incoming; 2]>,
     posted: usize,
     /// Sends that wait for room, and to whom.
     sends: VecDeque<(usize, SendFuture)>,
@@ -62,6 +69,13 @@ pub(crate) struct Part {
     run_end: usize,
     /// Rings when the collective fails; fetches do not learn it by themselves.
     alarm: Option<Alarm>,
+}
+
+/// A receive of a step.
+enum Incoming {
+    Posted(RecvFuture),
+    /// It has ended.
+    Done(Payload),
 }
 
 /// What messages of the collective have in common.
@@ -77,11 +91,11 @@ pub(crate) struct Wire {
 /// What is to be done.
 pub(crate) enum Plan {
     Known((&'static Algorithm, Shape), Steps, Store),
-    /// The first frame says how, whatever way it comes from this root.
+    /// The first message says how, whatever way it comes from this root.
     Late(usize, Bind),
 }
 
-/// Makes the workspace when the first frame has told the terms.
+/// Makes the workspace when the first message has told the terms.
 pub(crate) type Bind = Box<dyn FnOnce(&Terms) -> Result<(&'static Algorithm, Shape, Store)> + Send>;
 
 impl Part {
@@ -94,90 +108,119 @@ impl Part {
     ) -> Box<Self> {
         let (late, origin, steps, store): (_, _, SmallVec<[Step; 4]>, _) = match plan {
             Plan::Known(origin, steps, store) => (None, Some(origin), steps.collect(), store),
-            Plan::Late(root, bind) => (Some((root, bind)), None, SmallVec::new(), Store::none()),
+            Plan::Late(root, bind) => {
+                let late = (root, bind, wire.post_any());
+                (Some(late), None, SmallVec::new(), Store::none())
+            }
         };
         let mut part = Box::new(Self {
-            wire,
             late,
-            store,
-            combine,
-            result,
-            steps: SmallVec::new(),
-            last: Vec::new(),
-            receives: SmallVec::new(),
-            posted: 0,
-            sends: VecDeque::new(),
-            has_published: false,
-            origin,
-            through: None,
-            run_end: 0,
-            alarm: None,
+            steps,
+            work: Work {
+                wire,
+                store,
+                combine,
+                result,
+                last: Vec::new(),
+                early: None,
+                receives: SmallVec::new(),
+                posted: 0,
+                sends: VecDeque::new(),
+                has_published: false,
+                origin,
+                through: None,
+                run_end: 0,
+                alarm: None,
+            },
         });
         // Now, not when it is polled: whoever sends to it need not wait for that.
-        part.post_receives(0, &steps);
-        part.steps = steps;
+        let Self { steps, work, .. } = &mut *part;
+        work.post_receives(0, steps);
         part
     }
 
     /// Does all steps; the store holds the result then.
     pub(crate) async fn run(mut self: Box<Self>) -> Result<Store, Trouble> {
-        if let Some((root, bind)) = self.late.take() {
-            let (terms, signature) = self.wire.first_frame(root).await?;
-            self.wire.signature = signature;
-            let (algorithm, shape, store) = bind(&terms)?;
-            self.steps = (algorithm.steps)(self.wire.communicator.rank(), shape.clone()).collect();
-            self.store = store;
-            self.origin = Some((algorithm, shape));
+        // In place: what waits is moved about, and large enough.
+        let Self { late, steps, work } = &mut *self;
+        if let Some((root, bind, first)) = late.take() {
+            *steps = work.bind(bind, first, root).await?;
         }
-        self.through = self.wire.through(self.origin.take());
-        if self.store.gives_away() {
-            let result = self.result.take();
-            let result = result.unwrap_or_else(|| (0..self.store.blocks()).into());
-            self.last = last_uses(&self.steps, &result);
+        work.through = work.wire.through(work.origin.take());
+        if work.store.gives_away() {
+            let result = work.result.take();
+            let result = result.unwrap_or_else(|| (0..work.store.blocks()).into());
+            work.last = last_uses(steps, &result);
         }
-        let steps = std::mem::take(&mut self.steps);
         for (index, step) in steps.iter().enumerate() {
-            self.post_receives(index, &steps);
-            if let Some(through) = &mut self.through {
-                through.begin(index, &steps, &self.store)?;
+            work.post_receives(index, steps);
+            if let Some(through) = &mut work.through {
+                through.begin(index, steps, &work.store)?;
             }
             match &step.action {
-                Action::Send { to, blocks } => self.send(*to, blocks, index).await?,
+                Action::Send { to, blocks } => work.send(*to, blocks, index).await?,
                 Action::Recv { from, blocks } => {
-                    let message = self.receive(*from).await?;
-                    self.store.write(blocks, message)?;
+                    let message = work.receive(*from).await?;
+                    work.store.write(blocks, message)?;
                 }
                 Action::Combine { from, blocks, side } => {
-                    let message = self.receive(*from).await?;
-                    self.combine(blocks, message, *side)?;
+                    let message = work.receive(*from).await?;
+                    work.combine(blocks, message, *side)?;
                 }
-                Action::Copy { from, to } => self.store.copy(from, to)?,
+                Action::Copy { from, to } => work.store.copy(from, to)?,
                 Action::Publish { blocks, readers } => {
-                    self.publish(blocks, *readers, index).await?;
+                    work.publish(blocks, *readers, index).await?;
                 }
                 Action::Fetch { from, blocks } => {
-                    self.await_run(index, &steps).await?;
+                    work.await_run(index, steps).await?;
                     for block in numbers(blocks) {
-                        let content = self.fetch(*from, block).await?;
+                        let content = work.fetch(*from, block).await?;
                         if block != SIGNAL {
-                            self.store.write(&block.into(), content)?;
+                            work.store.write(&block.into(), content)?;
                         }
                     }
                 }
                 Action::CombineShared { from, blocks, side } => {
-                    self.await_run(index, &steps).await?;
+                    work.await_run(index, steps).await?;
                     for block in numbers(blocks) {
-                        let content = self.fetch(*from, block).await?;
-                        self.combine(&block.into(), content, *side)?;
+                        let content = work.fetch(*from, block).await?;
+                        work.combine(&block.into(), content, *side)?;
                     }
                 }
             }
         }
+        work.flush().await?;
+        Ok(self.work.store)
+    }
+}
+
+impl Work {
+    /// Takes the first message, which tells the terms. Returns the steps that follow from them.
+    async fn bind(
+        &mut self,
+        bind: Bind,
+        first: RecvFuture,
+        root: usize,
+    ) -> Result<SmallVec<[Step; 4]>, Trouble> {
+        let first = self.wire.first_message(first, root).await?;
+        let signature = first.signature.ok_or_else(|| broken("the first message is not signed"))?;
+        let terms = Terms::decode(&signature);
+        let terms = terms.ok_or_else(|| broken("its sender does not know the plan"))?;
+        let (algorithm, shape, store) = bind(&terms)?;
+        let steps = (algorithm.steps)(self.wire.communicator.rank(), shape.clone()).collect();
+        (self.wire.signature, self.store) = (signature, store);
+        self.origin = Some((algorithm, shape));
+        self.early = Some((first.source, here(first)));
+        Ok(steps)
+    }
+
+    /// Waits until all that was sent has found room.
+    async fn flush(&mut self) -> Result<(), Trouble> {
         while let Some((to, send)) = self.sends.pop_front() {
             self.wait_for(Some(to));
             self.unless_it_fails(send).await??;
         }
-        Ok(self.store)
+        Ok(())
     }
 
     /// For the deadline's error.
@@ -193,7 +236,12 @@ impl Part {
             if let Action::Recv { from, .. } | Action::Combine { from, .. } =
                 steps[self.posted].action
             {
-                self.receives.push(self.wire.post(from));
+                // Messages of one rank match in the order sent, and none of any rank came before that.
+                let rank = self.wire.world_rank(from);
+                self.receives.push(match self.early.take_if(|(source, _)| *source == rank) {
+                    Some((_, payload)) => Incoming::Done(payload),
+                    None => Incoming::Posted(self.wire.post(from)),
+                });
             }
             self.posted += 1;
         }
@@ -204,9 +252,9 @@ impl Part {
         if self.receives.is_empty() {
             return Err(broken("no receive is posted").into());
         }
-        match self.receives.remove(0).await?.body {
-            Body::Here(payload) => Ok(payload),
-            _ => unreachable!("receives end with the payload"),
+        match self.receives.remove(0) {
+            Incoming::Posted(receive) => Ok(here(receive.await?)),
+            Incoming::Done(payload) => Ok(payload),
         }
     }
 
@@ -293,7 +341,8 @@ impl Part {
         if let Some(through) = &mut self.through {
             let read = through.next()?;
             self.wait_for(Some(from));
-            return self.wire.stored(from, read).await;
+            // In a box: a read from a store takes long enough, and other ways need not carry it.
+            return Box::pin(self.wire.stored(from, read)).await;
         }
         loop {
             if let Some(content) = self.wire.fetch(from, block)? {
@@ -340,24 +389,32 @@ impl Wire {
         Some(Box::new(Through::new(usage, origin, self.datatype.align(), comm.group())))
     }
 
+    fn world_rank(&self, rank: usize) -> u32 {
+        self.communicator.world_rank(rank)
+    }
+
     fn post(&self, from: usize) -> RecvFuture {
-        let filter = Filter { source: Some(self.communicator.world_rank(from)), tag: None };
+        let filter = Filter { source: Some(self.world_rank(from)), tag: None };
         self.communicator.endpoint().recv(self.space, filter)
     }
 
+    fn post_any(&self) -> RecvFuture {
+        self.communicator.endpoint().recv(self.space, Filter { source: None, tag: None })
+    }
+
     fn send(&self, to: usize, message: Payload) -> SendFuture {
-        let to = self.communicator.world_rank(to);
+        let to = self.world_rank(to);
         let endpoint = self.communicator.endpoint();
         endpoint.send_signed(self.space, to, self.datatype, message, self.signature)
     }
 
     fn published(&self, from: usize, block: usize) -> Option<Published> {
-        let from = self.communicator.world_rank(from);
+        let from = self.world_rank(from);
         Some(self.communicator.publications()?.published(self.space, from, block))
     }
 
     fn fetch(&self, from: usize, block: usize) -> Result<Option<Payload>> {
-        let from = self.communicator.world_rank(from);
+        let from = self.world_rank(from);
         let Some(publications) = self.communicator.publications() else { return Ok(None) };
         publications.fetch(self.space, from, block)
     }
@@ -397,34 +454,42 @@ impl Wire {
         .await
     }
 
-    /// What the first frame from anybody says, without taking it. A root that has left has sent
-    /// all it had to; if nobody has anything to pass on for some time after that, it had not.
-    async fn first_frame(&self, root: usize) -> Result<(Terms, Signature), Trouble> {
+    /// The first message, from anybody. A root that has left has sent all it had to; if nobody has anything to pass
+    /// on for some time after that, it had not.
+    async fn first_message(&self, first: RecvFuture, root: usize) -> Result<Arrival, Failure> {
         let (comm, endpoint) = (&self.communicator, self.communicator.endpoint());
-        let source = Some(comm.world_rank(root));
-        let mut anybody = endpoint.probe(self.space, Filter { source: None, tag: None });
-        let mut from_root = endpoint.probe(self.space, Filter { source, tag: None });
-        let mut gone = None;
-        let Envelope { signature, .. } = poll_fn(|context| {
-            if let Poll::Ready(first) = Pin::new(&mut anybody).poll(context) {
+        let source = Some(self.world_rank(root));
+        let mut first = first;
+        let (mut root, mut gone) = (None, None);
+        poll_fn(|context| {
+            if let Poll::Ready(first) = Pin::new(&mut first).poll(context) {
                 return Poll::Ready(first);
             }
-            if gone.is_none()
-                && let Poll::Ready(Err(failure)) = Pin::new(&mut from_root).poll(context)
+            // Mostly it is there at once, and nobody asks.
+            let probe = || Some(endpoint.probe(self.space, Filter { source, tag: None }));
+            if let Some(probe) = root.get_or_insert_with(probe)
+                && let Poll::Ready(answer) = Pin::new(probe).poll(context)
             {
-                gone = Some((failure, endpoint.watch(comm.silence())));
+                root = Some(None);
+                let wait = |failure| Box::new((failure, endpoint.watch(comm.silence())));
+                gone = answer.err().map(wait);
             }
-            let Some((failure, patience)) = &mut gone else { return Poll::Pending };
+            let Some((failure, patience)) = gone.as_deref_mut() else { return Poll::Pending };
             if patience.poll_expired(context) {
                 Poll::Ready(Err(failure.clone()))
             } else {
                 Poll::Pending
             }
         })
-        .await?;
-        let signature = signature.ok_or_else(|| broken("the first frame is not signed"))?;
-        let terms = Terms::decode(&signature);
-        Ok((terms.ok_or_else(|| broken("its sender does not know the plan"))?, signature))
+        .await
+    }
+}
+
+/// The payload of a receive that has ended.
+fn here(arrival: Arrival) -> Payload {
+    match arrival.body {
+        Body::Here(payload) => payload,
+        _ => unreachable!("receives end with the payload"),
     }
 }
 
@@ -470,6 +535,12 @@ fn last_uses(steps: &[Step], result: &Blocks) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Allocators hand out up to 1,032 bytes much sooner than more, and every collective has a part.
+    #[test]
+    fn a_part_is_small() {
+        assert!(size_of::<Part>() <= 1032, "{} bytes", size_of::<Part>());
+    }
 
     #[test]
     fn what_nobody_needs_again_is_given_away() {

@@ -288,12 +288,18 @@ pub(crate) fn name<T: Message>() -> String {
     builtin(T::datatype()).map_or_else(|| type_name::<T>().to_owned(), str::to_owned)
 }
 
-/// The code of a type that has only its name (FNV-1a).
+/// The code of a type that has only its name.
 fn named<T: ?Sized>() -> Datatype {
-    Datatype(hash(type_name::<T>().bytes()) & 0x0fff_ffff | 1 << 31)
+    Datatype(hash(type_name::<T>()) & 0x0fff_ffff | 1 << 31)
 }
 
-pub(crate) fn hash(bytes: impl IntoIterator<Item = u8>) -> u32 {
-    let mix = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619);
-    bytes.into_iter().fold(0x811c_9dc5, mix)
+/// A number for a name, the same in all processes. Asked for at every call, so eight bytes at a time.
+pub(crate) fn hash(name: &str) -> u32 {
+    let mut hash = name.len() as u64;
+    for part in name.as_bytes().chunks(8) {
+        let mut word = [0; 8];
+        word[..part.len()].copy_from_slice(part);
+        hash = fmi_actors::mix(hash ^ u64::from_le_bytes(word));
+    }
+    (hash >> 32) as u32
 }

@@ -33,7 +33,7 @@ pub trait Reduction<T>: Send + Sync + 'static {
     /// Code by which ranks compare their operations.
     #[doc(hidden)]
     fn code(&self) -> u32 {
-        hash(self.name().bytes())
+        hash(self.name())
     }
 
     /// Combines; `left` comes from the lower ranks.
@@ -291,7 +291,7 @@ impl<T: Message, F: Fn(T, T) -> T + Send + Sync + 'static> Reduction<T> for Func
         "a function"
     }
     fn code(&self) -> u32 {
-        hash(type_name::<F>().bytes())
+        hash(type_name::<F>())
     }
     fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
         Ok((self.function)(T::from_payload(left)?, T::from_payload(right)?).into_payload())
@@ -306,7 +306,7 @@ impl<T: Message, F: Fn(T, T) -> T + Send + Sync + 'static> Reduction<Vec<T>> for
         "a function"
     }
     fn code(&self) -> u32 {
-        hash(type_name::<F>().bytes())
+        hash(type_name::<F>())
     }
     fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
         let (left, right) = (T::vec_from_payload(left)?, T::vec_from_payload(right)?);
@@ -327,7 +327,7 @@ impl<T: Message, F: Fn(T, T) -> T + Send + Sync + 'static> Reduction<T> for Whol
         "a function of whole values"
     }
     fn code(&self) -> u32 {
-        hash(type_name::<F>().bytes())
+        hash(type_name::<F>())
     }
     fn combine(&self, left: Payload, right: Payload) -> Result<Payload> {
         Reduction::<T>::combine(&self.0, left, right)

@@ -50,7 +50,8 @@ pub(crate) struct Base {
     collective: Option<Collective>,
     /// Somebody wants to know how long it takes.
     observed: Option<Arc<Observed>>,
-    refused: Option<Error>,
+    /// In a box, as few are.
+    refused: Option<Box<Error>>,
 }
 
 /// A collective that takes longer asks whether all ranks called the same.
@@ -113,18 +114,11 @@ impl<F> Operation<F> {
         waits_for: WaitsFor,
         inner: F,
     ) -> Self {
-        let base = Base {
-            communicator: communicator.clone(),
-            name,
-            waits_for,
-            after: communicator.deadline(),
-            watch: None,
-            waiting: None,
-            inquired: false,
-            collective: None,
-            observed: None,
-            refused: None,
-        };
+        Self { inner, base: Base::new(communicator, name, waits_for) }
+    }
+
+    /// With all else said before: whoever moves an operation moves all of it.
+    pub(crate) fn of(base: Base, inner: F) -> Self {
         Self { inner, base }
     }
 
@@ -135,19 +129,7 @@ impl<F> Operation<F> {
 
     /// One that ends with this error if there is one.
     pub(crate) fn refused(mut self, error: Option<Error>) -> Self {
-        self.base.refused = error;
-        self
-    }
-
-    /// One that is a collective: its group learns of its failure.
-    pub(crate) fn collective(mut self, collective: Collective) -> Self {
-        self.base.collective = Some(collective);
-        self
-    }
-
-    /// One that is measured, if anybody wants to know.
-    pub(crate) fn observed(mut self, observed: Option<Arc<Observed>>) -> Self {
-        self.base.observed = observed;
+        self.base.refused = error.map(Box::new);
         self
     }
 
@@ -192,7 +174,7 @@ impl<T, F: Future<Output = Result<T, Trouble>>> Future for Operation<F> {
         let this = self.project();
         let base = this.base;
         if let Some(error) = base.refused.take() {
-            return Poll::Ready(Err(base.give_up(error)));
+            return Poll::Ready(Err(base.give_up(*error)));
         }
         // Whoever looks for it in a store wants to know for what.
         base.begin_to_wait();
@@ -257,6 +239,41 @@ impl Drop for Base {
 }
 
 impl Base {
+    pub(crate) fn new(
+        communicator: &Communicator,
+        name: &'static str,
+        waits_for: WaitsFor,
+    ) -> Self {
+        Self {
+            communicator: communicator.clone(),
+            name,
+            waits_for,
+            after: communicator.deadline(),
+            watch: None,
+            waiting: None,
+            inquired: false,
+            collective: None,
+            observed: None,
+            refused: None,
+        }
+    }
+
+    /// A collective: its group learns of its failure. If anybody wants to know, it is measured.
+    pub(crate) fn collective(
+        mut self,
+        collective: Collective,
+        observed: Option<Arc<Observed>>,
+    ) -> Self {
+        (self.collective, self.observed) = (Some(collective), observed);
+        self
+    }
+
+    /// It ends with this error if there is one.
+    pub(crate) fn refused(mut self, error: Option<Error>) -> Self {
+        self.refused = error.map(Box::new);
+        self
+    }
+
     /// An error of this rank's own; the group learns it as the reason.
     fn give_up(&mut self, error: Error) -> Error {
         if let Some(collective) = self.collective.take() {

@@ -148,6 +148,33 @@ proptest! {
         prop_assert!(less.money.get() <= more.money.get() * 1.01 + one, "{algorithm}: {less:?}, {more:?}");
     }
 
+    /// Whatever was measured of a plan: what takes longer by its steps takes longer still.
+    #[test]
+    fn corrections_keep_what_is_longer(
+        algorithm in algorithm(), size in 2..20_usize, bytes in bytes(), more in 0.0..3.0_f64,
+        measured in prop::collection::vec((1e-6..1e-1_f64, 1e-6..1e-1_f64), 1..5),
+    ) {
+        let mut profile = Profile::shipped("loopback").expect("it is shipped");
+        profile.corrections.clear();
+        let lengths = [bytes, bytes + (bytes as f64 * more) as u64].map(Bytes::new);
+        let topology = Topology::machine(size, 1, profile.host.cores);
+        let prices = |profile: &Profile| lengths.map(|bytes| {
+            let market = Market::of(profile.clone()).over(Channels::only("tcp"));
+            algorithm.price(Shape::of(size), bytes, &Model::new(market, topology.clone()))
+        });
+        let [less, more] = prices(&profile);
+        let times: Vec<_> =
+            measured.iter().map(|(one, other)| (Seconds::new(*one), Seconds::new(*other))).collect();
+        let of = profile.corrections.entry("tcp".to_owned()).or_default();
+        of.note(algorithm.collective.name(), algorithm.name, size, &times);
+        let corrected = prices(&profile);
+        prop_assert!(corrected.iter().all(is_sound), "{corrected:?}");
+        let keeps = |one: f64, other: f64| one <= other * (1.0 + 1e-9);
+        if less.time <= more.time {
+            prop_assert!(keeps(corrected[0].time.get(), corrected[1].time.get()), "{corrected:?}");
+        }
+    }
+
     #[test]
     fn a_larger_budget_never_gives_a_worse_result(
         (model, question) in asked(), one in 0.0..2.0_f64, other in 0.0..2.0_f64,

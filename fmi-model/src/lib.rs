@@ -4,6 +4,7 @@
 //! how much time has passed.
 
 pub mod channel;
+pub mod correction;
 pub mod estimate;
 pub mod fit;
 pub mod host;

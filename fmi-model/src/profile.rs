@@ -16,6 +16,7 @@
 use crate::{
     Bytes,
     channel::Channel,
+    correction::Corrections,
     host::Host,
     replay::{Route, Wires},
 };
@@ -37,6 +38,9 @@ pub struct Profile {
     pub host: Host,
     /// The channels, by name. What is published, instead of sent, has `-shelf` after it where that differs.
     pub channels: BTreeMap<String, Channel>,
+    /// By channel: what was measured of plans beyond that, where the ranks share the [host's](Self::host) cores.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub corrections: BTreeMap<String, Corrections>,
 }
 
 impl Default for Profile {
@@ -173,6 +177,8 @@ impl Profile {
         self.host = self.host.rounded();
         let channels = self.channels.into_iter();
         self.channels = channels.map(|(name, channel)| (name, channel.rounded())).collect();
+        let corrections = self.corrections.into_iter();
+        self.corrections = corrections.map(|(name, of)| (name, of.rounded())).collect();
         self
     }
 

@@ -36,8 +36,11 @@ impl Config {
             }
             (None, None) => return Ok(None),
         };
-        let profile = profile.in_memory(tariff.memory);
-        let market = Market::of(profile).over(self.routes()).costing(costs);
+        let (mut profile, routes) = (profile.in_memory(tariff.memory), self.routes());
+        // It is told to all: without what was measured on channels that nobody uses here.
+        let used = [Profile::LOCAL, &routes.machine, &routes.store];
+        profile.corrections.retain(|channel, _| used.contains(&channel.as_str()));
+        let market = Market::of(profile).over(routes).costing(costs);
         Ok(Some(market.reproducible(self.reproducible)))
     }
 

@@ -15,7 +15,8 @@ pub struct Collective {
     rank: Arc<Ranked>,
     space: Space,
     signature: Option<Signature>,
-    failure: Option<Failure>,
+    /// In a box, as few have one.
+    failure: Option<Box<Failure>>,
     over: bool,
 }
 
@@ -30,7 +31,13 @@ enum Notice {
 impl Collective {
     pub(super) fn enter(rank: &Arc<Ranked>, scope: u64, signature: Option<Signature>) -> Self {
         let (space, failure) = rank.mailbox.enter(scope, signature);
-        Self { rank: Arc::clone(rank), space, signature, failure, over: false }
+        Self {
+            rank: Arc::clone(rank),
+            space,
+            signature,
+            failure: failure.map(Box::new),
+            over: false,
+        }
     }
 
     /// Where its messages are matched.
@@ -42,12 +49,12 @@ impl Collective {
     /// A failure that was known before it began.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
-        self.failure.as_ref()
+        self.failure.as_deref()
     }
 
     /// It cannot succeed, whatever the others do.
     pub fn doom(&mut self, failure: Failure) {
-        self.failure.get_or_insert(failure);
+        self.failure.get_or_insert_with(|| Box::new(failure));
     }
 
     /// Compares signatures with the other members, who must all live in this process.
@@ -59,7 +66,7 @@ impl Collective {
         let Some(node) = self.rank.node() else { return };
         let own = (self.rank.number(), signature);
         if let Some(other) = node.board().compare(self.space, own) {
-            self.failure = Some(Failure::Mismatch { left: own, right: other });
+            self.failure = Some(Box::new(Failure::Mismatch { left: own, right: other }));
         }
     }
 

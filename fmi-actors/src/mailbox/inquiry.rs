@@ -39,7 +39,7 @@ impl Mailbox {
         let scope = inner.scopes.get(&space.scope)?;
         if space.number > scope.entered {
             if space.number <= scope.entered.saturating_add(FAILURES_AHEAD) {
-                inner.spaces.entry(space).or_default().called.get_or_insert(theirs);
+                inner.queue(space).called.get_or_insert(theirs);
             }
             return None;
         }

@@ -75,6 +75,8 @@ pub(crate) struct Mailbox {
 #[derive(Debug, Default)]
 struct Inner {
     spaces: FxHashMap<Space, Queue>,
+    /// Queues of spaces that are over, empty: a collective costs no allocation for one.
+    spare: Vec<Queue>,
     scopes: FxHashMap<u64, Scope>,
     /// Scopes that were closed here: their late messages are dropped, but notices are passed on.
     closed_scopes: FxHashMap<u64, Scope>,
@@ -108,6 +110,10 @@ struct Queue {
 
 /// Closed scopes that are remembered.
 const CLOSED_SCOPES: usize = 4096;
+/// Queues that are kept for spaces to come.
+const SPARES: usize = 4;
+/// How many messages and receives they keep the memory for.
+const KEPT: usize = 16;
 /// Failures of collectives not called yet that are remembered, by scope.
 const FAILURES_AHEAD: u32 = 1024;
 
@@ -164,7 +170,7 @@ impl Mailbox {
         let space = Space { scope, number };
         let lost = inner.dead_member(scope);
         let closed = inner.closed;
-        let queue = inner.spaces.entry(space).or_default();
+        let queue = inner.queue(space);
         queue.signature = signature;
         if queue.failure.is_none() {
             queue.failure = if closed { Some(Failure::Closed) } else { lost };
@@ -193,7 +199,7 @@ impl Mailbox {
         if inner.is_over(space) {
             return Delivery::Dropped(Taken::from(&mut arrival));
         }
-        let queue = inner.spaces.entry(space).or_default();
+        let queue = inner.queue(space);
         if let (Some(ours), Some(theirs)) = (queue.signature, arrival.signature)
             && !ours.agrees(&theirs)
         {
@@ -218,7 +224,7 @@ impl Mailbox {
         let slot = Slot::new(filter);
         let mut inner = self.inner.lock();
         let refused = inner.refusal(space, filter);
-        let queue = inner.spaces.entry(space).or_default();
+        let queue = inner.queue(space);
         if let Some(failure) = &queue.failure {
             slot.fail(failure.clone());
             return (slot, None);
@@ -241,7 +247,7 @@ impl Mailbox {
         let slot = Slot::new(filter);
         let mut inner = self.inner.lock();
         let refused = inner.refusal(space, filter);
-        let queue = inner.spaces.entry(space).or_default();
+        let queue = inner.queue(space);
         if let Some(failure) = &queue.failure {
             slot.fail(failure.clone());
         } else if let Some(envelope) = queue.find(filter) {
@@ -282,7 +288,7 @@ impl Mailbox {
         if inner.is_over(space) {
             return Some((Taken::from(&mut arrival), None));
         }
-        let queue = inner.spaces.entry(space).or_default();
+        let queue = inner.queue(space);
         let at = queue.posted.iter().position(|slot| slot.filter.accepts(&arrival));
         if let Some(next) = at.and_then(|at| queue.posted.remove(at)) {
             let taken = Taken::from(&mut arrival);
@@ -304,7 +310,7 @@ impl Mailbox {
         if space.number > entered.saturating_add(FAILURES_AHEAD) {
             return false;
         }
-        let queue = inner.spaces.entry(space).or_default();
+        let queue = inner.queue(space);
         let news = queue.failure.is_none();
         if news {
             queue.fail(failure, wakers);
@@ -456,9 +462,18 @@ impl Inner {
         }
     }
 
+    fn queue(&mut self, space: Space) -> &mut Queue {
+        let Self { spaces, spare, .. } = self;
+        spaces.entry(space).or_insert_with(|| spare.pop().unwrap_or_default())
+    }
+
     fn release(&mut self, space: Space) -> Freed {
-        let queue = self.spaces.remove(&space).unwrap_or_default();
-        queue.waiting.into_iter().map(|mut arrival| Taken::from(&mut arrival)).collect()
+        let Some(mut queue) = self.spaces.remove(&space) else { return Freed::new() };
+        let freed = queue.waiting.drain(..).map(|mut arrival| Taken::from(&mut arrival)).collect();
+        if self.spare.len() < SPARES {
+            self.spare.push(queue.emptied());
+        }
+        freed
     }
 
     /// A member of the scope that died.
@@ -503,6 +518,18 @@ fn alone(group: &Group, rank: u32, lost: &FxHashMap<u32, Reason>) -> bool {
 }
 
 impl Queue {
+    /// For another space, with the memory of this one unless it had very much.
+    fn emptied(mut self) -> Self {
+        self.posted.clear();
+        self.posted.shrink_to(KEPT);
+        self.waiting.clear();
+        self.waiting.shrink_to(KEPT);
+        self.probes.clear();
+        self.probes.shrink_to(KEPT);
+        let Self { waiting, posted, probes, .. } = self;
+        Self { waiting, posted, probes, ..Self::default() }
+    }
+
     fn find(&self, filter: Filter) -> Option<Envelope> {
         self.waiting.iter().find(|arrival| filter.accepts(arrival)).map(Envelope::from)
     }

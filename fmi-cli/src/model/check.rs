@@ -5,7 +5,8 @@ use super::fit::{
     residuals::{NEAR, Residuals},
 };
 use crate::failure::Failure;
-use std::{fmt::Write as _, io::Write as _, process::ExitCode};
+use fmi_model::Profile;
+use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, process::ExitCode};
 
 /// Says whether a profile predicts what is measured here, and whether what is chosen by it is good.
 ///
@@ -60,12 +61,17 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             choice.best
         );
     }
+    let bare =
+        Residuals::new(&Profile { corrections: BTreeMap::new(), ..profile.clone() }, &samples);
     let mut met = true;
     for channel in residuals.channels() {
-        let of = residuals.of(channel);
-        let choices = of.choices();
-        let good = choices.iter().filter(|choice| choice.is_good()).count();
-        let (error, cells) = (of.median_error(), choices.len());
+        let found = |residuals: &Residuals| {
+            let of = residuals.of(channel);
+            let choices = of.choices();
+            let good = choices.iter().filter(|choice| choice.is_good()).count();
+            (of.median_error(), good, choices.len())
+        };
+        let (error, good, cells) = found(&residuals);
         let bounds = [error <= ERROR, good as f64 >= GOOD * cells as f64];
         met &= bounds == [true; 2];
         let verdict = |met: bool| if met { "met" } else { "missed" };
@@ -78,6 +84,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             GOOD * 100.0,
             verdict(bounds[1])
         );
+        if profile.corrections.contains_key(channel) {
+            let (error, good, _) = found(&bare);
+            let _ = writeln!(
+                text,
+                "    by its parameters alone {:.1} %, in {good} of {cells}",
+                error * 100.0
+            );
+        }
     }
     // Nobody may be reading any more.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -1,7 +1,7 @@
 //! `fmi model show`: what is known of channels.
 
 use super::source;
-use crate::failure::Failure;
+use crate::{failure::Failure, units};
 use fmi::{Config, meter::Tariff};
 use fmi_model::{
     Bytes, Dollars, Profile, Seconds,
@@ -131,7 +131,7 @@ fn messages<'a>(profile: &'a Profile, tariff: &Tariff) -> Vec<Message<'a>> {
 }
 
 fn whole(profile: &Profile, tariff: &Tariff) -> String {
-    let Profile { name, source, date, host, channels } = profile;
+    let Profile { name, source, date, host, channels, corrections } = profile;
     let mut text = format!("{name} ({date})\n{source}\n\n");
     let mut say = |what: &str, value: String| {
         let _ = writeln!(text, "  {what:<11} {value}");
@@ -156,6 +156,14 @@ fn whole(profile: &Profile, tariff: &Tariff) -> String {
         let _ = writeln!(text, "\n{name}");
         for (what, value) in parameters(channel, tariff) {
             let _ = writeln!(text, "  {what:<11} {value}");
+        }
+        if let Some(measured) = corrections.get(name) {
+            let plans = units::count(measured.plans(), "plan");
+            let _ = writeln!(
+                text,
+                "  {:<11} {plans}, which differ from what follows of that",
+                "measured"
+            );
         }
     }
     let messages = messages(profile, tariff);

@@ -151,11 +151,11 @@ impl Algorithm {
         Collective::ALL.iter().flat_map(|collective| collective.algorithms()).copied()
     }
 
-    /// Its number on the wire: a hash of its name, never 0 and never `u32::MAX`.
+    /// Its number on the wire: a hash of its name and the collective, never 0 and never `u32::MAX`.
     #[must_use]
     pub fn code(&self) -> u32 {
-        let name = [self.collective.name(), "/", self.name];
-        hash(name.into_iter().flat_map(str::bytes)).clamp(1, u32::MAX - 1)
+        let collective = (self.collective as u32 + 1) << 24;
+        (hash(self.name) ^ collective).clamp(1, u32::MAX - 1)
     }
 
     /// The algorithm of the library with this number.

@@ -1,8 +1,8 @@
 //! Which algorithm runs a collective: a table of rules, the first that applies.
 
 use super::{
-    Algorithm, Objection, Place, Question, allgather, allreduce, alltoall, barrier, bcast, exscan,
-    gather, reduce, reduce_scatter, scan, scatter,
+    Algorithm, Collective, Objection, Place, Question, allgather, allreduce, alltoall, barrier,
+    bcast, exscan, gather, reduce, reduce_scatter, scan, scatter,
 };
 use std::{fmt, ops::Range};
 
@@ -51,6 +51,8 @@ pub struct Table {
     rules: Vec<Rule>,
     /// How many are the user's.
     preferred: usize,
+    /// Of each collective, which rules are about it: asked at every call.
+    about: [Vec<usize>; Collective::ALL.len()],
 }
 
 impl Rule {
@@ -98,20 +100,23 @@ impl Rule {
     /// What speaks against it: the algorithm may not run at all, or is not wanted here.
     #[must_use]
     pub fn objection(&self, question: &Question) -> Option<Objection> {
-        let wanted = || match question.bytes {
+        Objection::to(self.algorithm, question).or_else(|| self.unwanted(question))
+    }
+
+    /// Why it is not wanted here, if so.
+    fn unwanted(&self, question: &Question) -> Option<Objection> {
+        match question.bytes {
             _ if self.place.is_some_and(|place| !question.is_in(place)) => Some(Objection::Place),
             _ if !self.size.contains(&question.size) => Some(Objection::Size),
             Some(bytes) if !self.bytes.contains(&bytes) => Some(Objection::Bytes),
             None if self.bytes != ANY_BYTES => Some(Objection::UnknownBytes),
             _ => None,
-        };
-        Objection::to(self.algorithm, question).or_else(wanted)
+        }
     }
 
-    /// Whether nothing speaks against it. Asked at every call, of rules of which most are for other
-    /// collectives.
+    /// Whether nothing speaks against it. Most rules are for other places and sizes.
     fn applies(&self, question: &Question) -> bool {
-        self.algorithm.collective == question.collective && self.objection(question).is_none()
+        self.unwanted(question).is_none() && can_run(self.algorithm, question)
     }
 }
 
@@ -120,8 +125,16 @@ impl Table {
     #[must_use]
     pub fn prefer(mut self, rule: Rule) -> Self {
         self.rules.insert(0, rule);
-        self.preferred += 1;
-        self
+        Self::new(self.rules, self.preferred + 1)
+    }
+
+    /// Of which so many are the user's.
+    fn new(rules: Vec<Rule>, preferred: usize) -> Self {
+        let mut about = [const { Vec::new() }; Collective::ALL.len()];
+        for (at, rule) in rules.iter().enumerate() {
+            about[rule.algorithm.collective as usize].push(at);
+        }
+        Self { rules, preferred, about }
     }
 
     /// Those that somebody prefers to the library's own.
@@ -145,15 +158,19 @@ impl Table {
 
     /// An algorithm that a rule names, by its number on the wire.
     #[must_use]
-    pub fn find(&self, code: u32) -> Option<&'static Algorithm> {
-        self.rules.iter().map(|rule| rule.algorithm).find(|algorithm| algorithm.code() == code)
+    pub fn find(&self, collective: Collective, code: u32) -> Option<&'static Algorithm> {
+        self.about(collective).map(|(_, rule)| rule.algorithm).find(|it| it.code() == code)
+    }
+
+    /// Those about a collective, and their places in the table.
+    fn about(&self, collective: Collective) -> impl Iterator<Item = (usize, &Rule)> {
+        self.about[collective as usize].iter().map(|&at| (at, &self.rules[at]))
     }
 
     /// The first rule that applies, and its place in the table.
     #[must_use]
     pub fn rule(&self, question: &Question) -> Option<(usize, &Rule)> {
-        let mut rules = self.rules.iter().enumerate();
-        rules.find(|(_, rule)| rule.applies(question))
+        self.about(question.collective).find(|(_, rule)| rule.applies(question))
     }
 
     /// What the first rule that applies says; where none does, the first algorithm that can run.
@@ -210,115 +227,110 @@ impl Default for Table {
         let store = |algorithm| R::always(algorithm).within(Place::Store);
         let crowd = |algorithm| R::always(algorithm).within(Place::Crowd);
         let pushed = |algorithm| R::always(algorithm).within(Place::Pushed);
-        Self {
-            preferred: 0,
-            rules: vec![
-                // Within one process.
-                within(&barrier::shared::ALGORITHM),
-                within(&bcast::shared::ALGORITHM),
-                within(&gather::shared::ALGORITHM),
-                within(&scatter::shared::ALGORITHM),
-                within(&allgather::shared::ALGORITHM),
-                within(&alltoall::shared::ALGORITHM),
-                within(&reduce::shared::ALGORITHM).below_bytes(LARGE),
-                within(&allreduce::shared::ALGORITHM).from_bytes(LARGE).from_size(3),
-                within(&allreduce::shared_small::ALGORITHM),
-                within(&reduce_scatter::shared::ALGORITHM),
-                // Where there is nothing but a store, whose messages are pushed: one is one command,
-                // where an item is written, told of, asked for and counted.
-                pushed(&barrier::dissemination::ALGORITHM),
-                pushed(&reduce::contiguous_tree::ALGORITHM).below_bytes(SMALL),
-                pushed(&allreduce::recursive_doubling::ALGORITHM).below_bytes(SMALL),
-                // Where there is nothing but a store.
-                store(&barrier::shared::ALGORITHM).below_size(MANY),
-                store(&barrier::shared_tree::ALGORITHM),
-                store(&bcast::shared::ALGORITHM),
-                store(&gather::shared::ALGORITHM),
-                store(&scatter::shared::ALGORITHM),
-                store(&allgather::shared::ALGORITHM),
-                store(&alltoall::shared::ALGORITHM),
-                store(&reduce::shared::ALGORITHM).below_size(MANY),
-                store(&reduce::shared_tree::ALGORITHM),
-                store(&reduce::shared::ALGORITHM),
-                store(&allreduce::shared::ALGORITHM).from_bytes(1 << 20).below_size(MANY),
-                store(&allreduce::shared::ALGORITHM).from_bytes(64 << 20),
-                store(&allreduce::shared_small::ALGORITHM).below_size(MANY),
-                store(&allreduce::shared_tree::ALGORITHM),
-                store(&allreduce::shared_small::ALGORITHM),
-                store(&reduce_scatter::shared::ALGORITHM),
-                // Between processes of several ranks.
-                packs(&barrier::packed::ALGORITHM),
-                packs(&bcast::packed_chain::ALGORITHM).from_bytes(512 << 10),
-                packs(&bcast::packed::ALGORITHM),
-                packs(&gather::packed::ALGORITHM),
-                packs(&scatter::packed::ALGORITHM),
-                packs(&allgather::packed::ALGORITHM),
-                // Where values are long, nothing is saved, and to put them together is a copy.
-                packs(&alltoall::pairwise::ALGORITHM).from_bytes(TOGETHER),
-                packs(&alltoall::packed::ALGORITHM),
-                packs(&reduce::packed::ALGORITHM).below_bytes(LARGE),
-                packs(&allreduce::packed_lanes::ALGORITHM).from_bytes(8 << 20),
-                packs(&allreduce::packed::ALGORITHM),
-                packs(&reduce_scatter::packed::ALGORITHM),
-                packs(&scan::packed::ALGORITHM),
-                packs(&exscan::packed::ALGORITHM),
-                // Between processes. From some 16 readers on, direct links take longer than
-                // one object in S3 (docs/model.md).
-                R::always(&bcast::stored::ALGORITHM)
-                    .from_bytes(8 << 20)
-                    .from_size(17)
-                    .within(Place::Wide),
-                // Between processes that take turns on their cores, where a message is work that no idle
-                // core does meanwhile, and waiting is a switch: few messages are worth more than few rounds.
-                crowd(&barrier::star::ALGORITHM).below_size(STAR),
-                crowd(&bcast::linear::ALGORITHM).below_size(STAR),
-                crowd(&gather::linear::ALGORITHM).from_size(7).below_size(STAR),
-                crowd(&gather::linear::ALGORITHM).from_bytes(SMALL).below_size(STAR),
-                crowd(&scatter::linear::ALGORITHM).below_size(STAR),
-                crowd(&allgather::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
-                crowd(&allgather::star::ALGORITHM).below_bytes(SHORT).from_size(7).below_size(STAR),
-                crowd(&alltoall::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
-                crowd(&alltoall::star::ALGORITHM).below_bytes(SHORT).from_size(6).below_size(STAR),
-                crowd(&reduce::linear::ALGORITHM).below_bytes(2 * LONG).below_size(STAR),
-                crowd(&reduce::linear::ALGORITHM).below_size(FEW),
-                crowd(&allreduce::star::ALGORITHM).below_bytes(2 << 20).below_size(STAR),
-                crowd(&allreduce::star::ALGORITHM).below_size(FEW),
-                crowd(&reduce_scatter::star::ALGORITHM).below_bytes(LARGE).below_size(STAR),
-                crowd(&scan::star::ALGORITHM).below_bytes(SHORT).from_size(8).below_size(STAR),
-                crowd(&scan::star::ALGORITHM).below_bytes(LONG).from_size(FEW).below_size(STAR),
-                crowd(&scan::chain::ALGORITHM).from_bytes(SHORT).below_size(STAR),
-                crowd(&exscan::star::ALGORITHM).below_bytes(SHORT).below_size(STAR),
-                crowd(&exscan::star::ALGORITHM)
-                    .below_bytes(2 * LONG)
-                    .from_size(FEW)
-                    .below_size(STAR),
-                crowd(&exscan::chain::ALGORITHM).from_bytes(SHORT).below_size(STAR),
-                R::always(&barrier::dissemination::ALGORITHM),
-                R::always(&bcast::scatter_allgather::ALGORITHM).from_bytes(4 << 20).from_size(8),
-                R::always(&bcast::chain::ALGORITHM).from_bytes(1 << 20).from_size(3),
-                R::always(&bcast::binomial::ALGORITHM),
-                R::always(&gather::binomial::ALGORITHM),
-                R::always(&scatter::binomial::ALGORITHM),
-                R::always(&allgather::ring::ALGORITHM).from_bytes(16 << 10),
-                R::always(&allgather::bruck::ALGORITHM),
-                R::always(&alltoall::bruck::ALGORITHM).below_bytes(256).from_size(8),
-                R::always(&alltoall::pairwise::ALGORITHM),
-                R::always(&reduce::contiguous_tree::ALGORITHM),
-                R::always(&reduce::chain::ALGORITHM),
-                R::always(&allreduce::ring::ALGORITHM).from_bytes(1 << 20).from_size(3),
-                R::always(&allreduce::rabenseifner::ALGORITHM).from_bytes(LARGE).from_size(3),
-                R::always(&allreduce::recursive_doubling::ALGORITHM),
-                R::always(&allreduce::reduce_bcast::ALGORITHM),
-                R::always(&reduce_scatter::recursive_halving::ALGORITHM).below_bytes(LARGE),
-                R::always(&reduce_scatter::pairwise::ALGORITHM),
-                R::always(&scan::hillis_steele::ALGORITHM).below_size(64),
-                R::always(&scan::up_down::ALGORITHM),
-                R::always(&scan::chain::ALGORITHM),
-                R::always(&exscan::hillis_steele::ALGORITHM).below_size(64),
-                R::always(&exscan::up_down::ALGORITHM),
-                R::always(&exscan::chain::ALGORITHM),
-            ],
-        }
+        let rules = vec![
+            // Within one process.
+            within(&barrier::shared::ALGORITHM),
+            within(&bcast::shared::ALGORITHM),
+            within(&gather::shared::ALGORITHM),
+            within(&scatter::shared::ALGORITHM),
+            within(&allgather::shared::ALGORITHM),
+            within(&alltoall::shared::ALGORITHM),
+            within(&reduce::shared::ALGORITHM).below_bytes(LARGE),
+            within(&allreduce::shared::ALGORITHM).from_bytes(LARGE).from_size(3),
+            within(&allreduce::shared_small::ALGORITHM),
+            within(&reduce_scatter::shared::ALGORITHM),
+            // Where there is nothing but a store, whose messages are pushed: one is one command,
+            // where an item is written, told of, asked for and counted.
+            pushed(&barrier::dissemination::ALGORITHM),
+            pushed(&reduce::contiguous_tree::ALGORITHM).below_bytes(SMALL),
+            pushed(&allreduce::recursive_doubling::ALGORITHM).below_bytes(SMALL),
+            // Where there is nothing but a store.
+            store(&barrier::shared::ALGORITHM).below_size(MANY),
+            store(&barrier::shared_tree::ALGORITHM),
+            store(&bcast::shared::ALGORITHM),
+            store(&gather::shared::ALGORITHM),
+            store(&scatter::shared::ALGORITHM),
+            store(&allgather::shared::ALGORITHM),
+            store(&alltoall::shared::ALGORITHM),
+            store(&reduce::shared::ALGORITHM).below_size(MANY),
+            store(&reduce::shared_tree::ALGORITHM),
+            store(&reduce::shared::ALGORITHM),
+            store(&allreduce::shared::ALGORITHM).from_bytes(1 << 20).below_size(MANY),
+            store(&allreduce::shared::ALGORITHM).from_bytes(64 << 20),
+            store(&allreduce::shared_small::ALGORITHM).below_size(MANY),
+            store(&allreduce::shared_tree::ALGORITHM),
+            store(&allreduce::shared_small::ALGORITHM),
+            store(&reduce_scatter::shared::ALGORITHM),
+            // Between processes of several ranks.
+            packs(&barrier::packed::ALGORITHM),
+            packs(&bcast::packed_chain::ALGORITHM).from_bytes(512 << 10),
+            packs(&bcast::packed::ALGORITHM),
+            packs(&gather::packed::ALGORITHM),
+            packs(&scatter::packed::ALGORITHM),
+            packs(&allgather::packed::ALGORITHM),
+            // Where values are long, nothing is saved, and to put them together is a copy.
+            packs(&alltoall::pairwise::ALGORITHM).from_bytes(TOGETHER),
+            packs(&alltoall::packed::ALGORITHM),
+            packs(&reduce::packed::ALGORITHM).below_bytes(LARGE),
+            packs(&allreduce::packed_lanes::ALGORITHM).from_bytes(8 << 20),
+            packs(&allreduce::packed::ALGORITHM),
+            packs(&reduce_scatter::packed::ALGORITHM),
+            packs(&scan::packed::ALGORITHM),
+            packs(&exscan::packed::ALGORITHM),
+            // Between processes. From some 16 readers on, direct links take longer than
+            // one object in S3 (docs/model.md).
+            R::always(&bcast::stored::ALGORITHM)
+                .from_bytes(8 << 20)
+                .from_size(17)
+                .within(Place::Wide),
+            // Between processes that take turns on their cores, where a message is work that no idle
+            // core does meanwhile, and waiting is a switch: few messages are worth more than few rounds.
+            crowd(&barrier::star::ALGORITHM).below_size(STAR),
+            crowd(&bcast::linear::ALGORITHM).below_size(STAR),
+            crowd(&gather::linear::ALGORITHM).from_size(7).below_size(STAR),
+            crowd(&gather::linear::ALGORITHM).from_bytes(SMALL).below_size(STAR),
+            crowd(&scatter::linear::ALGORITHM).below_size(STAR),
+            crowd(&allgather::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
+            crowd(&allgather::star::ALGORITHM).below_bytes(SHORT).from_size(7).below_size(STAR),
+            crowd(&alltoall::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
+            crowd(&alltoall::star::ALGORITHM).below_bytes(SHORT).from_size(6).below_size(STAR),
+            crowd(&reduce::linear::ALGORITHM).below_bytes(2 * LONG).below_size(STAR),
+            crowd(&reduce::linear::ALGORITHM).below_size(FEW),
+            crowd(&allreduce::star::ALGORITHM).below_bytes(2 << 20).below_size(STAR),
+            crowd(&allreduce::star::ALGORITHM).below_size(FEW),
+            crowd(&reduce_scatter::star::ALGORITHM).below_bytes(LARGE).below_size(STAR),
+            crowd(&scan::star::ALGORITHM).below_bytes(SHORT).from_size(8).below_size(STAR),
+            crowd(&scan::star::ALGORITHM).below_bytes(LONG).from_size(FEW).below_size(STAR),
+            crowd(&scan::chain::ALGORITHM).from_bytes(SHORT).below_size(STAR),
+            crowd(&exscan::star::ALGORITHM).below_bytes(SHORT).below_size(STAR),
+            crowd(&exscan::star::ALGORITHM).below_bytes(2 * LONG).from_size(FEW).below_size(STAR),
+            crowd(&exscan::chain::ALGORITHM).from_bytes(SHORT).below_size(STAR),
+            R::always(&barrier::dissemination::ALGORITHM),
+            R::always(&bcast::scatter_allgather::ALGORITHM).from_bytes(4 << 20).from_size(8),
+            R::always(&bcast::chain::ALGORITHM).from_bytes(1 << 20).from_size(3),
+            R::always(&bcast::binomial::ALGORITHM),
+            R::always(&gather::binomial::ALGORITHM),
+            R::always(&scatter::binomial::ALGORITHM),
+            R::always(&allgather::ring::ALGORITHM).from_bytes(16 << 10),
+            R::always(&allgather::bruck::ALGORITHM),
+            R::always(&alltoall::bruck::ALGORITHM).below_bytes(256).from_size(8),
+            R::always(&alltoall::pairwise::ALGORITHM),
+            R::always(&reduce::contiguous_tree::ALGORITHM),
+            R::always(&reduce::chain::ALGORITHM),
+            R::always(&allreduce::ring::ALGORITHM).from_bytes(1 << 20).from_size(3),
+            R::always(&allreduce::rabenseifner::ALGORITHM).from_bytes(LARGE).from_size(3),
+            R::always(&allreduce::recursive_doubling::ALGORITHM),
+            R::always(&allreduce::reduce_bcast::ALGORITHM),
+            R::always(&reduce_scatter::recursive_halving::ALGORITHM).below_bytes(LARGE),
+            R::always(&reduce_scatter::pairwise::ALGORITHM),
+            R::always(&scan::hillis_steele::ALGORITHM).below_size(64),
+            R::always(&scan::up_down::ALGORITHM),
+            R::always(&scan::chain::ALGORITHM),
+            R::always(&exscan::hillis_steele::ALGORITHM).below_size(64),
+            R::always(&exscan::up_down::ALGORITHM),
+            R::always(&exscan::chain::ALGORITHM),
+        ];
+        Self::new(rules, 0)
     }
 }
 
@@ -377,7 +389,7 @@ fn rounded(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Collective, Demand, Packing, Shelf};
+    use crate::plan::{Demand, Packing, Shelf};
 
     const DEMANDS: [Demand; 3] = [Demand::Commutative, Demand::Associative, Demand::Ordered];
 

@@ -3,7 +3,7 @@
 use super::{Lineage, Protocol, name, stage::Stage};
 use crate::{
     Communicator,
-    operation::{Operation, Trouble, WaitsFor},
+    operation::{Base, Operation, Trouble, WaitsFor},
 };
 use fmi_actors::{Result, endpoint::Alarm, mailbox::Failure};
 use pin_project_lite::pin_project;
@@ -68,7 +68,8 @@ pub(super) fn perform<'a, P: Protocol<S>, S: ?Sized + Sync>(
         protocol.enact(state, &inside).await
     };
     let running = Running { run, failed, alarm, lineage, ended: false };
-    Operation::new(comm, name, WaitsFor::Nobody, running).collective(collective)
+    let base = Base::new(comm, name, WaitsFor::Nobody).collective(collective, None);
+    Operation::of(base, running)
 }
 
 pin_project! {

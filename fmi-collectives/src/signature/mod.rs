@@ -136,7 +136,7 @@ fn plainly(signature: &Signature) -> String {
     let mut text = collective.name().to_owned();
     if reduction != 0 {
         let known = ["sum", "prod", "min", "max"];
-        let name = known.into_iter().find(|name| hash(name.bytes()) == reduction);
+        let name = known.into_iter().find(|name| hash(name) == reduction);
         text += &format!("({})", name.unwrap_or("a function"));
     }
     if datatype != Datatype::BYTES {

@@ -12,7 +12,7 @@ const NAME: usize = 8;
 pub(crate) fn signature_of(full: &str) -> Signature {
     let mut bytes = [0; SIGNATURE_LEN];
     bytes[0] = PROTOCOL;
-    bytes[4..NAME].copy_from_slice(&hash(full.bytes()).to_le_bytes());
+    bytes[4..NAME].copy_from_slice(&hash(full).to_le_bytes());
     let name = without_modules(full);
     let room = SIGNATURE_LEN - NAME;
     let length = (0..=room.min(name.len())).rev().find(|at| name.is_char_boundary(*at));

@@ -1,11 +1,12 @@
 //! `fmi model fit`: how long things take here.
 
+mod corrections;
 mod loss;
 pub(super) mod measure;
 pub(super) mod residuals;
 pub(super) mod sample;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, units};
 use fmi::config::ChannelSpec;
 use fmi_model::{
     Profile,
@@ -76,6 +77,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         samples.len(),
         residuals.median_error() * 100.0
     );
+    let plans = corrections::noted(&mut profile, &samples);
+    let _ = writeln!(text, "noted by how much {} differ from that", units::count(plans, "plan"));
     let toml = profile.to_toml();
     // Nobody may be reading any more.
     match &args.output {
@@ -108,6 +111,7 @@ fn fitted(profile: &mut Profile, samples: &[Sample]) -> usize {
     channels.sort_unstable();
     channels.dedup();
     profile.host.cores = samples.iter().map(Sample::cores).max().unwrap_or_default();
+    profile.corrections.retain(|channel, _| !channels.contains(&channel.as_str()));
     let form = Form::of(profile, &channels);
     let start = form.parameters(profile);
     let search = |start: &[f64], error: loss::Error| {
@@ -155,7 +159,7 @@ fn source(samples: &[Sample]) -> String {
         "fmi model fit: {} measurements of {channels} with {} ranks on {}",
         samples.len(),
         ranks.join(", "),
-        crate::units::count(cores, "core")
+        units::count(cores, "core")
     )
 }
 
@@ -213,6 +217,9 @@ mod tests {
         let mut profile = Profile::shipped("loopback").unwrap();
         assert_eq!(fitted(&mut profile, &samples), form.parameters(&profile).len());
         assert!(Residuals::new(&profile, &samples).median_error() < 0.05);
+        assert!(profile.corrections.get("tcp").is_none());
+        assert!(corrections::noted(&mut profile, &samples) > 40);
+        assert!(Residuals::new(&profile, &samples).median_error() < 0.01);
         assert_eq!((profile.host.cores, profile.check()), (2, Ok(())));
         let read = Profile::from_toml(&profile.to_toml());
         assert_eq!(read.as_ref(), Ok(&profile));

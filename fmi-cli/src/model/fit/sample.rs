@@ -97,7 +97,15 @@ impl Sample {
     pub(in crate::model) fn plan(&self) -> Option<&'static str> {
         match &self.what {
             What::Pingpong => None,
-            What::Call { algorithm, shape, .. } => Some(first_alike(algorithm, shape).name),
+            What::Call { algorithm, shape, .. } => alike(algorithm, shape).next().map(|it| it.name),
+        }
+    }
+
+    /// All plans that are the one that ran, by whatever names.
+    pub(in crate::model) fn plans(&self) -> Vec<&'static Algorithm> {
+        match &self.what {
+            What::Pingpong => Vec::new(),
+            What::Call { algorithm, shape, .. } => alike(algorithm, shape).collect(),
         }
     }
 
@@ -142,7 +150,8 @@ impl Sample {
         }
     }
 
-    fn model(&self, market: &Arc<Market>) -> Model {
+    /// Its ranks' places on these channels.
+    pub(in crate::model) fn model(&self, market: &Arc<Market>) -> Model {
         Model::new(Arc::clone(market), Arc::clone(&self.topology))
     }
 }
@@ -152,20 +161,20 @@ pub(in crate::model) fn market(profile: &Profile, channel: &str) -> Arc<Market> 
     Arc::new(Market::of(profile.clone()).over(Channels::only(channel)))
 }
 
-/// The first algorithm of the same collective whose ranks do the same.
-fn first_alike(algorithm: &'static Algorithm, shape: &Shape) -> &'static Algorithm {
+/// The algorithms of the same collective whose ranks do the same, in order.
+fn alike(algorithm: &'static Algorithm, shape: &Shape) -> impl Iterator<Item = &'static Algorithm> {
     /// With more ranks no two are alike.
     const MOST: usize = 4;
-    let others = algorithm.collective.algorithms().iter().copied();
-    let alike = |other: &&Algorithm| {
-        other.pieces(shape) == algorithm.pieces(shape)
-            && (0..shape.size).all(|rank| {
-                let steps = |of: &Algorithm| (of.steps)(rank, shape.clone());
-                Iterator::eq(steps(other), steps(algorithm))
-            })
+    let is_alike = move |other: &&'static Algorithm| {
+        *other == algorithm
+            || shape.size <= MOST
+                && other.pieces(shape) == algorithm.pieces(shape)
+                && (0..shape.size).all(|rank| {
+                    let steps = |of: &Algorithm| (of.steps)(rank, shape.clone());
+                    Iterator::eq(steps(other), steps(algorithm))
+                })
     };
-    let first = (shape.size <= MOST).then(|| others.take_while(|it| *it != algorithm).find(alike));
-    first.flatten().unwrap_or(algorithm)
+    algorithm.collective.algorithms().iter().copied().filter(is_alike)
 }
 
 /// What the ranks of the benchmark asked.

@@ -27,6 +27,7 @@ pub use model::{Channels, Market, Model};
 use super::{Algorithm, Growth, Shape};
 use fmi_model::{
     Bytes, Dollars, Estimate, Seconds,
+    channel::Quantile,
     replay::{Outcome, Replay, Stuck, Wires},
     topology::Topology,
 };
@@ -40,7 +41,8 @@ impl Algorithm {
     /// machine, to the last bit.
     ///
     /// Signals have no bytes; a value that is cut is cut as evenly as can be. Plans with many more than
-    /// n·log n messages are not played through in full: see [`Growth`].
+    /// n·log n messages are not played through in full: see [`Growth`]. What comes of it is
+    /// [corrected](fmi_model::correction) by what was measured of the plan, if the profile has that.
     ///
     /// A plan that would never end takes the longest time there is.
     ///
@@ -52,7 +54,12 @@ impl Algorithm {
         assert_eq!(shape.size, topology.ranks(), "a model of as many ranks");
         let outcome = Pricing { algorithm: self, topology, wires }.outcome(&shape, bytes);
         match outcome {
-            Ok(outcome) => {
+            Ok(mut outcome) => {
+                if let Some(correction) = model.correction(self) {
+                    let late = outcome.late(|route| wires.channel(route), Quantile::MEDIAN);
+                    let times = correction.factor(topology.ranks(), outcome.end() + late);
+                    outcome = outcome.stretched(times);
+                }
                 Estimate::of(&outcome, &wires, topology.processes(), &model.market.costs)
             }
             Err(Stuck { .. }) => {

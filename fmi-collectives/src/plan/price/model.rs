@@ -1,13 +1,14 @@
 //! What all ranks know of where they are: it is the same on all of them, or they would not choose alike.
 
-use crate::plan::{Packs, chooser::Shared};
+use crate::plan::{Algorithm, Packs, chooser::Shared};
 use fmi_model::{
     Costs, DollarsPerSecond, Profile,
+    correction::Correction,
     learn::{self, Drift, Lesson},
     prices::Prices,
     profile::{BadProfile, Used},
     replay::Wires,
-    topology::Topology,
+    topology::{Distance, Topology},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -250,6 +251,30 @@ impl Model {
     #[must_use]
     pub fn packs(&self) -> &Packs {
         &self.packs
+    }
+
+    /// Over which channel all messages go, if the ranks stand as [corrections](fmi_model::correction) are for: all in
+    /// one process, or a process each on one machine, on as many cores as the profile's host has.
+    #[must_use]
+    pub fn only_channel(&self) -> Option<&str> {
+        let (topology, market) = (&*self.topology, &*self.market);
+        let ranks = topology.ranks();
+        let channel = match topology.farthest() {
+            Distance::Process => Profile::LOCAL,
+            Distance::Machine if topology.processes() == ranks => &market.channels.machine,
+            Distance::Machine | Distance::Network => return None,
+        };
+        let shared = topology.cores() == ranks.min(market.profile.host.cores);
+        (ranks > 1 && shared).then_some(channel)
+    }
+
+    /// What was measured of a plan, beyond what its steps say.
+    pub(super) fn correction(&self, algorithm: &Algorithm) -> Option<&Correction> {
+        let corrections = &self.market.profile.corrections;
+        if corrections.is_empty() {
+            return None;
+        }
+        corrections.get(self.only_channel()?)?.of(algorithm.collective.name(), algorithm.name)
     }
 
     /// As it was at first, if something has been learnt since that is not to count.

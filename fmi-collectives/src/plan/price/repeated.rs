@@ -10,7 +10,8 @@ impl Algorithm {
     ///
     /// It differs from the [price](Self::price). Ranks do not leave a barrier all at once, so some begin while
     /// others are not there yet; and what the ranks did before, they do still when the barrier begins.
-    /// So it is what measurements are compared with, and plans are chosen by the price.
+    /// So it is what measurements are compared with, and plans are chosen by the price: unless that was
+    /// [corrected](fmi_model::correction) by measurements, then it is what was measured.
     ///
     /// All steps are played through. A plan that would never end takes the longest time there is.
     ///
@@ -20,6 +21,9 @@ impl Algorithm {
     pub fn repeated(&self, shape: Shape, bytes: Bytes, barrier: &Self, model: &Model) -> Seconds {
         let (topology, wires) = (&*model.topology, model.market.wires());
         assert_eq!(shape.size, topology.ranks(), "a model of as many ranks");
+        if model.correction(self).is_some() {
+            return self.price(shape, bytes, model).time;
+        }
         let call = Pricing { algorithm: self, topology, wires };
         let barrier = Pricing { algorithm: barrier, ..call };
         let all = Shape { root: 0, chunks: 1, ..shape.clone() };

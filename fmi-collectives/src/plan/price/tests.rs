@@ -2,7 +2,7 @@
 
 use super::line::LEAST;
 use super::*;
-use fmi_model::Profile;
+use fmi_model::{Costs, DollarsPerSecond, Profile};
 
 /// How far apart they may be, of the time of the last rank and of the time of all.
 const TOLERANCE: f64 = 0.07;
@@ -128,4 +128,35 @@ fn a_plan_that_does_not_end_takes_for_ever() {
     };
     let model = Model::new(Market::of(Profile::shipped("lan").unwrap()), Topology::apart(2));
     assert!(stuck.price(Shape::of(2), Bytes::ZERO, &model).time > Seconds::new(1e300));
+}
+
+#[test]
+fn a_plan_takes_as_long_as_was_measured_where_ranks_stand_as_they_did() {
+    let costs =
+        Costs { process: DollarsPerSecond::new(1.0), ..Market::of(Profile::default()).costs };
+    let market = |profile| Market::of(profile).over(Channels::only("tcp")).costing(costs.clone());
+    let mut bare = Profile::shipped("loopback").unwrap();
+    bare.corrections.clear();
+    assert_eq!(bare.host.cores, 2);
+    let algorithm = &crate::plan::bcast::binomial::ALGORITHM;
+    let price = |profile: &Profile, topology: &Topology| {
+        let model = Model::new(market(profile.clone()), topology.clone());
+        algorithm.price(Shape::of(4), Bytes::new(8), &model)
+    };
+    let (together, each) = (Topology::machine(4, 4, 2), Topology::machine(4, 1, 2));
+    for (channel, topology) in [("local", &together), ("tcp", &each)] {
+        let time = price(&bare, topology).time;
+        let mut noted = bare.clone();
+        let of = noted.corrections.entry(channel.to_owned()).or_default();
+        of.note("bcast", "binomial", 4, &[(time, time * 3.0)]);
+        for other in [&together, &each, &Topology::machine(4, 2, 2), &Topology::machine(4, 1, 4)] {
+            let (before, after) = (price(&bare, other), price(&noted, other));
+            if other == topology {
+                assert!((after.time / before.time - 3.0).abs() < 1e-9, "{before:?} {after:?}");
+                assert!((after.money / before.money - 3.0).abs() < 1e-9, "{before:?} {after:?}");
+            } else {
+                assert_eq!(before, after, "{channel} {other:?}");
+            }
+        }
+    }
 }
