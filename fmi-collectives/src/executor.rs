@@ -475,11 +475,15 @@ impl Wire {
                 gone = answer.err().map(wait);
             }
             let Some((failure, patience)) = gone.as_deref_mut() else { return Poll::Pending };
-            if patience.poll_expired(context) {
-                Poll::Ready(Err(failure.clone()))
-            } else {
-                Poll::Pending
+            if !patience.poll_expired(context) {
+                return Poll::Pending;
             }
+            if first.is_matched() {
+                // Somebody has it, and it is on its way.
+                gone = None;
+                return Poll::Pending;
+            }
+            Poll::Ready(Err(failure.clone()))
         })
         .await
     }

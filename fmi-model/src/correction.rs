@@ -38,9 +38,9 @@ pub struct Corrections {
 
 /// That of a plan.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Vec<Curve>", into = "Vec<Curve>")]
 pub struct Correction {
-    /// From few ranks to many.
+    /// From few ranks to many, each number once.
     curves: Vec<Curve>,
 }
 
@@ -101,8 +101,9 @@ impl Corrections {
     pub fn rounded(mut self) -> Self {
         let plans = self.plans.values_mut().flat_map(BTreeMap::values_mut);
         for curve in plans.flat_map(|plan| &mut plan.curves) {
-            let rounded = curve.points.iter().map(Point::rounded).collect();
-            curve.points = rising(rounded);
+            let rounded = |points: &[Point]| points.iter().map(Point::rounded).collect::<Vec<_>>();
+            // A mean has more digits again.
+            curve.points = rounded(&rising(rounded(&curve.points)));
         }
         self
     }
@@ -149,10 +150,12 @@ impl Curve {
         match (above.checked_sub(1).map(|below| self.points[below]), self.points.get(above)) {
             (None, _) => first.bend(),
             (_, None) => last.bend(),
-            (Some(below), Some(above)) => {
+            (Some(below), Some(above)) if libm::log(above.foretold) > libm::log(below.foretold) => {
                 let [low, at, high] = [below.foretold, here, above.foretold].map(libm::log);
                 below.bend() + (above.bend() - below.bend()) * (at - low) / (high - low)
             }
+            // Too near to each other for a line between them.
+            (Some(below), Some(_)) => below.bend(),
         }
     }
 }
@@ -169,33 +172,57 @@ impl Point {
 
     /// Whether both times can be; a factor between them can be computed then.
     fn is_sound(&self) -> bool {
-        [self.foretold, self.measured].iter().all(|time| (1e-9..1e15).contains(time))
+        [self.foretold, self.measured].iter().all(|time| (1e-9..=1e15).contains(time))
     }
 }
 
-/// The points from left to right. Of those one above the other, and of those that fall, the (geometric) mean counts:
-/// what is foretold to take longer was measured no shorter then.
+/// The points from left to right. Of those one above the other, and then of those that fall, the (geometric) mean
+/// counts: what is foretold to take longer was measured no shorter then.
 fn rising(mut points: Vec<Point>) -> Vec<Point> {
     points.sort_by(|one, other| one.foretold.total_cmp(&other.foretold));
-    // Runs of points that have one height, none above the next, and none ends where the next begins.
-    let is_below = |left: &[Point], right: &[Point]| {
-        let (left, right) = (left[left.len() - 1], right[0]);
-        left.foretold < right.foretold && left.measured <= right.measured
-    };
+    let points: Vec<Point> = points
+        .chunk_by(|one, other| one.foretold == other.foretold)
+        .map(|same| Point { measured: mean(same), ..same[0] })
+        .collect();
+    // Runs of points that have one height, none above the next.
     let mut runs: Vec<Vec<Point>> = Vec::new();
     for point in points {
         let mut run = vec![point];
-        while let Some(before) = runs.pop_if(|before| !is_below(before, &run)) {
+        while let Some(before) = runs.pop_if(|before| before[0].measured > run[0].measured) {
             run = [before, run].concat();
-            let logs: f64 = run.iter().map(|point| libm::log(point.measured)).sum();
-            let mean = libm::exp(logs / run.len() as f64);
+            let mean = mean(&run);
             run.iter_mut().for_each(|point| point.measured = mean);
         }
         runs.push(run);
     }
-    let mut points = runs.concat();
-    points.dedup_by(|next, before| next.foretold == before.foretold);
-    points
+    runs.concat()
+}
+
+/// What was measured, in the geometric mean.
+fn mean(points: &[Point]) -> f64 {
+    if let [only] = points {
+        return only.measured;
+    }
+    let logs: f64 = points.iter().map(|point| libm::log(point.measured)).sum();
+    libm::exp(logs / points.len() as f64)
+}
+
+impl From<Correction> for Vec<Curve> {
+    fn from(correction: Correction) -> Self {
+        correction.curves
+    }
+}
+
+impl TryFrom<Vec<Curve>> for Correction {
+    type Error = String;
+
+    fn try_from(curves: Vec<Curve>) -> Result<Self, String> {
+        if curves.windows(2).all(|pair| pair[0].ranks < pair[1].ranks) {
+            return Ok(Self { curves });
+        }
+        let ranks: Vec<_> = curves.iter().map(|curve| curve.ranks).collect();
+        Err(format!("corrections of a plan go from few ranks to many, not {ranks:?}"))
+    }
 }
 
 impl From<Curve> for Vec<f64> {
@@ -288,6 +315,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_has_three_digits() {
+        let all = noted(2, &[(1.2345, 4.5678), (2.3456, 3.4567), (9.996e14, 9.996e14)]).rounded();
+        let text = toml::to_string(&all).unwrap();
+        assert_eq!(
+            text,
+            "[scan]\nchain = [[2.0, 1.23, 3.97, 2.35, 3.97, 1000000000000000.0, 1000000000000000.0]]\n"
+        );
+        assert_eq!(toml::from_str::<Corrections>(&text).unwrap(), all);
+    }
+
+    #[test]
     fn what_is_no_curve_is_refused() {
         for (wrong, why) in [
             ("[]", "empty"),
@@ -303,6 +341,9 @@ mod tests {
             let error = toml::from_str::<Corrections>(&text).unwrap_err().to_string();
             assert!(error.contains(why), "{wrong}: {error}");
         }
+        let twice = "[scan]\nchain = [[3, 1, 1], [3, 2, 2]]";
+        let error = toml::from_str::<Corrections>(twice).unwrap_err().to_string();
+        assert!(error.contains("from few ranks to many, not [3, 3]"), "{error}");
     }
 
     proptest! {

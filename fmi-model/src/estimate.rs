@@ -33,17 +33,23 @@ pub struct Costs {
 }
 
 impl Estimate {
-    /// What came of a plan, as time and money.
+    /// What came of a plan, as time and money, if all takes so many times longer.
     #[must_use]
-    pub fn of(outcome: &Outcome, wires: &Wires<'_>, processes: usize, costs: &Costs) -> Self {
-        let late = |quantile| outcome.late(|route| wires.channel(route), quantile);
+    pub fn of(
+        outcome: &Outcome,
+        times: f64,
+        wires: &Wires<'_>,
+        processes: usize,
+        costs: &Costs,
+    ) -> Self {
+        let late = |quantile| outcome.late(|route| wires.channel(route), quantile) * times;
         let begin = outcome.starts.iter().copied().fold(Seconds::new(f64::MAX), Seconds::min);
-        let end = outcome.end() - begin.min(outcome.end());
+        let end = (outcome.end() - begin.min(outcome.end())) * times;
         let tail = late(Quantile::MEDIAN);
         let time = end + tail;
         // All ranks of a process are paid once; the slowest keeps all others waiting half as long.
         let share = processes as f64 / outcome.ranks().max(1) as f64;
-        let waited = outcome.rank_time() * share + tail * (processes as f64 / 2.0);
+        let waited = outcome.rank_time() * (share * times) + tail * (processes as f64 / 2.0);
         let mut money = costs.process * waited;
         let mut machines: Vec<&str> = Vec::new();
         for route in Route::ALL {

@@ -9,13 +9,20 @@ impl Config {
     /// What the job's first process does when it leaves, if it is to: all have learnt the same, so one is enough.
     pub(crate) fn keep_learnt(&self, node: &Arc<Node>) -> Option<impl FnOnce() + Send + 'static> {
         let file = self.learnt.clone().filter(|_| node.process() == 0)?;
+        // Of channels that this job does not use, none of its ranks was told.
+        let known = self.market().ok().flatten();
+        let corrections = known.map(|market| market.profile.corrections).unwrap_or_default();
         let node = Arc::downgrade(node);
         Some(move || {
             let learnt = node.upgrade().and_then(|node| node.learnt());
             let Some(market) = learnt.and_then(|text| Market::from_text(&text).ok()) else {
                 return;
             };
-            if let Err(error) = written(&file, market.profile.to_toml().as_bytes()) {
+            let mut profile = market.profile;
+            for (channel, of) in corrections {
+                profile.corrections.entry(channel).or_insert(of);
+            }
+            if let Err(error) = written(&file, profile.to_toml().as_bytes()) {
                 tracing::warn!("what was learnt cannot be written to {}: {error}", file.display());
             }
         })

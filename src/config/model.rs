@@ -36,17 +36,14 @@ impl Config {
             }
             (None, None) => return Ok(None),
         };
-        let (mut profile, routes) = (profile.in_memory(tariff.memory), self.routes());
-        // It is told to all: without what was measured on channels that nobody uses here.
-        let used = [Profile::LOCAL, &routes.machine, &routes.store];
-        profile.corrections.retain(|channel, _| used.contains(&channel.as_str()));
-        let market = Market::of(profile).over(routes).costing(costs);
+        let profile = profile.in_memory(tariff.memory);
+        let market = Market::of(profile).over(self.routes()).costing(costs);
         Ok(Some(market.reproducible(self.reproducible)))
     }
 
     /// What it tells the others; empty if it has none.
     pub(crate) fn model_text(&self) -> Result<String> {
-        Ok(self.market()?.map_or_else(String::new, |market| market.to_text()))
+        Ok(self.market()?.map_or_else(String::new, |market| market.pruned().to_text()))
     }
 
     /// Which channel goes how far: of several the first that can.

@@ -9,7 +9,7 @@ use std::{
     mem,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
 };
@@ -47,8 +47,9 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Column {
-    /// Moves on with each publication, so that who waits for one can look without a lock.
-    version: AtomicU32,
+    /// Moves on with each publication, and says what the latest collective is of which there is one: so that who
+    /// waits for one can look without a lock, which would take its line from the core that is about to publish.
+    news: AtomicU64,
     inner: Mutex<Publications>,
 }
 
@@ -149,7 +150,7 @@ impl Sheet {
                 inner.account = Some(Arc::clone(account));
             }
             inner.all.push(Publication { number, notes: pinned, unread, bytes });
-            column.version.fetch_add(1, Ordering::Release);
+            column.tell(number);
             mem::take(&mut inner.waiting)
         };
         woken.into_iter().for_each(Sleeper::wake);
@@ -157,13 +158,13 @@ impl Sheet {
     }
 
     /// Changes when something is published in a column.
-    pub(crate) fn version(&self, column: usize) -> u32 {
-        self.columns.get(column).map_or(0, |column| column.version.load(Ordering::Acquire))
+    pub(crate) fn news(&self, column: usize) -> u64 {
+        self.columns.get(column).map_or(0, |column| column.news.load(Ordering::Acquire))
     }
 
     /// Whether a note is there.
     pub(crate) fn has(&self, place: Place) -> bool {
-        let column = self.columns.get(place.column);
+        let column = self.columns.get(place.column).filter(|column| column.may_have(place));
         column.is_some_and(|column| column.inner.lock().find(place).is_some())
     }
 
@@ -185,7 +186,8 @@ impl Sheet {
 
     /// Reads a note, if it is there.
     pub(crate) fn read(&self, place: Place) -> Result<Option<Payload>> {
-        let Some(column) = self.columns.get(place.column) else { return Ok(None) };
+        let column = self.columns.get(place.column).filter(|column| column.may_have(place));
+        let Some(column) = column else { return Ok(None) };
         let mut inner = column.inner.lock();
         let Some((at, note)) = inner.find(place) else { return Ok(None) };
         let publication = &mut inner.all[at];
@@ -238,6 +240,20 @@ impl Sheet {
 }
 
 impl Column {
+    /// Something was published of this collective; under the lock.
+    fn tell(&self, number: u32) {
+        let news = self.news.load(Ordering::Relaxed);
+        let (version, latest) = ((news >> 32) as u32, news as u32);
+        let latest = if is_after(number, latest) { number } else { latest };
+        let news = u64::from(version.wrapping_add(1)) << 32 | u64::from(latest);
+        self.news.store(news, Ordering::Release);
+    }
+
+    /// Whether something can be there of a collective: of later ones than the latest there is nothing.
+    fn may_have(&self, place: Place) -> bool {
+        !is_after(place.number, self.news.load(Ordering::Acquire) as u32)
+    }
+
     /// Drops publications of these collectives.
     fn forget(&self, which: impl Fn(u32) -> bool) {
         let mut gone: SmallVec<[Publication; 4]> = SmallVec::new();
@@ -252,6 +268,11 @@ impl Column {
             account.subtract(publication.notes.len(), publication.bytes);
         }
     }
+}
+
+/// Whether a collective was called after another; numbers begin again after the last.
+fn is_after(number: u32, other: u32) -> bool {
+    number.wrapping_sub(other).cast_signed() > 0
 }
 
 impl Publications {
@@ -331,7 +352,7 @@ mod tests {
         sheet.pin(1, 6, [3].into_iter().map(note).map(Ok), &account).unwrap();
         let signal = Note { block: crate::SIGNAL, content: Payload::empty(), readers: 1 };
         sheet.pin(1, 5, [Ok(signal)].into_iter(), &account).unwrap();
-        assert_eq!((account.notes(), sheet.version(1)), (6, 3));
+        assert_eq!((account.notes(), sheet.news(1)), (6, 3 << 32 | 6));
         assert_eq!(read(&sheet, at(5, crate::SIGNAL)), Some(vec![]));
         for block in [0, 1, 6, 7] {
             assert_eq!(read(&sheet, at(5, block)), Some(vec![block as u8]));
@@ -339,6 +360,22 @@ mod tests {
         }
         assert!(!sheet.has(at(5, 3)) && sheet.has(at(6, 3)));
         assert_eq!(account.notes(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_there_is_not_looked_for() {
+        let (sheet, account) = sheet();
+        let at = |number| Place { number, ..PLACE };
+        let may_have = |number| sheet.columns[PLACE.column].may_have(at(number));
+        assert!(!may_have(1) && !may_have(5));
+        // Who calls two collectives at once may publish in the second one first.
+        for (number, newest) in [(7, 7), (5, 7), (8, 8)] {
+            let note = Note { block: 0, content: Payload::empty(), readers: 1 };
+            sheet.pin(PLACE.column, number, [Ok(note)].into_iter(), &account).unwrap();
+            assert!(may_have(number) && may_have(newest) && !may_have(newest + 1));
+        }
+        assert!([5, 7, 8].into_iter().all(|number| sheet.has(at(number))));
+        assert!(is_after(1, u32::MAX) && !is_after(u32::MAX, 1) && !is_after(3, 3));
     }
 
     #[test]

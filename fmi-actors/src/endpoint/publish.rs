@@ -120,11 +120,11 @@ impl Future for Published {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Publications { rank, sheet, .. } = &*self.publications;
         home::stir();
-        let before = sheet.version(self.place.column);
+        let before = sheet.news(self.place.column);
         if sheet.has(self.place) {
             return Poll::Ready(Ok(()));
         }
-        home::spin(|| sheet.version(self.place.column) != before);
+        home::spin(|| sheet.news(self.place.column) != before);
         if !sheet.wait(self.place, context.waker()) {
             return Poll::Ready(Ok(()));
         }

@@ -34,6 +34,14 @@ impl RecvFuture {
     }
 }
 
+impl RecvFuture {
+    /// Whether there is a message for it, though its payload may still be on its way.
+    #[must_use]
+    pub fn is_matched(&self) -> bool {
+        self.slot.as_ref().is_none_or(|slot| slot.is_matched())
+    }
+}
+
 impl Future for RecvFuture {
     type Output = Result<Arrival, Failure>;
 

@@ -107,6 +107,11 @@ impl Slot {
         self.ready.load(Ordering::Acquire)
     }
 
+    /// Whether there is a message for it, though its payload may still be on its way.
+    pub(crate) fn is_matched(&self) -> bool {
+        !matches!(&*self.state.lock(), State::Waiting(_))
+    }
+
     pub(crate) fn take(&self) -> Option<Result<Arrival, Failure>> {
         if !self.is_ready() {
             return None;

@@ -72,6 +72,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             (of.median_error(), good, choices.len())
         };
         let (error, good, cells) = found(&residuals);
+        if profile.corrections.contains_key(channel) {
+            let (error, good, _) = found(&bare);
+            let _ = writeln!(
+                text,
+                "{channel}, by its parameters alone: median error {:.1} %, a good plan in {good} of {cells} cells",
+                error * 100.0
+            );
+        }
         let bounds = [error <= ERROR, good as f64 >= GOOD * cells as f64];
         met &= bounds == [true; 2];
         let verdict = |met: bool| if met { "met" } else { "missed" };
@@ -84,14 +92,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             GOOD * 100.0,
             verdict(bounds[1])
         );
-        if profile.corrections.contains_key(channel) {
-            let (error, good, _) = found(&bare);
-            let _ = writeln!(
-                text,
-                "    by its parameters alone {:.1} %, in {good} of {cells}",
-                error * 100.0
-            );
-        }
     }
     // Nobody may be reading any more.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -29,7 +29,13 @@ fn a_profile_is_made_of_a_benchmark() {
     let file = folder.path().join("mine.toml").display().to_string();
     let ran = run(&["model", "fit", "--from", &rows, "-o", &file]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    for part in ["local   allreduce", "good plan", "fitted 20 parameters", "written to"] {
+    for part in [
+        "local   allreduce",
+        "good plan",
+        "fitted 20 parameters",
+        "noted by how much",
+        "written to",
+    ] {
         assert!(ran.stdout.contains(part), "no {part:?} in {}", ran.stdout);
     }
     // It is a profile like any other, and what it was made of is in it.
@@ -46,7 +52,9 @@ fn a_profile_is_made_of_a_benchmark() {
         "{last}"
     );
     assert_eq!(checked.code == Some(0), !last.contains("missed"), "{last}");
-    assert!(checked.stdout.contains("allreduce/recursive_doubling"), "{}", checked.stdout);
+    for part in ["allreduce/recursive_doubling", "local, by its parameters alone: median error "] {
+        assert!(checked.stdout.contains(part), "no {part:?} in {}", checked.stdout);
+    }
 }
 
 #[test]

@@ -49,14 +49,6 @@ impl Outcome {
         here * (self.ranks() as f64 / self.ends.len().max(1) as f64)
     }
 
-    /// The same where all that the ranks do takes so many times longer.
-    #[must_use]
-    pub fn stretched(mut self, times: f64) -> Self {
-        let all = self.starts.iter_mut().chain(&mut self.ends).chain([&mut self.busy]);
-        all.for_each(|time| *time = *time * times);
-        self
-    }
-
     /// How many ranks it is of.
     #[must_use]
     pub fn ranks(&self) -> usize {

@@ -27,20 +27,24 @@ impl Algorithm {
         if !meets.contains(&self.collective) || shape.size < 2 || !known {
             return None;
         }
-        let slower = self.price(shape, bytes, &model.with_slow_bytes());
+        // By its steps alone: what was measured beyond them does not say which part of a channel it is.
+        let price = self.price(shape.clone(), bytes, &model.with_bytes(Factor::NONE));
+        let slower = self.price(shape, bytes, &model.with_bytes(Factor::new(2.0)));
         let share = slower.time / price.time - 1.0;
         Some(if share < 0.5 { Part::Fixed } else { Part::Bytes })
     }
 }
 
 impl Model {
-    /// The same where bytes take twice as long, on any channel.
-    fn with_slow_bytes(&self) -> Self {
+    /// The same where bytes take so many times longer, on any channel, and plans what their steps do.
+    fn with_bytes(&self, times: Factor) -> Self {
         let Market { profile, channels, costs, .. } = &*self.market;
-        let twice = Drift { bytes: Factor::new(2.0), ..Drift::default() };
+        let drift = Drift { bytes: times, ..Drift::default() };
         let used = [Profile::LOCAL, &channels.machine, &channels.network, &channels.store];
-        let drifts: BTreeMap<_, _> = used.map(|name| (name.to_owned(), twice)).into();
-        let market = Market::of(profile.drifted(&drifts));
+        let drifts: BTreeMap<_, _> = used.map(|name| (name.to_owned(), drift)).into();
+        let mut profile = profile.drifted(&drifts);
+        profile.corrections.clear();
+        let market = Market::of(profile);
         let market = market.over(channels.clone()).costing(costs.clone());
         Self::new(market, Arc::clone(&self.topology))
     }

@@ -50,23 +50,31 @@ impl Algorithm {
     /// When the model is of another number of ranks.
     #[must_use]
     pub fn price(&self, shape: Shape, bytes: Bytes, model: &Model) -> Estimate {
-        let (topology, wires) = (&*model.topology, model.market.wires());
-        assert_eq!(shape.size, topology.ranks(), "a model of as many ranks");
-        let outcome = Pricing { algorithm: self, topology, wires }.outcome(&shape, bytes);
-        match outcome {
-            Ok(mut outcome) => {
-                if let Some(correction) = model.correction(self) {
-                    let late = outcome.late(|route| wires.channel(route), Quantile::MEDIAN);
-                    let times = correction.factor(topology.ranks(), outcome.end() + late);
-                    outcome = outcome.stretched(times);
-                }
-                Estimate::of(&outcome, &wires, topology.processes(), &model.market.costs)
+        assert_eq!(shape.size, model.topology.ranks(), "a model of as many ranks");
+        self.estimate(&shape, bytes, model).unwrap_or_else(|Stuck { .. }| {
+            let (longest, most) = (Seconds::new(f64::MAX), Dollars::new(f64::MAX));
+            Estimate { time: longest, late: longest, money: most }
+        })
+    }
+
+    fn estimate(&self, shape: &Shape, bytes: Bytes, model: &Model) -> Result<Estimate, Stuck> {
+        let (market, topology) = (&*model.market, &*model.topology);
+        let play = |wires| Pricing { algorithm: self, topology, wires }.outcome(shape, bytes);
+        let (wires, ranks) = (market.wires(), topology.ranks());
+        let outcome = play(wires)?;
+        let foretold = |outcome: &Outcome, wires: Wires<'_>| {
+            outcome.end() + outcome.late(|route| wires.channel(route), Quantile::MEDIAN)
+        };
+        let times = match (model.correction(self), market.first_wires()) {
+            (None, _) => 1.0,
+            (Some(correction), None) => correction.factor(ranks, foretold(&outcome, wires)),
+            // It is of what was foretold then: what was learnt of the channel comes on top.
+            (Some(correction), Some(first)) => {
+                correction.factor(ranks, foretold(&play(first)?, first))
             }
-            Err(Stuck { .. }) => {
-                let (longest, most) = (Seconds::new(f64::MAX), Dollars::new(f64::MAX));
-                Estimate { time: longest, late: longest, money: most }
-            }
-        }
+        };
+        let processes = topology.processes();
+        Ok(Estimate::of(&outcome, times, &wires, processes, &market.costs))
     }
 }
 

@@ -155,6 +155,15 @@ impl Market {
         Self { channels, known: Shared::default(), ..self }
     }
 
+    /// Without what was measured of plans on channels that are not used: to be told to all ranks.
+    #[must_use]
+    pub fn pruned(mut self) -> Self {
+        let Channels { machine, store, .. } = &self.channels;
+        let used = [Profile::LOCAL, machine, store];
+        self.profile.corrections.retain(|channel, _| used.contains(&channel.as_str()));
+        self
+    }
+
     /// With these costs.
     #[must_use]
     pub fn costing(self, costs: Costs) -> Self {
@@ -187,6 +196,11 @@ impl Market {
     #[must_use]
     pub fn wires(&self) -> Wires<'_> {
         self.profile.wires(&self.channels.used())
+    }
+
+    /// The same as they were known at first, if something has been learnt since.
+    pub(super) fn first_wires(&self) -> Option<Wires<'_>> {
+        self.learnt.as_ref().map(|learnt| learnt.first.wires(&self.channels.used()))
     }
 }
 
@@ -254,7 +268,7 @@ impl Model {
     }
 
     /// Over which channel all messages go, if the ranks stand as [corrections](fmi_model::correction) are for: all in
-    /// one process, or a process each on one machine, on as many cores as the profile's host has.
+    /// one process, or a process each on one machine, sharing as many cores as the profile says its machines have.
     #[must_use]
     pub fn only_channel(&self) -> Option<&str> {
         let (topology, market) = (&*self.topology, &*self.market);
@@ -295,9 +309,10 @@ mod tests {
     fn what_is_told_is_what_is_known() {
         for name in Profile::SHIPPED {
             let market = Market::of(Profile::shipped(name).unwrap())
-                .over(Channels::new("tcp", "quic", "redis"));
+                .over(Channels::new("tcp", "quic", "redis"))
+                .pruned();
             let text = market.to_text();
-            assert!(text.len() < 16 << 10, "it goes with each registration");
+            assert!(text.len() < 40 << 10, "it goes with each registration: {}", text.len());
             assert_eq!(Market::from_text(&text).unwrap(), market);
             let often = Some(fmi_model::Rate::new(1.0 / 3.0));
             let costs = Costs { often, ..market.costs.clone() };

@@ -13,7 +13,7 @@ impl Algorithm {
     /// So it is what measurements are compared with, and plans are chosen by the price: unless that was
     /// [corrected](fmi_model::correction) by measurements, then it is what was measured.
     ///
-    /// All steps are played through. A plan that would never end takes the longest time there is.
+    /// All steps are played through then. A plan that would never end takes the longest time there is.
     ///
     /// # Panics
     /// When the model is of another number of ranks.
