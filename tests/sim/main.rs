@@ -10,7 +10,10 @@ mod store;
 use cases::{CASES, Case, triangle};
 use fmi::{
     Communicator, Error, Reason, op,
-    plan::price::{Channels, Market},
+    plan::{
+        bcast,
+        price::{Channels, Market},
+    },
     sim::{self, Death, Depot, End, Report, Sim},
 };
 use fmi_model::Profile;
@@ -150,6 +153,21 @@ fn who_waits_for_a_rank_that_has_left_is_told() {
     });
     let lost = Error::RankLost { rank: 1, reason: Reason::Left };
     assert_eq!(report.values(), [Err(lost), Ok(()), Ok(())]);
+}
+
+/// Rank 1 passes a long value on for 10 s, and a rank that has left is given 3 s to be heard of by others.
+#[test]
+fn what_others_pass_on_comes_long_after_its_root_has_left() {
+    let sim = Sim::new(3).bandwidth(1e5).detection(Duration::from_secs(3));
+    let report = sim.run(|comm| async move {
+        let value = (comm.rank() == 0).then(|| "x".repeat(1_000_000));
+        let value = comm.using(&bcast::chain::ALGORITHM).bcast(value, 0).await;
+        (value.map(|value| value.len()), sim::now())
+    });
+    let ends: Vec<_> =
+        report.values().into_iter().map(|(value, at)| (value, at.as_secs())).collect();
+    assert!(ends.iter().all(|(value, _)| *value == Ok(1_000_000)), "{ends:?}");
+    assert!(ends[2].1 >= 20, "{ends:?}");
 }
 
 #[test]

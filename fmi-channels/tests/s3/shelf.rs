@@ -186,6 +186,22 @@ async fn large_messages_lie_on_the_shelf() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_an_upload_that_was_begun_twice_one_is_given_up() {
+    let server = Arc::new(Server::Own(Own::start()));
+    let job = job(&server);
+    let bed = Bed::new(&job, &[1, 1]);
+    let shelves = shelves(&bed);
+    let faults = [Fault::Busy, Fault::DoneButFailed, Fault::DoneButReset, Fault::Cut];
+    for (number, fault) in faults.into_iter().enumerate() {
+        server.faults(|faults| faults.add(Method::POST, "uploads", fault, 1));
+        shelves[0].put(block(number), content(12_000_000), 1).await.unwrap();
+        let Server::Own(own) = &*server else { unreachable!("it is one of our own") };
+        assert_eq!(own.uploads(), [""; 0], "{fault:?}");
+        bed.bounded("the item", shelves[1].get(block(number), 1)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_an_upload_is_given_up() {
     let server = Arc::new(Server::Own(Own::start()));
     let job = job(&server);

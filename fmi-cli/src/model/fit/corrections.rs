@@ -4,8 +4,8 @@ use super::sample::{Sample, market};
 use fmi_model::{Profile, Seconds};
 use std::collections::BTreeMap;
 
-/// Notes in a profile, whose parameters have been found, what they say of each plan and what was measured. Plans are chosen by their price: so it is that which is corrected. Returns of how
-/// many plans.
+/// Notes in a profile, whose parameters have been found, what they say of each plan and what was measured. Plans are
+/// chosen by their price: so it is that which is corrected. Returns of how many plans.
 pub(super) fn noted(profile: &mut Profile, samples: &[Sample]) -> usize {
     let mut markets = BTreeMap::new();
     let mut all: BTreeMap<_, Vec<(Seconds, Seconds)>> = BTreeMap::new();

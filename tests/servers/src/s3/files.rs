@@ -1,20 +1,24 @@
-//! Objects in files. All but LIST is `s3s-fs`'s: that walks through the whole bucket, and through each
-//! directory that ever was there, for every LIST.
+//! Objects in files. All but lists is `s3s-fs`'s: that walks through the whole bucket, and through each
+//! directory that ever was there, for every LIST, and lists no uploads.
 
+use parking_lot::Mutex;
 use s3s::{
     S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result,
     dto::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
         CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
         DeleteObjectInput, DeleteObjectOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
-        HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
-        ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, Timestamp, UploadPartInput,
-        UploadPartOutput,
+        HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListMultipartUploadsInput,
+        ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output, MultipartUpload,
+        Object, PutObjectInput, PutObjectOutput, Timestamp, UploadPartInput, UploadPartOutput,
     },
     s3_error,
 };
 use s3s_fs::FileSystem;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// The most that one answer lists.
 const PAGE: i32 = 1000;
@@ -23,11 +27,14 @@ const PAGE: i32 = 1000;
 pub(super) struct Files {
     files: FileSystem,
     root: PathBuf,
+    /// Of each upload that was begun, the key.
+    begun: Mutex<BTreeMap<String, String>>,
 }
 
 impl Files {
     pub(super) fn new(root: &Path) -> Self {
-        Self { files: FileSystem::new(root).unwrap(), root: root.to_owned() }
+        let files = FileSystem::new(root).unwrap();
+        Self { files, root: root.to_owned(), begun: Mutex::default() }
     }
 }
 
@@ -43,6 +50,24 @@ macro_rules! files {
                 self.files.$operation(request).await.map_err(as_s3_has_it)
             })*
 
+            async fn create_multipart_upload(
+                &self,
+                request: S3Request<CreateMultipartUploadInput>,
+            ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+                let key = request.input.key.clone();
+                let begun = self.files.create_multipart_upload(request).await?;
+                let id = begun.output.upload_id.clone().unwrap_or_default();
+                self.begun.lock().insert(id, key);
+                Ok(begun)
+            }
+
+            async fn list_multipart_uploads(
+                &self,
+                request: S3Request<ListMultipartUploadsInput>,
+            ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+                Ok(S3Response::new(self.uploads(request.input)))
+            }
+
             async fn list_objects_v2(
                 &self,
                 request: S3Request<ListObjectsV2Input>,
@@ -56,7 +81,6 @@ macro_rules! files {
 files! {
     abort_multipart_upload: AbortMultipartUploadInput => AbortMultipartUploadOutput,
     complete_multipart_upload: CompleteMultipartUploadInput => CompleteMultipartUploadOutput,
-    create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput,
     delete_object: DeleteObjectInput => DeleteObjectOutput,
     get_object: GetObjectInput => GetObjectOutput,
     head_bucket: HeadBucketInput => HeadBucketOutput,
@@ -74,6 +98,26 @@ fn as_s3_has_it(error: S3Error) -> S3Error {
 }
 
 impl Files {
+    /// Those that are neither complete nor given up.
+    fn uploads(&self, input: ListMultipartUploadsInput) -> ListMultipartUploadsOutput {
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let mut begun = self.begun.lock();
+        begun.retain(|id, _| self.root.join(format!(".upload-{id}.json")).exists());
+        let uploads = begun.iter().filter(|(_, key)| key.starts_with(&prefix));
+        let uploads = uploads.map(|(id, key)| MultipartUpload {
+            key: Some(key.clone()),
+            upload_id: Some(id.clone()),
+            ..MultipartUpload::default()
+        });
+        ListMultipartUploadsOutput {
+            bucket: Some(input.bucket),
+            uploads: Some(uploads.collect()),
+            prefix: input.prefix,
+            is_truncated: Some(false),
+            ..ListMultipartUploadsOutput::default()
+        }
+    }
+
     fn list(&self, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
         let bucket = self.root.join(&input.bucket);
         if !bucket.is_dir() {
