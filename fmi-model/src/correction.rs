@@ -14,7 +14,7 @@
 //! tcp.note("bcast", "chain", 4, &[(us(10.0), us(20.0)), (us(1000.0), us(500.0))]);
 //! let chain = tcp.of("bcast", "chain").unwrap();
 //! let factor = |foretold: f64| chain.factor(4, us(foretold));
-//! let is = |foretold, times| assert!((factor(foretold) - times).abs() < 1e-9);
+//! let is = |foretold: f64, times: f64| assert!((factor(foretold) - times).abs() < 1e-9);
 //! is(10.0, 2.0);
 //! is(1000.0, 0.5);
 //! is(100.0, 1.0); // half way from one to the other
