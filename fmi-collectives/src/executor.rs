@@ -456,10 +456,9 @@ impl Wire {
 
     /// The first message, from anybody. A root that has left has sent all it had to; if nobody has anything to pass
     /// on for some time after that, it had not.
-    async fn first_message(&self, first: RecvFuture, root: usize) -> Result<Arrival, Failure> {
+    async fn first_message(&self, mut first: RecvFuture, root: usize) -> Result<Arrival, Failure> {
         let (comm, endpoint) = (&self.communicator, self.communicator.endpoint());
         let source = Some(self.world_rank(root));
-        let mut first = first;
         let (mut root, mut gone) = (None, None);
         poll_fn(|context| {
             if let Poll::Ready(first) = Pin::new(&mut first).poll(context) {

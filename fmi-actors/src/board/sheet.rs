@@ -164,8 +164,7 @@ impl Sheet {
 
     /// Whether a note is there.
     pub(crate) fn has(&self, place: Place) -> bool {
-        let column = self.columns.get(place.column).filter(|column| column.may_have(place));
-        column.is_some_and(|column| column.inner.lock().find(place).is_some())
+        self.may_have(place).is_some_and(|column| column.inner.lock().find(place).is_some())
     }
 
     /// Leaves word whom to wake when something is published where a note is awaited; false if it is there.
@@ -186,8 +185,7 @@ impl Sheet {
 
     /// Reads a note, if it is there.
     pub(crate) fn read(&self, place: Place) -> Result<Option<Payload>> {
-        let column = self.columns.get(place.column).filter(|column| column.may_have(place));
-        let Some(column) = column else { return Ok(None) };
+        let Some(column) = self.may_have(place) else { return Ok(None) };
         let mut inner = column.inner.lock();
         let Some((at, note)) = inner.find(place) else { return Ok(None) };
         let publication = &mut inner.all[at];
@@ -232,6 +230,11 @@ impl Sheet {
         let unread =
             |column: &Column| column.inner.lock().all.iter().map(|it| it.unread).sum::<usize>();
         self.columns.iter().map(unread).sum()
+    }
+
+    /// The column of a note that can be there.
+    fn may_have(&self, place: Place) -> Option<&Column> {
+        self.columns.get(place.column).filter(|column| column.may_have(place))
     }
 
     fn has_failed(&self, number: u32) -> bool {

@@ -32,9 +32,7 @@ impl RecvFuture {
         }
         Self { rank: Arc::clone(rank), space, slot: Some(slot) }
     }
-}
 
-impl RecvFuture {
     /// Whether there is a message for it, though its payload may still be on its way.
     #[must_use]
     pub fn is_matched(&self) -> bool {
