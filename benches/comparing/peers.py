@@ -1,5 +1,6 @@
 """The programs: what they need, how they are built and called."""
 
+import glob
 import json
 import os
 import platform
@@ -12,11 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = ROOT / "benches" / "peers"
 CORES = len(os.sched_getaffinity(0))
 
-# What each needs, and the Debian packages that have it.
+# What each needs, programs and files, and the Debian packages that have it.
 NEEDS = {
     "fmi": (("cargo", "cc"), ""),
-    "openmpi": (("mpicc.openmpi", "mpirun.openmpi"), "openmpi-bin libopenmpi-dev"),
-    "mpich": (("mpicc.mpich", "mpiexec.mpich"), "mpich libmpich-dev"),
+    "openmpi": (("mpicc.openmpi", "mpirun.openmpi", "/usr/lib/*/openmpi/include/mpi.h"), "openmpi-bin libopenmpi-dev"),
+    "mpich": (("mpicc.mpich", "mpiexec.mpich", "/usr/include/*/mpich/mpi.h"), "mpich libmpich-dev"),
     "gloo": (("g++", "/usr/include/gloo/config.h"), "g++ libgloo-dev"),
     "redis": (("redis-server",), "redis-server"),
 }
@@ -59,7 +60,7 @@ def missing(programs):
     """What is not there, as (program, names, packages)."""
     for program in programs:
         names, packages = NEEDS[program]
-        lacking = [name for name in names if not (shutil.which(name) or Path(name).is_file())]
+        lacking = [name for name in names if not (shutil.which(name) or glob.glob(name))]
         if lacking:
             yield program, lacking, packages
 

@@ -148,6 +148,24 @@ proptest! {
         prop_assert!(less.money.get() <= more.money.get() * 1.01 + one, "{algorithm}: {less:?}, {more:?}");
     }
 
+    /// The same of few ranks that share cores, for values eight times as long: a plan that was unlucky with short
+    /// ones is not lucky with these.
+    #[test]
+    fn much_longer_values_take_longer_where_cores_are_shared(
+        algorithm in algorithm(), size in 1..20_usize, pack in 1..5_usize, cores in 1..5_usize,
+        bytes in bytes(), chunks in 1..20_usize, over in prop::sample::select(&["tcp", "shm", "redis"][..]),
+    ) {
+        let mut profile = Profile::shipped("loopback").expect("it is shipped");
+        profile.corrections.clear();
+        let market = Market::of(profile).over(Channels::only(over));
+        let model = Model::new(market, Topology::machine(size, pack, cores));
+        let shape = Shape::of(size).chunked(chunks).packed(model.packs());
+        let [less, more] = [bytes, bytes.saturating_mul(8)]
+            .map(|bytes| algorithm.price(shape.clone(), Bytes::new(bytes), &model));
+        prop_assert!(is_sound(&less) && is_sound(&more), "{algorithm}: {less:?}, {more:?}");
+        prop_assert!(less.time.get() <= more.time.get() * (1.0 + 1e-6), "{algorithm}: {less:?}, {more:?}");
+    }
+
     /// Whatever was measured of a plan: what takes longer by its steps takes longer still.
     #[test]
     fn corrections_keep_what_is_longer(

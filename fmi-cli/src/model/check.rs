@@ -61,8 +61,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             choice.best
         );
     }
-    let bare =
-        Residuals::new(&Profile { corrections: BTreeMap::new(), ..profile.clone() }, &samples);
+    let bare = (!profile.corrections.is_empty()).then(|| {
+        let bare = Profile { corrections: BTreeMap::new(), ..profile.clone() };
+        Residuals::new(&bare, &samples)
+    });
     let mut met = true;
     for channel in residuals.channels() {
         let found = |residuals: &Residuals| {
@@ -72,8 +74,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             (of.median_error(), good, choices.len())
         };
         let (error, good, cells) = found(&residuals);
-        if profile.corrections.contains_key(channel) {
-            let (error, good, _) = found(&bare);
+        if let Some(bare) = bare.as_ref().filter(|_| profile.corrections.contains_key(channel)) {
+            let (error, good, _) = found(bare);
             let _ = writeln!(
                 text,
                 "{channel}, by its parameters alone: median error {:.1} %, a good plan in {good} of {cells} cells",

@@ -85,7 +85,7 @@ fn what_goes_between_packs_is_told_from_what_stays() {
 fn a_small_plan_in_words() {
     let expected = "\
 reduce of 1.0 KiB on 3 ranks, root 1: reduce/contiguous_tree
-  why     rule 76: any ranks, any bytes, associative operations
+  why     rule 77: any ranks, any bytes, associative operations
           not rule 7, shared: it needs ranks that share memory or a store
           not rule 12, contiguous_tree: the rule is for ranks that reach each other in another way
           not rule 21, shared: it needs ranks that share memory or a store

@@ -220,6 +220,8 @@ impl Default for Table {
         /// Values that one rank can well pass on to all, and those of which it can have one for each pair.
         const SHORT: u64 = 32 << 10;
         const TINY: u64 = 8 << 10;
+        /// Values that are as well passed on from rank to rank as sent to each.
+        const BLOCK: u64 = 128 << 10;
         /// Values that one rank still passes on to many sooner than pairs exchange them.
         const LONG: u64 = 256 << 10;
         let within = |algorithm| R::always(algorithm).within(Place::Process);
@@ -284,26 +286,31 @@ impl Default for Table {
                 .from_size(17)
                 .within(Place::Wide),
             // Between processes that take turns on their cores, where a message is work that no idle
-            // core does meanwhile, and waiting is a switch: few messages are worth more than few rounds.
+            // core does meanwhile, and waiting is a switch: few messages and few waits are worth more
+            // than few rounds.
             crowd(&barrier::star::ALGORITHM).below_size(STAR),
             crowd(&bcast::linear::ALGORITHM).below_size(STAR),
-            crowd(&gather::linear::ALGORITHM).from_size(7).below_size(STAR),
-            crowd(&gather::linear::ALGORITHM).from_bytes(SMALL).below_size(STAR),
+            crowd(&gather::linear::ALGORITHM).below_size(STAR),
             crowd(&scatter::linear::ALGORITHM).below_size(STAR),
             crowd(&allgather::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
-            crowd(&allgather::star::ALGORITHM).below_bytes(SHORT).from_size(7).below_size(STAR),
+            crowd(&allgather::pairwise::ALGORITHM)
+                .from_bytes(TINY)
+                .below_bytes(BLOCK)
+                .below_size(FEW),
+            crowd(&allgather::star::ALGORITHM).below_bytes(SHORT).from_size(FEW).below_size(STAR),
             crowd(&alltoall::star::ALGORITHM).below_bytes(TINY).below_size(STAR),
             crowd(&alltoall::star::ALGORITHM).below_bytes(SHORT).from_size(6).below_size(STAR),
             crowd(&reduce::linear::ALGORITHM).below_bytes(2 * LONG).below_size(STAR),
             crowd(&allreduce::star::ALGORITHM).below_bytes(2 << 20).below_size(STAR),
             crowd(&allreduce::star::ALGORITHM).below_size(FEW),
             crowd(&reduce_scatter::star::ALGORITHM).below_bytes(LARGE).below_size(STAR),
-            crowd(&reduce_scatter::ring::ALGORITHM).from_size(5).below_size(STAR),
-            crowd(&scan::star::ALGORITHM).below_bytes(SHORT).from_size(8).below_size(STAR),
+            crowd(&reduce_scatter::ring::ALGORITHM).from_bytes(LARGE).from_size(3).below_size(STAR),
             crowd(&scan::star::ALGORITHM).below_bytes(LONG).from_size(FEW).below_size(STAR),
             // Of few chunks, a pipeline is none.
-            crowd(&scan::up_down::ALGORITHM).from_bytes(SHORT).below_bytes(LONG).below_size(STAR),
+            crowd(&scan::up_down::ALGORITHM).below_bytes(LONG).below_size(FEW),
+            crowd(&scan::star::ALGORITHM).below_bytes(SHORT).from_size(8).below_size(FEW),
             crowd(&scan::chain::ALGORITHM).from_bytes(SHORT).below_size(STAR),
+            crowd(&exscan::up_down::ALGORITHM).below_size(8),
             crowd(&exscan::star::ALGORITHM).from_size(8).below_size(FEW),
             crowd(&exscan::star::ALGORITHM).below_bytes(2 * LONG).from_size(FEW).below_size(STAR),
             crowd(&exscan::up_down::ALGORITHM).from_bytes(SHORT).below_size(STAR),

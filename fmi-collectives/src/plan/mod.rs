@@ -44,6 +44,7 @@ mod groups;
 mod lanes;
 mod objection;
 mod packs;
+mod pairwise;
 mod question;
 mod ranking;
 mod seat;

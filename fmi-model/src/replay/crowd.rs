@@ -38,10 +38,10 @@ impl Crowd {
     /// Nobody runs yet.
     pub(super) fn new(topology: &Topology, wires: &Wires<'_>) -> Self {
         let places = topology.places();
-        let served = wires.server_here(topology).is_some();
-        if topology.cores() == places.len() && !served {
+        if !wires.are_crowded(topology) {
             return Self::default();
         }
+        let served = wires.server_here(topology).is_some();
         // On the machine of the first.
         let home = places.first().filter(|_| served).map(|place| place.machine);
         // In the order of cores and processes.

@@ -62,6 +62,12 @@ impl<'a> Wires<'a> {
         server.filter(|_| topology.processes() > 1)
     }
 
+    /// Whether ranks may have to wait for a core: another one has it, or a store's server.
+    #[must_use]
+    pub fn are_crowded(&self, topology: &Topology) -> bool {
+        topology.cores() < topology.ranks() || self.server_here(topology).is_some()
+    }
+
     /// The way of a message.
     pub(super) fn message(topology: &Topology, from: usize, to: usize) -> Route {
         match topology.distance(from, to) {

@@ -2,6 +2,7 @@
 
 pub mod bruck;
 pub mod packed;
+pub mod pairwise;
 pub mod recursive_doubling;
 pub mod ring;
 pub mod shared;
@@ -14,6 +15,7 @@ pub const ALGORITHMS: &[&Algorithm] = &[
     &bruck::ALGORITHM,
     &recursive_doubling::ALGORITHM,
     &ring::ALGORITHM,
+    &pairwise::ALGORITHM,
     &star::ALGORITHM,
     &shared::ALGORITHM,
     &packed::ALGORITHM,

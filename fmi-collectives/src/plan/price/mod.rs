@@ -35,6 +35,10 @@ use ops::{Ops, Sizes};
 
 /// Steps of all ranks together that are played through in any case.
 const PLAYED: usize = 1 << 14;
+/// Up to so many ranks that take turns a plan is played through with shorter values, too.
+const UNLUCKY: usize = 64;
+/// How many times shorter each of them is.
+const SHORTER: u64 = 8;
 
 impl Algorithm {
     /// What it takes and costs, for values of so many bytes. The same for the same arguments, on any
@@ -59,20 +63,22 @@ impl Algorithm {
 
     fn estimate(&self, shape: &Shape, bytes: Bytes, model: &Model) -> Result<Estimate, Stuck> {
         let (market, topology) = (&*model.market, &*model.topology);
-        let play = |wires| Pricing { algorithm: self, topology, wires }.outcome(shape, bytes);
+        let pricing = |wires| Pricing { algorithm: self, topology, wires };
         let (wires, ranks) = (market.wires(), topology.ranks());
-        let outcome = play(wires)?;
-        let foretold = |outcome: &Outcome, wires: Wires<'_>| {
-            outcome.end() + outcome.late(|route| wires.channel(route), Quantile::MEDIAN)
-        };
-        let times = match (model.correction(self), market.first_wires()) {
+        let here = pricing(wires);
+        let outcome = here.outcome(shape, bytes)?;
+        let (lucky, foretold) = (here.median(&outcome), here.unlucky(shape, bytes, &outcome)?);
+        let corrected = match (model.correction(self), market.first_wires()) {
             (None, _) => 1.0,
-            (Some(correction), None) => correction.factor(ranks, foretold(&outcome, wires)),
+            (Some(correction), None) => correction.factor(ranks, foretold),
             // It is of what was foretold then: what was learnt of the channel comes on top.
             (Some(correction), Some(first)) => {
-                correction.factor(ranks, foretold(&play(first)?, first))
+                let then = pricing(first);
+                let outcome = then.outcome(shape, bytes)?;
+                correction.factor(ranks, then.unlucky(shape, bytes, &outcome)?)
             }
         };
+        let times = if foretold > lucky { foretold / lucky * corrected } else { corrected };
         let processes = topology.processes();
         Ok(Estimate::of(&outcome, times, &wires, processes, &market.costs))
     }
@@ -87,6 +93,26 @@ struct Pricing<'a> {
 }
 
 impl Pricing<'_> {
+    /// How long it takes.
+    fn median(self, outcome: &Outcome) -> Seconds {
+        outcome.end() + outcome.late(|route| self.wires.channel(route), Quantile::MEDIAN)
+    }
+
+    /// How long it takes, and no shorter than with shorter values. Where ranks take turns, a little more or less
+    /// decides who comes next, and so which core has nothing to do: a plan can be lucky with one length, and is not
+    /// chosen for that. Of many ranks some are always unlucky.
+    fn unlucky(self, shape: &Shape, bytes: Bytes, outcome: &Outcome) -> Result<Seconds, Stuck> {
+        let (mut longest, mut shorter) = (self.median(outcome), bytes.get());
+        if !self.wires.are_crowded(self.topology) || self.topology.ranks() > UNLUCKY {
+            return Ok(longest);
+        }
+        while shorter >= SHORTER {
+            shorter /= SHORTER;
+            longest = longest.max(self.median(&self.outcome(shape, Bytes::new(shorter))?));
+        }
+        Ok(longest)
+    }
+
     fn outcome(self, shape: &Shape, bytes: Bytes) -> Result<Outcome, Stuck> {
         match self.algorithm.growth {
             Growth::Logarithmic => self.played(shape, bytes),
