@@ -4,7 +4,7 @@ use super::Step;
 
 /// The rounds that a rank sends in before it waits for what comes in the first of them. Where ranks take turns on
 /// their cores, each wait is a switch; who has sent all it can needs few of them.
-pub(super) const AHEAD: usize = 8;
+const AHEAD: usize = 8;
 
 /// The steps of a rank that in each round sends to the one k above and receives from the one k below, wrapping
 /// around: so nobody is sent to by two in a round.
@@ -22,7 +22,7 @@ pub(super) fn plan(
 }
 
 /// The rounds from 1 on, each for what is sent in it and then for what is received in an earlier one.
-pub(super) fn ahead(size: usize) -> impl Iterator<Item = (Option<usize>, Option<usize>)> {
+fn ahead(size: usize) -> impl Iterator<Item = (Option<usize>, Option<usize>)> {
     let is_round = move |round: &usize| (1..size).contains(round);
     (1..size + AHEAD - 1).map(move |round| {
         let received = (round + 1).checked_sub(AHEAD);

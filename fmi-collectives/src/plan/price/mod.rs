@@ -78,9 +78,9 @@ impl Algorithm {
                 correction.factor(ranks, then.unlucky(shape, bytes, &outcome)?)
             }
         };
-        let times = if foretold > lucky { foretold / lucky * corrected } else { corrected };
+        let unlucky = if lucky > Seconds::ZERO { foretold / lucky } else { 1.0 };
         let processes = topology.processes();
-        Ok(Estimate::of(&outcome, times, &wires, processes, &market.costs))
+        Ok(Estimate::of(&outcome, unlucky * corrected, &wires, processes, &market.costs))
     }
 }
 

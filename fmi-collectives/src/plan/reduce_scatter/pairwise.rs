@@ -2,7 +2,7 @@
 //! blocks of S, each straight to its rank.
 //! Thakur, Rabenseifner & Gropp 2005; here outwards from each rank, so that operands stay in order.
 
-use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, pairwise};
+use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step};
 
 /// This [module](self).
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -18,16 +18,15 @@ pub const ALGORITHM: Algorithm = Algorithm {
 };
 
 /// At distance k each rank exchanges blocks with the ranks k below and k above, where there are
-/// such: so it has combined a range of ranks around it at any time. What it receives it waits for some rounds later.
+/// such: so it has combined a range of ranks around it at any time.
 pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 'static {
     let size = shape.size;
-    let below = move |distance| rank.checked_sub(distance);
-    let above = move |distance| Some(rank + distance).filter(|above| *above < size);
-    pairwise::ahead(size).flat_map(move |(send, receive)| {
-        let to = [send.and_then(above), send.and_then(below)];
-        let sends = to.into_iter().flatten().map(|to| Step::send(to, to));
-        let left = receive.and_then(below).map(|from| Step::combine(from, rank, Side::Left));
-        let right = receive.and_then(above).map(|from| Step::combine(from, rank, Side::Right));
+    (1..size).flat_map(move |distance| {
+        let below = rank.checked_sub(distance);
+        let above = Some(rank + distance).filter(|above| *above < size);
+        let sends = above.into_iter().chain(below).map(|to| Step::send(to, to));
+        let left = below.map(|from| Step::combine(from, rank, Side::Left));
+        let right = above.map(|from| Step::combine(from, rank, Side::Right));
         sends.chain(left).chain(right)
     })
 }
@@ -44,9 +43,9 @@ mod tests {
             [
                 Step::send(2, 2),
                 Step::send(0, 0),
-                Step::send(3, 3),
                 Step::combine(0, 1, Side::Left),
                 Step::combine(2, 1, Side::Right),
+                Step::send(3, 3),
                 Step::combine(3, 1, Side::Right),
             ]
         );
