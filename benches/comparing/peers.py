@@ -16,8 +16,14 @@ CORES = len(os.sched_getaffinity(0))
 # What each needs, programs and files, and the Debian packages that have it.
 NEEDS = {
     "fmi": (("cargo", "cc"), ""),
-    "openmpi": (("mpicc.openmpi", "mpirun.openmpi", "/usr/lib/*/openmpi/include/mpi.h"), "openmpi-bin libopenmpi-dev"),
-    "mpich": (("mpicc.mpich", "mpiexec.mpich", "/usr/include/*/mpich/mpi.h"), "mpich libmpich-dev"),
+    "openmpi": (
+        ("mpicc.openmpi", "mpirun.openmpi", "/usr/lib/*/openmpi/include/mpi.h"),
+        "openmpi-bin libopenmpi-dev",
+    ),
+    "mpich": (
+        ("mpicc.mpich", "mpiexec.mpich", "/usr/include/*/mpich/mpi.h"),
+        "mpich libmpich-dev",
+    ),
     "gloo": (("g++", "/usr/include/gloo/config.h"), "g++ libgloo-dev"),
     "redis": (("redis-server",), "redis-server"),
 }

@@ -24,3 +24,23 @@ pub fn plan(rank: usize, shape: Shape) -> impl Iterator<Item = Step> + Send + 's
     let recv = move |from| Step::recv(from, size + from);
     std::iter::once(own).chain(pairwise::plan(rank, size, send, recv))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partners_differ_in_each_round() {
+        let steps: Vec<Step> = plan(0, Shape::of(3)).collect();
+        assert_eq!(
+            steps,
+            [
+                Step::copy(0, 3),
+                Step::send(1, 1),
+                Step::send(2, 2),
+                Step::recv(2, 5),
+                Step::recv(1, 4),
+            ]
+        );
+    }
+}
