@@ -3,21 +3,38 @@
 use super::{
     Case, Layout, Op, Plan, Row,
     algorithms::prepared,
-    timing::{Budget, micros, operations, sample, summary},
+    timing::{Budget, TURNS, micros, operations, sample, summary},
 };
 use fmi::{Buf, Communicator, Message, Result, op};
 use std::time::Instant;
 
 /// One rank's part in the whole plan. `report` is called on rank 0.
 pub(super) async fn rank(comm: &Communicator, plan: &Plan, report: impl Fn(Row)) -> Result<()> {
-    let budget = Budget { aim: plan.aim, iters: plan.iters, warmup: plan.warmup };
-    for case in &plan.cases {
-        let samples = measure(&prepared(comm, case), case, budget).await?;
-        if comm.rank() == 0 {
-            report(row(plan, case, samples));
+    for cases in plan.cases.chunk_by(Case::is_compared_with) {
+        for (case, samples) in cases.iter().zip(in_turns(comm, plan, cases).await?) {
+            if comm.rank() == 0 {
+                report(row(plan, case, samples));
+            }
         }
     }
     Ok(())
+}
+
+/// What each of the cases took, in microseconds.
+async fn in_turns(comm: &Communicator, plan: &Plan, cases: &[Case]) -> Result<Vec<Vec<f64>>> {
+    let turns = if cases.len() > 1 && plan.iters.is_none() { TURNS } else { 1 };
+    let first = Budget { aim: plan.aim, iters: plan.iters, warmup: plan.warmup, turns };
+    let mut samples = vec![Vec::new(); cases.len()];
+    for turn in 0..turns {
+        for (case, samples) in cases.iter().zip(&mut samples) {
+            let budget = match samples.len().checked_div(turn) {
+                None => first,
+                Some(iters) => first.later(iters),
+            };
+            samples.extend(measure(&prepared(comm, case), case, budget).await?);
+        }
+    }
+    Ok(samples)
 }
 
 /// Binds `$value` to a value of so many bytes: a number where one fits and is not to be cut, else a

@@ -32,6 +32,7 @@ pub(crate) struct Args {
 
     /// Measures these algorithms instead of the one that is chosen, each where it is one of the
     /// operation's: ring, allreduce/ring; several with commas between them, or all that can run.
+    /// Those of an operation take turns, ten each, unless --iters says how often they run.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     algorithm: Vec<String>,
 
@@ -127,6 +128,13 @@ pub(crate) struct Case {
     pub(crate) bytes: usize,
     /// Among those of the operation; `None` for the one that is chosen.
     pub(crate) algorithm: Option<String>,
+}
+
+impl Case {
+    /// Whether both are algorithms of one operation.
+    fn is_compared_with(&self, other: &Self) -> bool {
+        self.op == other.op && self.algorithm.is_some() && other.algorithm.is_some()
+    }
 }
 
 /// All that the ranks must know. Travels to processes as JSON.

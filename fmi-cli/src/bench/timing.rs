@@ -8,13 +8,31 @@ const WARM: u32 = 7;
 const LEAST: usize = 10;
 const MOST: usize = 100_000;
 
+/// How often each algorithm of an operation gets its turn. A moment in which the machine is slow
+/// then hits all of them, and does not decide which one looks best.
+pub(super) const TURNS: usize = 10;
+
 /// What the user asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
-    /// What the iterations of a case should take.
+    /// What the iterations of a case should take, all turns together.
     pub(super) aim: Duration,
     pub(super) iters: Option<usize>,
     pub(super) warmup: Option<usize>,
+    /// Into how many turns the iterations are divided.
+    pub(super) turns: usize,
+}
+
+impl Budget {
+    /// For a turn after the first, of so many iterations.
+    pub(super) fn later(self, iters: usize) -> Self {
+        Self { iters: Some(iters), warmup: Some(1), turns: 1, ..self }
+    }
+
+    /// How many iterations a turn has if `count` took `spent`.
+    fn turn(self, spent: Duration, count: usize) -> usize {
+        self.iters.unwrap_or_else(|| enough(self.aim, spent, count)).div_ceil(self.turns)
+    }
 }
 
 /// Runs `batch(n)`, which measures `n` iterations on this rank in microseconds: first to warm up
@@ -34,7 +52,7 @@ pub(super) async fn sample(
         let spent = start.elapsed();
         let warm = fixed.is_some() || spent >= long || count >= MOST / 4;
         let next = match warm {
-            true => (0, budget.iters.unwrap_or_else(|| enough(budget.aim, spent, count)) as u64),
+            true => (0, budget.turn(spent, count) as u64),
             false => (more(long, spent, count) as u64, 0),
         };
         match comm.bcast(Some(next), 0).await? {
