@@ -13,7 +13,7 @@ use crate::{
     store::Store,
 };
 use fmi_actors::{Error, Payload, Result};
-use std::{future::Future, ops::Range};
+use std::{fmt, future::Future, ops::Range};
 
 impl Communicator {
     /// Waits until all ranks have called it.
@@ -89,10 +89,14 @@ impl Communicator {
         let given = values.len();
         // Only the type tells all ranks how long a value is.
         let length = if let Extent::Fixed(bytes) = T::extent() { Some(bytes) } else { None };
-        let text = format!("the root has {given} values for {size} ranks");
+        let wrong = rank == root && given != size;
         let input = Input::new::<T>(Collective::Scatter, length)
             .refuse(self.wrong_root("scatter", root))
-            .refuse(argument(rank == root && given != size, "scatter", &text))
+            .refuse(argument(
+                wrong,
+                "scatter",
+                format_args!("the root has {given} values for {size} ranks"),
+            ))
             .rooted(root)
             .result(rank..rank + 1);
         let load = load_all(T::vec_into_values(values), 0, given);
@@ -208,11 +212,14 @@ impl Communicator {
         op: R,
     ) -> Operation<impl Future<Output = Result<T, Trouble>> + Send + use<T, R>> {
         let (size, rank, given) = (self.size(), self.rank(), values.len());
-        let text = format!("{given} values for {size} ranks");
         let values = T::vec_into_values(values);
         let length = even_length(&values, given, T::extent());
         let input = Input::new::<T>(Collective::ReduceScatter, length)
-            .refuse(argument(given != size, "reduce_scatter", &text))
+            .refuse(argument(
+                given != size,
+                "reduce_scatter",
+                format_args!("{given} values for {size} ranks"),
+            ))
             .reduced_by(op)
             .result(rank..rank + 1);
         let load = load_all(values, 0, given);
@@ -294,13 +301,12 @@ impl Communicator {
         extent: Extent,
     ) -> Operation<impl Future<Output = Result<Vec<T>, Trouble>> + Send + use<T>> {
         let (size, given) = (self.size(), values.len());
-        let count = format!("{given} values for {size} ranks");
         let lengths = "the vectors differ in length: alltoallv takes any";
         let values = T::vec_into_values(values);
         let length = even_length(&values, given, extent);
         let uneven = length.is_none() && extent != Extent::Opaque && given == size;
         let input = Input::new::<T>(Collective::Alltoall, length)
-            .refuse(argument(given != size, name, &count))
+            .refuse(argument(given != size, name, format_args!("{given} values for {size} ranks")))
             .refuse(argument(uneven, name, lengths))
             .result(size..2 * size);
         let load = load_all(values, 0, given);
@@ -312,8 +318,9 @@ impl Communicator {
     }
 }
 
-fn argument(wrong: bool, operation: &'static str, message: &str) -> Option<Error> {
-    wrong.then(|| Error::Argument { operation, message: message.to_owned() })
+/// The message is put together only if something is wrong.
+fn argument(wrong: bool, operation: &'static str, message: impl fmt::Display) -> Option<Error> {
+    wrong.then(|| Error::Argument { operation, message: message.to_string() })
 }
 
 fn reduction<T: Message, R: Reduction<T>>(

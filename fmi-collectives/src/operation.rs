@@ -239,6 +239,7 @@ impl Drop for Base {
 }
 
 impl Base {
+    #[inline]
     pub(crate) fn new(
         communicator: &Communicator,
         name: &'static str,
@@ -259,6 +260,7 @@ impl Base {
     }
 
     /// A collective: its group learns of its failure. If anybody wants to know, it is measured.
+    #[inline]
     pub(crate) fn collective(
         mut self,
         collective: Collective,
@@ -269,6 +271,7 @@ impl Base {
     }
 
     /// It ends with this error if there is one.
+    #[inline]
     pub(crate) fn refused(mut self, error: Option<Error>) -> Self {
         self.refused = error.map(Box::new);
         self

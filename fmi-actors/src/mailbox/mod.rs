@@ -74,9 +74,14 @@ pub(crate) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Inner {
-    spaces: FxHashMap<Space, Queue>,
+    /// In boxes: they come and go with every collective, and are large.
+    spaces: FxHashMap<Space, Box<Queue>>,
     /// Queues of spaces that are over, empty: a collective costs no allocation for one.
-    spare: Vec<Queue>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they go back and forth between here and there in their boxes"
+    )]
+    spare: Vec<Box<Queue>>,
     scopes: FxHashMap<u64, Scope>,
     /// Scopes that were closed here: their late messages are dropped, but notices are passed on.
     closed_scopes: FxHashMap<u64, Scope>,
@@ -471,7 +476,8 @@ impl Inner {
         let Some(mut queue) = self.spaces.remove(&space) else { return Freed::new() };
         let freed = queue.waiting.drain(..).map(|mut arrival| Taken::from(&mut arrival)).collect();
         if self.spare.len() < SPARES {
-            self.spare.push(queue.emptied());
+            queue.clear();
+            self.spare.push(queue);
         }
         freed
     }
@@ -519,15 +525,14 @@ fn alone(group: &Group, rank: u32, lost: &FxHashMap<u32, Reason>) -> bool {
 
 impl Queue {
     /// For another space, with the memory of this one unless it had very much.
-    fn emptied(mut self) -> Self {
+    fn clear(&mut self) {
         self.posted.clear();
         self.posted.shrink_to(KEPT);
         self.waiting.clear();
         self.waiting.shrink_to(KEPT);
         self.probes.clear();
         self.probes.shrink_to(KEPT);
-        let Self { waiting, posted, probes, .. } = self;
-        Self { waiting, posted, probes, ..Self::default() }
+        (self.signature, self.called, self.failure) = (None, None, None);
     }
 
     fn find(&self, filter: Filter) -> Option<Envelope> {

@@ -91,7 +91,7 @@ impl ByteStream for Rings {
         if bytes == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
-        if self.inlet.wakes_writer() {
+        if self.inlet.wakes_writer(bytes + left) {
             self.ring_bell();
         }
         Ok((bytes, left > 0))
@@ -222,6 +222,9 @@ impl ShmLink {
     /// Says that somebody has to wake this side. False if there is something to do already.
     fn sleep(&self) -> bool {
         let empty = self.rings.inlet.sleep();
+        if self.rings.inlet.finds_writer_asleep() {
+            self.rings.ring_bell();
+        }
         let full = !self.is_behind() || self.rings.outlet.sleep();
         empty && full
     }

@@ -106,7 +106,7 @@ impl Inlet {
         Ok(filled as usize)
     }
 
-    /// Reads into `place` first, then into `spare`; how many bytes, and how many more there are.
+    /// Reads into `place` first, then into `spare`; how many bytes, and how many more there were.
     pub(super) fn read(
         &self,
         place: &mut [MaybeUninit<u8>],
@@ -139,8 +139,21 @@ impl Inlet {
     }
 
     /// Whether the other side sleeps until there is room, which there is now. It is told once.
-    pub(super) fn wakes_writer(&self) -> bool {
+    ///
+    /// Not asked, as a fence is dear, if a read found less than half of the ring filled: the other side had
+    /// room then. If it has filled the ring meanwhile, and sleeps, the next read finds more than half, or this side
+    /// asks before it sleeps.
+    pub(super) fn wakes_writer(&self, found: usize) -> bool {
+        if found < self.ring.size() / 2 {
+            return false;
+        }
         fence(Ordering::SeqCst);
+        self.finds_writer_asleep()
+    }
+
+    /// As [`wakes_writer`](Self::wakes_writer), behind a fence: for who [sleeps](Self::sleep) after reads that did
+    /// not ask.
+    pub(super) fn finds_writer_asleep(&self) -> bool {
         let sleeps = &self.ring.counters().writer_sleeps.0;
         sleeps.load(Ordering::Relaxed) != 0 && sleeps.swap(0, Ordering::Relaxed) != 0
     }
@@ -254,11 +267,17 @@ mod tests {
     }
 
     fn read(inlet: &Inlet, place: usize, spare: usize) -> Vec<u8> {
+        read_some(inlet, place, spare).0
+    }
+
+    /// What is read, and what was there.
+    fn read_some(inlet: &Inlet, place: usize, spare: usize) -> (Vec<u8>, usize) {
         let mut bytes = vec![MaybeUninit::new(0); place + spare];
         let (first, second) = bytes.split_at_mut(place);
-        let (count, _) = inlet.read(first, second).unwrap();
+        let (count, left) = inlet.read(first, second).unwrap();
         // SAFETY: all of them were initialised.
-        bytes[..count].iter().map(|byte| unsafe { byte.assume_init() }).collect()
+        let read = bytes[..count].iter().map(|byte| unsafe { byte.assume_init() }).collect();
+        (read, count + left)
     }
 
     #[test]
@@ -303,8 +322,22 @@ mod tests {
         assert!(!ours.sleep(), "there is room");
         ours.write(&[IoSlice::new(&[0; LEAST])]).unwrap();
         assert!(ours.sleep());
-        read(&there, 0, 1);
-        assert!(there.wakes_writer() && !there.wakes_writer());
+        let (_, found) = read_some(&there, 0, 1);
+        assert!(there.wakes_writer(found) && !there.wakes_writer(found));
+    }
+
+    #[test]
+    fn a_writer_that_fills_the_ring_behind_a_read_is_woken_by_the_next() {
+        let ((_, ours), (there, _)) = pair(LEAST);
+        ours.write(&[IoSlice::new(&[0; 100])]).unwrap();
+        // What the reader sees before the writer goes on.
+        let seen = there.filled().unwrap();
+        ours.write(&[IoSlice::new(&[0; LEAST])]).unwrap();
+        assert!(ours.sleep());
+        read(&there, 0, seen);
+        assert!(!there.wakes_writer(seen));
+        let (_, found) = read_some(&there, 0, 1);
+        assert!(there.wakes_writer(found));
     }
 
     #[test]
@@ -331,13 +364,13 @@ mod tests {
             known.set(thread::current()).unwrap();
             let (mut got, mut expected) = (0, 0u8);
             while got < BYTES {
-                let bytes = read(&there, 100, 5000);
+                let (bytes, found) = read_some(&there, 100, 5000);
                 for byte in &bytes {
                     assert_eq!(*byte, expected);
                     expected = expected.wrapping_add(1);
                 }
                 got += bytes.len();
-                if there.wakes_writer() {
+                if there.wakes_writer(found) {
                     writer.unpark();
                 }
                 if bytes.is_empty() && there.sleep() {
