@@ -17,11 +17,12 @@ use parking_lot::Mutex;
 use std::{
     cell::{Cell, OnceCell},
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -35,6 +36,9 @@ pub const SPIN: Duration = Duration::from_micros(5);
 const TURNS: Duration = Duration::from_micros(50);
 /// How long the end of a home waits for its links to be closed by the other side, too.
 const LINGER: Duration = Duration::from_secs(1);
+/// Turns after which the one who keeps its thread awake looks at the clock and the event queue: either takes as
+/// long as some turns.
+const CLOCK: u32 = 16;
 /// More sockets than this are left to the runtime's event queue.
 const POLLED_LINKS: usize = 4;
 
@@ -236,49 +240,56 @@ impl Home {
         loop {
             self.stirred.notified().await;
             let (mut last, mut spare) = (now(), Vec::new());
-            let mut rested = last;
+            let (mut rested, mut turns, mut touched) = (last, 0_u32, false);
             self.inbox.open();
             loop {
                 let wakefulness = wakefulness();
-                if wakefulness == Wakefulness::Parks {
+                // Those who have seen it awake are told.
+                if wakefulness == Wakefulness::Parks && !self.park() {
                     break;
                 }
-                let now = now();
-                if self.inbox.empty(&mut spare) {
-                    last = now;
+                touched |= self.inbox.empty(&mut spare) | TOUCHED.replace(false);
+                if wakefulness == Wakefulness::Yields {
+                    thread::yield_now();
                 }
-                if TOUCHED.replace(false) {
-                    last = now;
-                } else if now.since(last) > AWAKE {
-                    if !self.park() {
-                        break;
+                turns = turns.wrapping_add(1);
+                let looks_up = turns.is_multiple_of(CLOCK);
+                if looks_up || wakefulness == Wakefulness::Yields {
+                    let now = now();
+                    if std::mem::take(&mut touched) {
+                        last = now;
+                    } else if now.since(last) > AWAKE {
+                        if !self.park() {
+                            break;
+                        }
+                        last = now;
                     }
-                    last = now;
-                }
-                match wakefulness {
-                    Wakefulness::Yields => thread::yield_now(),
-                    _ if rested < last && now.since(last) > another_core::PATIENCE => {
+                    let waits = now.since(last) > another_core::PATIENCE && rested < last;
+                    if waits && wakefulness == Wakefulness::Spins {
                         rested = now;
                         another_core::take_if_shared();
                     }
-                    _ => {}
                 }
-                if !self.progress(wakefulness) && !self.park() {
+                let Looked { at_all, rests } = self.progress(wakefulness);
+                if rests && !self.park() {
                     break;
                 }
-                tokio::task::yield_now().await;
+                match at_all && !looks_up {
+                    true => after_the_others().await,
+                    false => tokio::task::yield_now().await,
+                }
             }
             self.inbox.close();
             STIRRING.set(false);
         }
     }
 
-    /// Moves its links, if a look at them is worth while; false if one of them [rests](Link::rests).
-    fn progress(&self, wakefulness: Wakefulness) -> bool {
+    /// Moves its links, if a look at them is worth while.
+    fn progress(&self, wakefulness: Wakefulness) -> Looked {
         // A reference, to keep user wakers out from under the lock.
         let links = Arc::clone(&self.links.lock());
-        look(&links, wakefulness);
-        !links.iter().any(|link| link.rests())
+        let at_all = look(&links, wakefulness);
+        Looked { at_all, rests: links.iter().any(|link| link.rests()) }
     }
 
     /// From now on links have to wake this thread. True if there is something to do already.
@@ -289,14 +300,37 @@ impl Home {
     }
 }
 
-/// Looks at links. Sockets only if they are few and nobody else wants the core: others are the event
-/// queue's.
-fn look(links: &[Arc<dyn Link>], wakefulness: Wakefulness) {
-    let sockets = wakefulness == Wakefulness::Spins
-        && links.iter().filter(|link| !link.in_memory()).count() <= POLLED_LINKS;
-    for link in links.iter().filter(|link| sockets || link.in_memory()) {
+/// What came of a look at the links.
+struct Looked {
+    /// None is left to the event queue.
+    at_all: bool,
+    /// One of them [rests](Link::rests).
+    rests: bool,
+}
+
+/// Looks at links; says whether at all of them. Sockets only if they are few and nobody else wants the core:
+/// others are the event queue's.
+fn look(links: &[Arc<dyn Link>], wakefulness: Wakefulness) -> bool {
+    let sockets = links.iter().filter(|link| !link.in_memory()).count();
+    let at_all = sockets == 0 || sockets <= POLLED_LINKS && wakefulness == Wakefulness::Spins;
+    for link in links.iter().filter(|link| at_all || link.in_memory()) {
         link.progress();
     }
+    at_all
+}
+
+/// Comes back when the other tasks that can go on have had their turn. The runtime's own way looks at the
+/// event queue each time, a system call.
+async fn after_the_others() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Looks at those for which that costs next to nothing.
