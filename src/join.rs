@@ -188,8 +188,10 @@ fn alone(config: &Config, size: usize, homes: &[HomeHandle], model: Arc<str>) ->
         Some(ranks) => ranks.iter().map(|rank| *rank as u32).collect(),
         None => (0..size as u32).collect(),
     };
-    let member = fmi_actors::Member { ranks: ranks.clone(), ..Default::default() };
-    home::set_wakefulness(wakefulness(config, homes.len().max(1)));
+    let threads = homes.len().max(1);
+    let member =
+        fmi_actors::Member { ranks: ranks.clone(), threads: threads as u32, ..Default::default() };
+    home::set_wakefulness(wakefulness(config, threads));
     let place = Place { process: 0, epoch: std::process::id(), members: vec![member], model };
     let node = Node::new(place, Vec::new(), homes, settings(config));
     Joined {

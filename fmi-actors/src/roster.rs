@@ -1,6 +1,7 @@
 //! Who is in a job: the same for all its processes.
 
 use crate::{Member, mailbox::Group};
+use fmi_model::topology::take_turns;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 
@@ -58,9 +59,16 @@ impl Roster {
     }
 
     /// Whether the process of one of these ranks shares its machine with so many others of the job that there
-    /// are more threads than cores.
+    /// are more threads than cores; or, where all are in one process, whether they [take turns](take_turns).
     #[must_use]
     pub fn is_crowded(&self, ranks: &[u32]) -> bool {
+        let hosts = || ranks.iter().map(|rank| self.hosts[*rank as usize]);
+        if let Some(first) = hosts().next()
+            && hosts().all(|host| host == first)
+        {
+            let threads = self.member(first).map_or(0, |member| member.threads);
+            return take_turns(ranks.len(), threads as usize);
+        }
         let crowded = |rank: &u32| self.crowded.contains(&self.hosts[*rank as usize]);
         !self.crowded.is_empty() && ranks.iter().any(crowded)
     }
@@ -126,7 +134,21 @@ mod tests {
             .zip(members)
             .map(|(process, (machine, threads, cores))| member(process, machine, threads, cores));
         let roster = Roster::new(members.collect(), Arc::from(""));
-        assert!(roster.is_crowded(&[2, 1]) && roster.is_crowded(&[0]));
+        assert!(roster.is_crowded(&[2, 1]) && roster.is_crowded(&[0, 4]));
         assert!(!roster.is_crowded(&[2, 3, 4, 5]) && !roster.is_crowded(&[]));
+    }
+
+    #[test]
+    fn ranks_of_a_process_with_fewer_threads_take_turns() {
+        let ranks = |ranks: std::ops::Range<u32>| ranks.collect::<Vec<_>>();
+        let member = |process, of: std::ops::Range<u32>, threads| {
+            let machine = "a".to_owned();
+            Member { process, ranks: ranks(of), machine, threads, cores: 2, ..Member::default() }
+        };
+        // The second does not know how many it has.
+        let roster = Roster::new(vec![member(0, 0..4, 2), member(1, 4..8, 0)], Arc::from(""));
+        assert!(roster.is_crowded(&ranks(0..4)) && roster.is_crowded(&ranks(0..3)));
+        assert!(!roster.is_crowded(&ranks(0..2)) && !roster.is_crowded(&ranks(4..8)));
+        assert!(!roster.is_crowded(&ranks(0..8)), "two threads on two cores");
     }
 }

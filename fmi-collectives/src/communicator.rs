@@ -53,7 +53,7 @@ struct Inner {
     together: bool,
     /// Which members share a process, where there are several that links join.
     packs: Packs,
-    /// Members wait for cores, too.
+    /// Members take turns on cores or threads.
     crowded: bool,
     shelf: Shelf,
     /// How far its members are apart, once somebody wants to know.
@@ -496,7 +496,7 @@ impl Communicator {
         let own = endpoint.rank();
         let rank = group.iter().position(|rank| *rank == own).expect("a member of its own group");
         let together = group.iter().all(|rank| node.has(*rank));
-        let crowded = !together && node.roster().is_crowded(&group);
+        let crowded = node.roster().is_crowded(&group);
         let shelf = match node.agreed_store() {
             None => Shelf::None,
             Some(Agreed::Beside { wide: false }) => Shelf::Beside,

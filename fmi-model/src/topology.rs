@@ -40,6 +40,13 @@ pub struct Topology {
     places: Vec<Place>,
 }
 
+/// Whether ranks of one process take turns on so few threads that one of them serves all others sooner than each
+/// looks after itself. Threads that are more than two look side by side.
+#[must_use]
+pub fn take_turns(ranks: usize, threads: usize) -> bool {
+    ranks > threads && (1..=2).contains(&threads)
+}
+
 impl Topology {
     /// Each rank on a machine of its own: functions.
     #[must_use]
@@ -98,9 +105,13 @@ impl Topology {
         self.count(|place| place.core)
     }
 
-    /// Whether processes share a core.
+    /// Whether processes share a core; where there is but one process, whether its ranks [take
+    /// turns](take_turns).
     #[must_use]
     pub fn is_crowded(&self) -> bool {
+        if self.processes() == 1 {
+            return take_turns(self.ranks(), self.cores());
+        }
         let mut processes: Vec<(u32, u32)> =
             self.places.iter().map(|place| (place.core, place.process)).collect();
         processes.sort_unstable();

@@ -85,14 +85,16 @@ fn what_goes_between_packs_is_told_from_what_stays() {
 fn a_small_plan_in_words() {
     let expected = "\
 reduce of 1.0 KiB on 3 ranks, root 1: reduce/contiguous_tree
-  why     rule 77: any ranks, any bytes, associative operations
-          not rule 7, shared: it needs ranks that share memory or a store
-          not rule 12, contiguous_tree: the rule is for ranks that reach each other in another way
-          not rule 21, shared: it needs ranks that share memory or a store
-          not rule 22, shared_tree: it needs ranks that share memory or a store
-          not rule 23, shared: it needs ranks that share memory or a store
-          not rule 38, packed: it needs several ranks in one of several processes that links join
-          not rule 54, linear: the rule is for ranks that reach each other in another way
+  why     rule 97: any ranks, any bytes, associative operations
+          not rule 11, shared: it needs ranks that share memory or a store
+          not rule 12, shared_tree: it needs ranks that share memory or a store
+          not rule 26, shared: it needs ranks that share memory or a store
+          not rule 32, contiguous_tree: the rule is for ranks that reach each other in another way
+          not rule 41, shared: it needs ranks that share memory or a store
+          not rule 42, shared_tree: it needs ranks that share memory or a store
+          not rule 43, shared: it needs ranks that share memory or a store
+          not rule 58, packed: it needs several ranks in one of several processes that links join
+          not rule 74, linear: the rule is for ranks that reach each other in another way
   costs   2 rounds, 2 messages, the busiest rank sends 1.0 KiB
   blocks  1 of 1.0 KiB on each rank
 

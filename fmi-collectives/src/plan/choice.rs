@@ -220,11 +220,14 @@ impl Default for Table {
         /// Values that one rank can well pass on to all, and those of which it can have one for each pair.
         const SHORT: u64 = 32 << 10;
         const TINY: u64 = 8 << 10;
+        /// Values that one rank passes on sooner than all others read them.
+        const CHIP: u64 = 2 << 10;
         /// Values that are as well passed on from rank to rank as sent to each.
         const BLOCK: u64 = 128 << 10;
         /// Values that one rank still passes on to many sooner than pairs exchange them.
         const LONG: u64 = 256 << 10;
         let within = |algorithm| R::always(algorithm).within(Place::Process);
+        let turns = |algorithm| R::always(algorithm).within(Place::Turns);
         let packs = |algorithm| R::always(algorithm).within(Place::Packs);
         let store = |algorithm| R::always(algorithm).within(Place::Store);
         let crowd = |algorithm| R::always(algorithm).within(Place::Crowd);
@@ -234,11 +237,35 @@ impl Default for Table {
             within(&barrier::shared::ALGORITHM),
             within(&bcast::shared::ALGORITHM),
             within(&gather::shared::ALGORITHM),
+            // Ranks that take turns on threads: where each would read what all others have, one that passes
+            // it on is sooner done.
+            turns(&scatter::binomial::ALGORITHM).from_size(7),
+            turns(&allgather::star::ALGORITHM).from_size(12),
+            turns(&allgather::star::ALGORITHM).below_bytes(CHIP / 8).from_size(5),
+            turns(&alltoall::star::ALGORITHM).from_size(5).below_size(17),
+            turns(&alltoall::star::ALGORITHM).below_bytes(CHIP).below_size(5),
+            // What is short is copied, all ranks' by one; what is long is handed over.
+            turns(&alltoall::star::ALGORITHM).below_bytes(64).from_size(17).below_size(MANY + 1),
+            turns(&alltoall::star::ALGORITHM).from_bytes(CHIP).from_size(17).below_size(MANY + 1),
+            turns(&reduce::shared::ALGORITHM).below_size(6),
+            turns(&reduce::shared_tree::ALGORITHM).from_bytes(LARGE),
+            turns(&allreduce::shared_tree::ALGORITHM).from_bytes(LARGE),
+            turns(&allreduce::shared_tree::ALGORITHM).from_size(STAR),
+            turns(&allreduce::shared_small::ALGORITHM),
+            turns(&reduce_scatter::star::ALGORITHM).below_bytes(CHIP),
+            turns(&reduce_scatter::star::ALGORITHM).below_bytes(2 * CHIP).from_size(STAR),
+            turns(&scan::up_down::ALGORITHM).below_bytes(TINY).below_size(4),
+            turns(&scan::chain::ALGORITHM).below_bytes(TINY).below_size(MANY + 1),
+            turns(&scan::star::ALGORITHM).below_size(MANY + 1),
+            turns(&exscan::up_down::ALGORITHM).below_size(6),
+            turns(&exscan::star::ALGORITHM).below_size(MANY + 1),
+            // Others of one process.
             within(&scatter::shared::ALGORITHM),
             within(&allgather::shared::ALGORITHM),
             within(&alltoall::shared::ALGORITHM),
             within(&reduce::shared::ALGORITHM).below_bytes(LARGE),
-            within(&allreduce::shared::ALGORITHM).from_bytes(LARGE).from_size(3),
+            within(&allreduce::shared_tree::ALGORITHM).from_bytes(LARGE).below_size(3),
+            within(&allreduce::shared::ALGORITHM).from_bytes(LARGE),
             within(&allreduce::shared_small::ALGORITHM),
             within(&reduce_scatter::shared::ALGORITHM),
             // Where there is nothing but a store, whose messages are pushed: one is one command,
@@ -488,6 +515,30 @@ mod tests {
         ] {
             assert_ne!(chosen(other), "star", "{other:?}");
         }
+    }
+
+    #[test]
+    fn ranks_that_take_turns_on_threads_have_one_that_passes_on() {
+        let question = Question {
+            collective: Collective::Alltoall,
+            demand: Demand::Commutative,
+            size: 8,
+            bytes: Some(100),
+            cuttable: true,
+            together: true,
+            crowded: true,
+            packing: Packing::None,
+            store: Shelf::None,
+        };
+        let chosen = |question| Table::default().choose(&question).algorithm.name;
+        assert_eq!(chosen(question), "star");
+        // A thread each; many blocks to be copied.
+        assert_eq!(chosen(Question { crowded: false, ..question }), "shared");
+        assert_eq!(chosen(Question { size: 64, ..question }), "shared");
+        let long = Question { collective: Collective::Allreduce, bytes: Some(1 << 20), ..question };
+        assert_eq!(chosen(long), "shared_tree");
+        assert_eq!(chosen(Question { crowded: false, ..long }), "shared");
+        assert_eq!(chosen(Question { demand: Demand::Ordered, ..long }), "shared_small");
     }
 
     #[test]

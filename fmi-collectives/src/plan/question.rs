@@ -19,7 +19,8 @@ pub struct Question {
     pub cuttable: bool,
     /// Whether all ranks live in one process.
     pub together: bool,
-    /// Whether a machine has more threads of theirs than cores, so that who waits gives way to others.
+    /// Whether a machine has more threads of theirs than cores, or they are in one process and take turns
+    /// on one or two, so that who waits gives way to others.
     pub crowded: bool,
     /// Whether several processes that links join have several ranks, and how these stand.
     pub packing: Packing,
@@ -80,6 +81,8 @@ impl Shelf {
 pub enum Place {
     /// Among ranks of one process.
     Process,
+    /// Among ranks of one process that take turns on one or two threads.
+    Turns,
     /// Between processes that links join.
     Links,
     /// Between processes that links join, some of which have several ranks.
@@ -111,6 +114,7 @@ impl Question {
     pub fn is_in(&self, place: Place) -> bool {
         match place {
             Place::Process => self.together,
+            Place::Turns => self.together && self.crowded,
             Place::Links => !self.together && !self.store_alone(),
             Place::Packs => !self.together && !self.store_alone() && self.packing != Packing::None,
             Place::Crowd => self.is_in(Place::Links) && self.crowded,
@@ -125,6 +129,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Process => "in one process",
+            Self::Turns => "in one process, taking turns on one or two threads",
             Self::Links => "between processes",
             Self::Packs => "between processes of several ranks",
             Self::Crowd => "between processes that share cores",

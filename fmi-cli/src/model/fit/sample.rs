@@ -15,7 +15,7 @@ use fmi_model::{
     Bytes, Profile, Seconds,
     fit::median,
     replay::{Act, Op as Step, Replay},
-    topology::{Place, Topology},
+    topology::{Place, Topology, take_turns},
 };
 use std::sync::Arc;
 
@@ -192,7 +192,10 @@ fn question(collective: Collective, row: &Row) -> Result<Question, String> {
     };
     let question = bench::question(collective, row.ranks, &channel);
     let together = question.together || row.packs == Some(1);
-    let crowded = !together && row.cores > 0 && row.packs.unwrap_or(row.ranks) > row.cores;
+    let crowded = match together {
+        true => take_turns(row.ranks, row.threads),
+        false => row.cores > 0 && row.packs.unwrap_or(row.ranks) > row.cores,
+    };
     Ok(Question { bytes: Some(bytes), packing, together, crowded, ..question })
 }
 
