@@ -427,6 +427,19 @@ mod tests {
     use super::*;
     use crate::plan::{Demand, Packing, Shelf};
 
+    /// Of processes with a core each, without a store.
+    const QUESTION: Question = Question {
+        collective: Collective::Allreduce,
+        demand: Demand::Commutative,
+        size: 4,
+        bytes: Some(100),
+        cuttable: true,
+        together: false,
+        crowded: false,
+        packing: Packing::None,
+        store: Shelf::None,
+    };
+
     const DEMANDS: [Demand; 3] = [Demand::Commutative, Demand::Associative, Demand::Ordered];
 
     #[test]
@@ -470,17 +483,7 @@ mod tests {
     fn a_preferred_rule_holds_where_it_applies() {
         let rule = Rule::always(&allreduce::ring::ALGORITHM).from_bytes(100).below_size(5);
         let table = Table::default().prefer(rule);
-        let question = Question {
-            collective: Collective::Allreduce,
-            demand: Demand::Commutative,
-            size: 4,
-            bytes: Some(100),
-            cuttable: true,
-            together: false,
-            crowded: false,
-            packing: Packing::None,
-            store: Shelf::None,
-        };
+        let question = QUESTION;
         let chosen = |question| table.choose(&question).algorithm.name;
         assert_eq!(chosen(question), "ring");
         assert_ne!(chosen(Question { bytes: Some(99), ..question }), "ring");
@@ -491,17 +494,7 @@ mod tests {
 
     #[test]
     fn ranks_that_share_cores_talk_to_one_of_them() {
-        let question = Question {
-            collective: Collective::Allreduce,
-            demand: Demand::Commutative,
-            size: 8,
-            bytes: Some(100),
-            cuttable: true,
-            together: false,
-            crowded: true,
-            packing: Packing::None,
-            store: Shelf::None,
-        };
+        let question = Question { size: 8, crowded: true, ..QUESTION };
         let chosen = |question| Table::default().choose(&question).algorithm.name;
         assert_eq!(chosen(question), "star");
         assert_eq!(chosen(Question { bytes: Some(1 << 20), ..question }), "star");
@@ -521,14 +514,10 @@ mod tests {
     fn ranks_that_take_turns_on_threads_have_one_that_passes_on() {
         let question = Question {
             collective: Collective::Alltoall,
-            demand: Demand::Commutative,
             size: 8,
-            bytes: Some(100),
-            cuttable: true,
             together: true,
             crowded: true,
-            packing: Packing::None,
-            store: Shelf::None,
+            ..QUESTION
         };
         let chosen = |question| Table::default().choose(&question).algorithm.name;
         assert_eq!(chosen(question), "star");
@@ -543,17 +532,7 @@ mod tests {
 
     #[test]
     fn a_rule_says_why_it_is_passed_over() {
-        let question = Question {
-            collective: Collective::Allreduce,
-            demand: Demand::Commutative,
-            size: 4,
-            bytes: Some(100),
-            cuttable: true,
-            together: false,
-            crowded: false,
-            packing: Packing::None,
-            store: Shelf::None,
-        };
+        let question = QUESTION;
         let ring = Rule::always(&allreduce::ring::ALGORITHM);
         let objects = |rule: &Rule, question| rule.objection(&question);
         assert_eq!(objects(&ring, question), None);
@@ -579,14 +558,10 @@ mod tests {
     fn a_store_is_used_where_it_is_all_there_is_or_where_many_read() {
         let question = Question {
             collective: Collective::Bcast,
-            demand: Demand::Commutative,
             size: 17,
             bytes: Some(10_000_000),
-            cuttable: true,
-            together: false,
-            crowded: false,
-            packing: Packing::None,
             store: Shelf::Wide,
+            ..QUESTION
         };
         let chosen = |question| Table::default().choose(&question).algorithm.name;
         assert_eq!(chosen(question), "stored");
