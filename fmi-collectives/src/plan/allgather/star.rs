@@ -1,4 +1,4 @@
-//! Star allgather, for short values among processes that share cores. 2(n−1) rounds and messages: rank 0
+//! Star allgather, for short values among ranks that share cores or threads. 2(n−1) rounds and messages: rank 0
 //! gets S bytes from each rank and sends nS to each.
 
 use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Step, star};

@@ -1,4 +1,4 @@
-//! Star alltoall, for short values among processes that share cores. 2(n−1) rounds and messages of nS bytes:
+//! Star alltoall, for short values among ranks that share cores or threads. 2(n−1) rounds and messages of nS bytes:
 //! rank 0 gets all that each rank has, and sends each all that is for it.
 
 use crate::plan::{Algorithm, Blocks, Collective, Demand, Growth, Medium, Shape, Step, star};

@@ -1,4 +1,4 @@
-//! Star exscan, for short values among processes that share cores. n−1 rounds, 2n−3 messages of S bytes: rank 0 folds
+//! Star exscan, for short values among ranks that share cores or threads. n−1 rounds, 2n−3 messages of S bytes: rank 0 folds
 //! all values in the order of ranks, and tells each rank what it has before that rank's.
 
 use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step};

@@ -1,4 +1,4 @@
-//! Star reduce-scatter, for short values among processes that share cores. 2(n−1) rounds and messages: rank 0
+//! Star reduce-scatter, for short values among ranks that share cores or threads. 2(n−1) rounds and messages: rank 0
 //! gets nS bytes from each rank, folds them in the order of ranks, and sends S to each.
 
 use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step, star};

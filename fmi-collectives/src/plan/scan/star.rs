@@ -1,4 +1,4 @@
-//! Star scan, for short values among processes that share cores. n rounds, 2(n−1) messages of S bytes: rank 0 folds
+//! Star scan, for short values among ranks that share cores or threads. n rounds, 2(n−1) messages of S bytes: rank 0 folds
 //! all values in the order of ranks, and tells each rank what it has with that rank's.
 
 use crate::plan::{Algorithm, Collective, Demand, Growth, Medium, Shape, Side, Step};
