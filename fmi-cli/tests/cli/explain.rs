@@ -88,13 +88,13 @@ reduce of 1.0 KiB on 3 ranks, root 1: reduce/contiguous_tree
   why     rule 97: any ranks, any bytes, associative operations
           not rule 11, shared: it needs ranks that share memory or a store
           not rule 12, shared_tree: it needs ranks that share memory or a store
-          not rule 26, shared: it needs ranks that share memory or a store
-          not rule 32, contiguous_tree: the rule is for ranks that reach each other in another way
-          not rule 41, shared: it needs ranks that share memory or a store
-          not rule 42, shared_tree: it needs ranks that share memory or a store
-          not rule 43, shared: it needs ranks that share memory or a store
-          not rule 58, packed: it needs several ranks in one of several processes that links join
-          not rule 74, linear: the rule is for ranks that reach each other in another way
+          not rule 25, shared: it needs ranks that share memory or a store
+          not rule 31, contiguous_tree: the rule is for ranks that reach each other in another way
+          not rule 40, shared: it needs ranks that share memory or a store
+          not rule 41, shared_tree: it needs ranks that share memory or a store
+          not rule 42, shared: it needs ranks that share memory or a store
+          not rule 57, packed: it needs several ranks in one of several processes that links join
+          not rule 73, linear: the rule is for ranks that reach each other in another way
   costs   2 rounds, 2 messages, the busiest rank sends 1.0 KiB
   blocks  1 of 1.0 KiB on each rank
 
