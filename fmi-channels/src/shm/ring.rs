@@ -4,6 +4,12 @@
 //! in the ring is `head − tail` bytes. Neither side trusts the other's counter further than that: one that
 //! says more than there can be ends the link, and what is copied stays in the ring in any case.
 //!
+//! A page that is written for the first time is dear. So who writes goes back to the ring's beginning when the other
+//! side has read everything, and uses no more of the ring than an eighth of what has gone through it ([`SHARE`]):
+//! few messages need few pages, and many pay for the others by and by. `origin` is the count that lies at
+//! the beginning. It only changes while the ring is empty, and is written before `head`: who has seen a byte by `head`
+//! has seen where it lies.
+//!
 //! Who is about to sleep says so first and looks once more then; who has moved a counter looks
 //! after that whether the other side sleeps. Between the two lies a fence on both sides, so that one of
 //! them sees the other (Dekker).
@@ -23,14 +29,28 @@ use std::{
 pub(super) const LEAST: usize = 64 << 10;
 /// Into so many parts a ring is cut: when one has been copied the other side may begin with it.
 const PARTS: usize = 16;
+/// As far as a ring is used in any case.
+const FIRST: u64 = 32 << 10;
+/// Of what has gone through a ring, which part of it is used while the other side keeps up.
+const SHARE: u64 = 8;
+/// So many bytes are written before it is looked again whether the other side has kept up.
+const PATIENCE: u64 = 16 << 10;
 
-/// Counters of a ring, each on a cache line of its own; sleepers write theirs seldom.
+/// Counters of a ring, each side's on a cache line of its own; sleepers write theirs seldom.
 #[repr(C)]
 struct Counters {
-    head: Line<AtomicU64>,
+    head: Line<Head>,
     tail: Line<AtomicU64>,
     reader_sleeps: Line<AtomicU32>,
     writer_sleeps: Line<AtomicU32>,
+}
+
+/// What the writer says.
+#[repr(C)]
+struct Head {
+    count: AtomicU64,
+    /// The count that lies at the beginning of the ring.
+    origin: AtomicU64,
 }
 
 #[repr(C, align(128))]
@@ -56,9 +76,9 @@ impl Ring {
         self.segment.ring()
     }
 
-    /// Bytes from this count on that lie in one piece, at most `bytes`.
-    fn piece(&self, count: u64, bytes: usize) -> (*mut u8, usize) {
-        let at = (count % self.size() as u64) as usize;
+    /// Bytes from this count on that lie in one piece, at most `bytes`. Any origin leads into the ring.
+    fn piece(&self, origin: u64, count: u64, bytes: usize) -> (*mut u8, usize) {
+        let at = (count.wrapping_sub(origin) % self.size() as u64) as usize;
         let bytes = bytes.min(self.size() - at).min(self.size() / PARTS);
         (self.segment.place(self.number).1.wrapping_add(at), bytes)
     }
@@ -81,6 +101,10 @@ pub(super) struct Outlet {
     head: AtomicU64,
     /// As it was when it was last looked at.
     tail: AtomicU64,
+    /// Ours, which the other side could have written over.
+    origin: AtomicU64,
+    /// From which count on it is looked whether the ring is empty.
+    returns: AtomicU64,
 }
 
 /// Both ends that belong to one side: who has made the segment writes ring 0.
@@ -91,14 +115,20 @@ pub(super) fn ends(segment: &Arc<Segment>, maker: bool) -> (Inlet, Outlet) {
         tail: AtomicU64::new(0),
         sleeps: AtomicBool::new(false),
     };
-    let (head, tail) = (AtomicU64::new(0), AtomicU64::new(0));
-    (inlet, Outlet { ring: ring(usize::from(!maker)), head, tail })
+    let outlet = Outlet {
+        ring: ring(usize::from(!maker)),
+        head: AtomicU64::new(0),
+        tail: AtomicU64::new(0),
+        origin: AtomicU64::new(0),
+        returns: AtomicU64::new(FIRST),
+    };
+    (inlet, outlet)
 }
 
 impl Inlet {
     /// Bytes that can be read.
     pub(super) fn filled(&self) -> io::Result<usize> {
-        let head = self.ring.counters().head.0.load(Ordering::Acquire);
+        let head = self.ring.counters().head.0.count.load(Ordering::Acquire);
         let filled = head.wrapping_sub(self.tail.load(Ordering::Relaxed));
         if filled > self.ring.size() as u64 {
             return Err(broken());
@@ -124,8 +154,10 @@ impl Inlet {
 
     fn copy_out(&self, mut to: &mut [MaybeUninit<u8>]) {
         let mut tail = self.tail.load(Ordering::Relaxed);
+        // The same as long as something is left to be read.
+        let origin = self.ring.counters().head.0.origin.load(Ordering::Relaxed);
         while !to.is_empty() {
-            let (from, bytes) = self.ring.piece(tail, to.len());
+            let (from, bytes) = self.ring.piece(origin, tail, to.len());
             let (now, later) = to.split_at_mut(bytes);
             // SAFETY: the piece lies in the ring, `now` is as long and not in it. The other side
             // writes there only after `tail` has moved; if it does not keep to that, other bytes
@@ -195,6 +227,7 @@ impl Outlet {
     /// Writes as much of the parts as there is room for.
     pub(super) fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let wanted: usize = parts.iter().map(|part| part.len()).sum();
+        let origin = self.origin(wanted);
         let mut room = self.room_before(self.tail.load(Ordering::Relaxed))?;
         if room < wanted {
             room = self.room()?;
@@ -206,7 +239,7 @@ impl Outlet {
             let mut from = &part[..part.len().min(room)];
             room -= from.len();
             while !from.is_empty() {
-                let (to, bytes) = self.ring.piece(head, from.len());
+                let (to, bytes) = self.ring.piece(origin, head, from.len());
                 // SAFETY: the piece lies in the ring, `from` has as many bytes and is not in it. The
                 // other side reads there only after `head` has moved.
                 unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, bytes) };
@@ -226,9 +259,32 @@ impl Outlet {
         Ok(before - room)
     }
 
+    /// Where the next bytes, so many, are counted from: from here, if all of the ring would not be worth its pages yet
+    /// and it is empty.
+    fn origin(&self, wanted: usize) -> u64 {
+        let (head, origin) =
+            (self.head.load(Ordering::Relaxed), self.origin.load(Ordering::Relaxed));
+        let share = (head / SHARE).max(FIRST);
+        let fits = head + wanted as u64 <= self.returns.load(Ordering::Relaxed);
+        if fits || head == origin || share >= self.ring.size() as u64 {
+            return origin;
+        }
+        let tail = self.ring.counters().tail.0.load(Ordering::Acquire);
+        self.tail.store(tail, Ordering::Relaxed);
+        if tail != head {
+            self.returns.store(head + PATIENCE, Ordering::Relaxed);
+            return origin;
+        }
+        self.origin.store(head, Ordering::Relaxed);
+        self.returns.store(head + share, Ordering::Relaxed);
+        // The reader finds it with the next head.
+        self.ring.counters().head.0.origin.store(head, Ordering::Relaxed);
+        head
+    }
+
     fn say(&self, head: u64) {
         self.head.store(head, Ordering::Relaxed);
-        self.ring.counters().head.0.store(head, Ordering::Release);
+        self.ring.counters().head.0.count.store(head, Ordering::Release);
     }
 
     /// Whether the other side sleeps until there is something to read, which there is now. It is told
@@ -299,6 +355,46 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_is_used_as_far_as_it_is_worth() {
+        let ((_, ours), (there, _)) = pair(8 * LEAST);
+        let touched = || {
+            let (start, size) = (ours.ring.segment.place(ours.ring.number).1, ours.ring.size());
+            // SAFETY: the bytes of the ring, which nobody writes meanwhile.
+            let bytes = unsafe { std::slice::from_raw_parts(start, size) };
+            bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1) as u64
+        };
+        let write = |length, byte: u8| {
+            let bytes = vec![byte; length];
+            assert_eq!(ours.write(&[IoSlice::new(&bytes)]).unwrap(), length);
+            bytes
+        };
+        let mut through = 0;
+        for (round, length) in [20_000, 80, 3_000, 20_000].into_iter().cycle().take(500).enumerate()
+        {
+            let bytes = write(length, round as u8 | 1);
+            assert!(read(&there, length / 2, length) == bytes);
+            through += length as u64;
+            assert!(touched() <= (through / SHARE).max(FIRST), "{} of {through}", touched());
+        }
+        assert_eq!(touched(), ours.ring.size() as u64);
+    }
+
+    #[test]
+    fn what_has_not_been_read_is_not_written_over() {
+        let ((_, ours), (there, _)) = pair(8 * LEAST);
+        for round in 0..20 {
+            let kept: Vec<_> = (0..6).map(|at| vec![round * 6 + at; 20_000]).collect();
+            for bytes in &kept {
+                assert_eq!(ours.write(&[IoSlice::new(bytes)]).unwrap(), bytes.len());
+            }
+            assert!(kept.iter().all(|bytes| read(&there, 20_000, 0) == *bytes), "{round}");
+            let long = vec![round; 8 * LEAST];
+            assert_eq!(ours.write(&[IoSlice::new(&long)]).unwrap(), long.len());
+            assert!(read(&there, long.len(), 0) == long);
+        }
+    }
+
+    #[test]
     fn a_full_ring_takes_nothing_and_an_empty_one_gives_nothing() {
         let ((_, ours), (there, _)) = pair(LEAST);
         let bytes = vec![1; LEAST + 5];
@@ -345,7 +441,7 @@ mod tests {
         let ((_, ours), (there, _)) = pair(LEAST);
         // More than fits was written, and less than nothing; read before it was written.
         for wrong in [LEAST as u64 + 1, u64::MAX] {
-            there.ring.counters().head.0.store(wrong, Ordering::Relaxed);
+            there.ring.counters().head.0.count.store(wrong, Ordering::Relaxed);
             assert!(there.filled().is_err() && there.read(&mut [], &mut []).is_err());
         }
         for wrong in [1, LEAST as u64 + 1] {
@@ -356,8 +452,14 @@ mod tests {
 
     #[test]
     fn two_threads_lose_nothing_and_sleep_through_nothing() {
+        for size in [LEAST, 4 * LEAST] {
+            two_threads_lose_nothing(size);
+        }
+    }
+
+    fn two_threads_lose_nothing(size: usize) {
         const BYTES: usize = 8 << 20;
-        let ((_, ours), (there, _)) = pair(LEAST);
+        let ((_, ours), (there, _)) = pair(size);
         let (writer, reader) = (thread::current(), Arc::new(std::sync::OnceLock::new()));
         let known = Arc::clone(&reader);
         let reading = thread::spawn(move || {
