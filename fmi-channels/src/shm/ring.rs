@@ -5,8 +5,8 @@
 //! says more than there can be ends the link, and what is copied stays in the ring in any case.
 //!
 //! A page that is written for the first time is dear. So who writes goes back to the ring's beginning when the other
-//! side has read everything, and uses no more of the ring than an eighth of what has gone through it ([`SHARE`]):
-//! few messages need few pages, and many pay for the others by and by. `origin` is the count that lies at
+//! side has read everything, and goes on to new pages as far as an eighth of what has gone through it ([`SHARE`]), or as
+//! one message needs: few messages need few pages, and many pay for the others by and by. `origin` is the count that lies at
 //! the beginning. It only changes while the ring is empty, and is written before `head`: who has seen a byte by `head`
 //! has seen where it lies.
 //!
@@ -103,6 +103,8 @@ pub(super) struct Outlet {
     tail: AtomicU64,
     /// Ours, which the other side could have written over.
     origin: AtomicU64,
+    /// How far the ring had been used when it was last begun anew.
+    used: AtomicU64,
     /// From which count on it is looked whether the ring is empty.
     returns: AtomicU64,
 }
@@ -120,6 +122,7 @@ pub(super) fn ends(segment: &Arc<Segment>, maker: bool) -> (Inlet, Outlet) {
         head: AtomicU64::new(0),
         tail: AtomicU64::new(0),
         origin: AtomicU64::new(0),
+        used: AtomicU64::new(0),
         returns: AtomicU64::new(FIRST),
     };
     (inlet, outlet)
@@ -143,19 +146,19 @@ impl Inlet {
         spare: &mut [MaybeUninit<u8>],
     ) -> io::Result<(usize, usize)> {
         let filled = self.filled()?;
+        // The same as long as something of that is left to be read.
+        let origin = self.ring.counters().head.0.origin.load(Ordering::Relaxed);
         let mut left = filled;
         for part in [place, spare] {
             let wanted = part.len().min(left);
-            self.copy_out(&mut part[..wanted]);
+            self.copy_out(origin, &mut part[..wanted]);
             left -= wanted;
         }
         Ok((filled - left, left))
     }
 
-    fn copy_out(&self, mut to: &mut [MaybeUninit<u8>]) {
+    fn copy_out(&self, origin: u64, mut to: &mut [MaybeUninit<u8>]) {
         let mut tail = self.tail.load(Ordering::Relaxed);
-        // The same as long as something is left to be read.
-        let origin = self.ring.counters().head.0.origin.load(Ordering::Relaxed);
         while !to.is_empty() {
             let (from, bytes) = self.ring.piece(origin, tail, to.len());
             let (now, later) = to.split_at_mut(bytes);
@@ -209,7 +212,7 @@ impl Inlet {
 }
 
 impl Outlet {
-    /// Bytes that can be written.
+    /// Bytes that can be written. Only for who writes.
     pub(super) fn room(&self) -> io::Result<usize> {
         let tail = self.ring.counters().tail.0.load(Ordering::Acquire);
         self.tail.store(tail, Ordering::Relaxed);
@@ -264,7 +267,8 @@ impl Outlet {
     fn origin(&self, wanted: usize) -> u64 {
         let (head, origin) =
             (self.head.load(Ordering::Relaxed), self.origin.load(Ordering::Relaxed));
-        let share = (head / SHARE).max(FIRST);
+        let used = self.used.load(Ordering::Relaxed).max(head - origin);
+        let share = (head / SHARE).max(FIRST).max(used);
         let fits = head + wanted as u64 <= self.returns.load(Ordering::Relaxed);
         if fits || head == origin || share >= self.ring.size() as u64 {
             return origin;
@@ -276,6 +280,7 @@ impl Outlet {
             return origin;
         }
         self.origin.store(head, Ordering::Relaxed);
+        self.used.store(used, Ordering::Relaxed);
         self.returns.store(head + share, Ordering::Relaxed);
         // The reader finds it with the next head.
         self.ring.counters().head.0.origin.store(head, Ordering::Relaxed);
@@ -304,7 +309,10 @@ impl Outlet {
     pub(super) fn sleep(&self) -> bool {
         self.ring.counters().writer_sleeps.0.store(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        self.room().is_ok_and(|bytes| bytes == 0)
+        // Not noted: who sleeps is not always who writes, and would put the count back that a writer has seen
+        // meanwhile.
+        let tail = self.ring.counters().tail.0.load(Ordering::Acquire);
+        self.room_before(tail).is_ok_and(|bytes| bytes == 0)
     }
 }
 
@@ -443,6 +451,12 @@ mod tests {
         for wrong in [LEAST as u64 + 1, u64::MAX] {
             there.ring.counters().head.0.count.store(wrong, Ordering::Relaxed);
             assert!(there.filled().is_err() && there.read(&mut [], &mut []).is_err());
+        }
+        // Any origin leads into the ring.
+        there.ring.counters().head.0.count.store(10, Ordering::Relaxed);
+        for wrong in [1, LEAST as u64 + 1, u64::MAX] {
+            there.ring.counters().head.0.origin.store(wrong, Ordering::Relaxed);
+            assert_eq!(read(&there, 1, 1).len(), 2);
         }
         for wrong in [1, LEAST as u64 + 1] {
             ours.ring.counters().tail.0.store(wrong, Ordering::Relaxed);

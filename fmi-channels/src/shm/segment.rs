@@ -24,7 +24,7 @@ const LARGEST: usize = 64 << 20;
 /// It stays as large as it is, and that stays so.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 /// What the message with the file begins with.
-const MAGIC: [u8; 8] = *b"fmi shm1";
+const MAGIC: [u8; 8] = *b"fmi shm2";
 const OFFER: usize = MAGIC.len() + 8;
 
 /// A segment with two rings of so many bytes, mapped here.

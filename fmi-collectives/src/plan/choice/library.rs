@@ -169,7 +169,7 @@ fn shared_cores() -> Vec<Rule> {
         crowd(&exscan::star::ALGORITHM).below_bytes(LONG).from_size(6).below_size(FEW),
         crowd(&exscan::star::ALGORITHM).below_bytes(2 * LONG).from_size(FEW).below_size(STAR),
         crowd(&exscan::up_down::ALGORITHM).below_size(FEW),
-        crowd(&exscan::up_down::ALGORITHM).from_bytes(SHORT).below_size(STAR),
+        crowd(&exscan::up_down::ALGORITHM).from_bytes(2 * LONG).below_size(STAR),
     ]
 }
 
