@@ -5,10 +5,10 @@
 //! says more than there can be ends the link, and what is copied stays in the ring in any case.
 //!
 //! A page that is written for the first time is dear. So who writes goes back to the ring's beginning when the other
-//! side has read everything, and goes on to new pages as far as an eighth of what has gone through it ([`SHARE`]), or as
-//! one message needs: few messages need few pages, and many pay for the others by and by. `origin` is the count that lies at
-//! the beginning. It only changes while the ring is empty, and is written before `head`: who has seen a byte by `head`
-//! has seen where it lies.
+//! side has read everything, and goes on to new pages as far as an eighth of what has gone through it
+//! ([`SHARE`]), or as one message needs: few messages need few pages, and many pay for the others by and by.
+//! `origin` is the count that lies at the beginning. It only changes while the ring is empty, and is written
+//! before `head`: who has seen a byte by `head` has seen where it lies.
 //!
 //! Who is about to sleep says so first and looks once more then; who has moved a counter looks
 //! after that whether the other side sleeps. Between the two lies a fence on both sides, so that one of
@@ -230,7 +230,7 @@ impl Outlet {
     /// Writes as much of the parts as there is room for.
     pub(super) fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let wanted: usize = parts.iter().map(|part| part.len()).sum();
-        let origin = self.origin(wanted);
+        let origin = self.origin(wanted)?;
         let mut room = self.room_before(self.tail.load(Ordering::Relaxed))?;
         if room < wanted {
             room = self.room()?;
@@ -264,27 +264,27 @@ impl Outlet {
 
     /// Where the next bytes, so many, are counted from: from here, if all of the ring would not be worth its pages yet
     /// and it is empty.
-    fn origin(&self, wanted: usize) -> u64 {
+    fn origin(&self, wanted: usize) -> io::Result<u64> {
         let (head, origin) =
             (self.head.load(Ordering::Relaxed), self.origin.load(Ordering::Relaxed));
+        if head == origin || head + wanted as u64 <= self.returns.load(Ordering::Relaxed) {
+            return Ok(origin);
+        }
         let used = self.used.load(Ordering::Relaxed).max(head - origin);
         let share = (head / SHARE).max(FIRST).max(used);
-        let fits = head + wanted as u64 <= self.returns.load(Ordering::Relaxed);
-        if fits || head == origin || share >= self.ring.size() as u64 {
-            return origin;
+        if share >= self.ring.size() as u64 {
+            return Ok(origin);
         }
-        let tail = self.ring.counters().tail.0.load(Ordering::Acquire);
-        self.tail.store(tail, Ordering::Relaxed);
-        if tail != head {
+        if self.room()? < self.ring.size() {
             self.returns.store(head + PATIENCE, Ordering::Relaxed);
-            return origin;
+            return Ok(origin);
         }
         self.origin.store(head, Ordering::Relaxed);
         self.used.store(used, Ordering::Relaxed);
         self.returns.store(head + share, Ordering::Relaxed);
         // The reader finds it with the next head.
         self.ring.counters().head.0.origin.store(head, Ordering::Relaxed);
-        head
+        Ok(head)
     }
 
     fn say(&self, head: u64) {

@@ -1,5 +1,5 @@
-//! Allreduce through a store for very many ranks, or in one process for long values, in groups, for associative operations: rank 0
-//! publishes what the leaders of groups have combined. n publications of S bytes, 2(n−1) fetches, of
+//! Allreduce through a store for very many ranks, or in one process for long values, in groups, for
+//! associative operations: rank 0 publishes what the leaders of groups have combined. n publications of S bytes, 2(n−1) fetches, of
 //! which no rank but the first has more than 15 a level of ⌈log₁₆ n⌉, side by side.
 
 use crate::plan::{

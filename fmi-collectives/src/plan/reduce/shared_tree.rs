@@ -1,5 +1,5 @@
-//! Reduce through a store for very many ranks, or in one process for long values, in groups, for associative operations: leaders read
-//! and combine the values of their groups, rank 0 hands the root the result. n−1 publications of S
+//! Reduce through a store for very many ranks, or in one process for long values, in groups, for
+//! associative operations: leaders read and combine the values of their groups, rank 0 hands the root the result. n−1 publications of S
 //! bytes and as many fetches, and one of each more where the root is not rank 0; no rank reads more
 //! than 15 values a level of ⌈log₁₆ n⌉, side by side.
 
