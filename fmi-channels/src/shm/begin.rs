@@ -6,6 +6,7 @@ use super::{
     link::ShmLink,
     ring::{self, ends},
     segment::{self, Segment},
+    traffic::Traffic,
 };
 use crate::{greeting, handshake::Token};
 use fmi_actors::{LinkRank, Node, Result, channel::DialError};
@@ -22,29 +23,38 @@ const BINDING: &[u8] = b"shm";
 const TAKEN: u8 = 1;
 /// What a process may use for what it sends, if it has so many neighbours that their rings would have more.
 const BUDGET: usize = 16 << 20;
-/// The largest ring. It stays in the cache, and takes what both sides do at the same time.
-const LARGEST: usize = 1 << 20;
+/// The largest ring: more than a core's own cache has. What the reader's still holds is dearer to write over than what
+/// it has given up.
+const LARGEST: usize = 2 << 20;
+
+/// What all links of a process begin with.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) token: Token,
+    pub(super) traffic: Traffic,
+}
 
 /// Makes a connection that this side has opened a link.
 pub(super) async fn open(
     mut stream: UnixStream,
     node: &Arc<Node>,
     process: u32,
-    token: &Token,
+    start: &Start,
     quality: u16,
 ) -> Result<(), DialError> {
     let bound = (quality, BINDING);
-    let rank = greeting::open(&mut stream, node, process, token, bound, super::NAME).await?;
-    let segment = offer(&mut stream, size(node)).await.map_err(DialError::soft)?;
-    attach(stream, segment, true, node, (process, rank)).map_err(DialError::soft)
+    let rank = greeting::open(&mut stream, node, process, &start.token, bound, super::NAME).await?;
+    let segment = offer(&mut stream, size(near(node))).await.map_err(DialError::soft)?;
+    attach(stream, segment, true, start, node, (process, rank)).map_err(DialError::soft)
 }
 
 /// Makes a connection that the other side has opened a link. The caller limits the time.
-pub(super) async fn accept(mut stream: UnixStream, node: &Arc<Node>, token: &Token) -> Result<()> {
-    let (process, rank) = greeting::accept(&mut stream, node, token, BINDING, super::NAME).await?;
+pub(super) async fn accept(mut stream: UnixStream, node: &Arc<Node>, start: &Start) -> Result<()> {
+    let (process, rank) =
+        greeting::accept(&mut stream, node, &start.token, BINDING, super::NAME).await?;
     let taken = take(&mut stream).await;
     let segment = taken.map_err(|reason| failed("share memory", &reason))?;
-    attach(stream, segment, false, node, (process, rank))
+    attach(stream, segment, false, start, node, (process, rank))
         .map_err(|reason| failed("share memory", &reason))
 }
 
@@ -67,21 +77,27 @@ fn attach(
     stream: UnixStream,
     segment: Segment,
     maker: bool,
+    start: &Start,
     node: &Arc<Node>,
     (process, rank): (u32, LinkRank),
 ) -> io::Result<()> {
     let Some(peer) = node.peer(process) else { return Ok(()) };
     let bell = Socket::from(stream.into_std()?);
-    let link = ShmLink::new(bell, ends(&Arc::new(segment), maker), node, process);
+    let ends = ends(&Arc::new(segment), maker, start.traffic.reach(near(node)));
+    let link = ShmLink::new(bell, ends, node, process);
     peer.attach(link, rank);
     Ok(())
 }
 
-/// Bytes of a ring, so that those of all processes on this machine are not too many.
-fn size(node: &Node) -> usize {
+/// Processes on this machine, with this one.
+fn near(node: &Node) -> usize {
     let here = &node.roster().member(node.process()).map(|own| own.machine.clone());
     let members = node.roster().members().iter();
-    let near = members.filter(|member| here.as_ref() == Some(&member.machine)).count();
+    members.filter(|member| here.as_ref() == Some(&member.machine)).count()
+}
+
+/// Bytes of a ring, so that those of all processes on this machine are not too many.
+fn size(near: usize) -> usize {
     let share = BUDGET / near.max(1);
     // Rounded down to a power of two.
     (1 << share.max(1).ilog2()).clamp(ring::LEAST, LARGEST)

@@ -11,7 +11,7 @@
 //! process is killed.
 //!
 //! A large payload is copied in and out at the same time by both sides, piece by piece, through a
-//! ring that stays in the cache. That takes half the time of `process_vm_readv`, which pins page after
+//! ring that stays in a cache. That takes half the time of `process_vm_readv`, which pins page after
 //! page, and needs no right to read another process's memory; see `docs/performance.md`.
 
 mod begin;
@@ -19,11 +19,13 @@ mod link;
 mod place;
 mod ring;
 mod segment;
+mod traffic;
 
 use crate::{
     greeting::SUPERSEDED,
     handshake::{HANDSHAKE_DEADLINE, Token},
 };
+use begin::Start;
 use fmi_actors::{
     Error, Member, Node, Result,
     channel::{Channel, DialError, Rung, Way},
@@ -42,6 +44,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::Semaphore,
 };
+use traffic::Traffic;
 
 const NAME: &str = "shm";
 /// Connections that may be in their handshake at once.
@@ -51,7 +54,7 @@ const UNKNOWN_PEERS: usize = 256;
 #[derive(Debug)]
 pub struct Shm {
     place: Place,
-    token: Token,
+    start: Start,
     listener: Mutex<Option<std::os::unix::net::UnixListener>>,
     acceptor: Mutex<Option<AbortHandle>>,
 }
@@ -70,7 +73,8 @@ impl Shm {
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .map_err(|reason| failed("listen on a Unix socket", &reason))?;
         let (listener, acceptor) = (Mutex::new(Some(listener)), Mutex::default());
-        Ok(Self { place, token, listener, acceptor })
+        let start = Start { token, traffic: Traffic::default() };
+        Ok(Self { place, start, listener, acceptor })
     }
 }
 
@@ -85,7 +89,7 @@ impl Channel for Shm {
 
     fn start(&self, node: &Arc<Node>) {
         let Some(listener) = self.listener.lock().take() else { return };
-        let accept = accept_all(listener, Arc::downgrade(node), self.token.clone());
+        let accept = accept_all(listener, Arc::downgrade(node), self.start.clone());
         let (accepting, abort) = abortable(accept);
         *self.acceptor.lock() = Some(abort);
         Service::get().spawn(async move {
@@ -97,17 +101,17 @@ impl Channel for Shm {
         let addresses = to.addresses.iter().filter(|(channel, _)| channel == NAME);
         let near = addresses.filter_map(|(_, address)| self.place.neighbour(address));
         near.map(|socket| {
-            let (node, token, process) = (Arc::downgrade(node), self.token.clone(), to.process);
+            let (node, start, process) = (Arc::downgrade(node), self.start.clone(), to.process);
             Way {
                 rung: Rung::Machine,
                 name: NAME.to_owned(),
                 after: Duration::ZERO,
                 dial: Box::new(move |quality| {
-                    let (node, token, socket) = (node.upgrade(), token.clone(), socket.clone());
+                    let (node, start, socket) = (node.upgrade(), start.clone(), socket.clone());
                     Box::pin(async move {
                         let node = node.ok_or_else(|| DialError::soft("the process has ended"))?;
                         let stream = connect(&socket).await.map_err(DialError::soft)?;
-                        begin::open(stream, &node, process, &token, quality).await
+                        begin::open(stream, &node, process, &start, quality).await
                     })
                 }),
             }
@@ -123,7 +127,7 @@ impl Channel for Shm {
     }
 }
 
-async fn accept_all(listener: std::os::unix::net::UnixListener, node: Weak<Node>, token: Token) {
+async fn accept_all(listener: std::os::unix::net::UnixListener, node: Weak<Node>, start: Start) {
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot accept links through memory"),
@@ -141,10 +145,10 @@ async fn accept_all(listener: std::os::unix::net::UnixListener, node: Weak<Node>
             }
         };
         let Some(node) = node.upgrade() else { return };
-        let token = token.clone();
+        let start = start.clone();
         actix_rt::spawn(async move {
             let _permit = permit;
-            let greeted = begin::accept(stream, &node, &token);
+            let greeted = begin::accept(stream, &node, &start);
             match tokio::time::timeout(HANDSHAKE_DEADLINE, greeted).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) if error.to_string().ends_with(SUPERSEDED) => {

@@ -6,7 +6,8 @@
 //!
 //! A page that is written for the first time is dear. So who writes goes back to the ring's beginning when the other
 //! side has read everything, and goes on to new pages as far as an eighth of what has gone through it
-//! ([`SHARE`]), or as one message needs: few messages need few pages, and many pay for the others by and by.
+//! ([`SHARE`]), or as one message needs: few messages need few pages, and many pay for the others by and by. Nor
+//! does it go further than its [`Reach`] while the other side keeps up.
 //! `origin` is the count that lies at the beginning. It only changes while the ring is empty, and is written
 //! before `head`: who has seen a byte by `head` has seen where it lies.
 //!
@@ -14,7 +15,7 @@
 //! after that whether the other side sleeps. Between the two lies a fence on both sides, so that one of
 //! them sees the other (Dekker).
 
-use super::segment::Segment;
+use super::{segment::Segment, traffic::Reach};
 use std::{
     io::{self, IoSlice},
     mem::MaybeUninit,
@@ -27,8 +28,10 @@ use std::{
 
 /// The smallest ring.
 pub(super) const LEAST: usize = 64 << 10;
-/// Into so many parts a ring is cut: when one has been copied the other side may begin with it.
+/// Into so many parts a ring is cut, if they are not larger than [`PART`]: when one has been copied the other side may
+/// begin with it.
 const PARTS: usize = 16;
+const PART: usize = 64 << 10;
 /// As far as a ring is used in any case.
 const FIRST: u64 = 32 << 10;
 /// Of what has gone through a ring, which part of it is used while the other side keeps up.
@@ -76,10 +79,14 @@ impl Ring {
         self.segment.ring()
     }
 
+    fn part(&self) -> usize {
+        (self.size() / PARTS).min(PART)
+    }
+
     /// Bytes from this count on that lie in one piece, at most `bytes`. Any origin leads into the ring.
     fn piece(&self, origin: u64, count: u64, bytes: usize) -> (*mut u8, usize) {
         let at = (count.wrapping_sub(origin) % self.size() as u64) as usize;
-        let bytes = bytes.min(self.size() - at).min(self.size() / PARTS);
+        let bytes = bytes.min(self.size() - at).min(self.part());
         (self.segment.place(self.number).1.wrapping_add(at), bytes)
     }
 }
@@ -98,6 +105,8 @@ pub(super) struct Inlet {
 #[derive(Debug)]
 pub(super) struct Outlet {
     ring: Ring,
+    /// As far as the ring is used while the other side keeps up.
+    reach: Reach,
     head: AtomicU64,
     /// As it was when it was last looked at.
     tail: AtomicU64,
@@ -109,8 +118,9 @@ pub(super) struct Outlet {
     returns: AtomicU64,
 }
 
-/// Both ends that belong to one side: who has made the segment writes ring 0.
-pub(super) fn ends(segment: &Arc<Segment>, maker: bool) -> (Inlet, Outlet) {
+/// Both ends that belong to one side: who has made the segment writes ring 0, and either goes back to the beginning
+/// of its ring when it is used as far as `reach` says, if it can.
+pub(super) fn ends(segment: &Arc<Segment>, maker: bool, reach: Reach) -> (Inlet, Outlet) {
     let ring = |number| Ring { segment: Arc::clone(segment), number };
     let inlet = Inlet {
         ring: ring(usize::from(maker)),
@@ -119,6 +129,7 @@ pub(super) fn ends(segment: &Arc<Segment>, maker: bool) -> (Inlet, Outlet) {
     };
     let outlet = Outlet {
         ring: ring(usize::from(!maker)),
+        reach,
         head: AtomicU64::new(0),
         tail: AtomicU64::new(0),
         origin: AtomicU64::new(0),
@@ -249,7 +260,7 @@ impl Outlet {
                 head = head.wrapping_add(bytes as u64);
                 unsaid += bytes;
                 // What is short is said once, at the end: the other side wants it whole.
-                if unsaid >= self.ring.size() / PARTS {
+                if unsaid >= self.ring.part() {
                     self.say(head);
                     unsaid = 0;
                 }
@@ -262,8 +273,8 @@ impl Outlet {
         Ok(before - room)
     }
 
-    /// Where the next bytes, so many, are counted from: from here, if all of the ring would not be worth its pages yet
-    /// and it is empty.
+    /// Where the next bytes, so many, are counted from: from here, if the ring is empty and has been used as far as it is
+    /// worth.
     fn origin(&self, wanted: usize) -> io::Result<u64> {
         let (head, origin) =
             (self.head.load(Ordering::Relaxed), self.origin.load(Ordering::Relaxed));
@@ -271,8 +282,10 @@ impl Outlet {
             return Ok(origin);
         }
         let used = self.used.load(Ordering::Relaxed).max(head - origin);
-        let share = (head / SHARE).max(FIRST).max(used);
-        if share >= self.ring.size() as u64 {
+        let share = (head / SHARE).max(used).min(self.reach.after(head)).max(FIRST);
+        let size = self.ring.size() as u64;
+        if share >= size {
+            self.returns.store(head + size, Ordering::Relaxed);
             return Ok(origin);
         }
         if self.room()? < self.ring.size() {
@@ -322,12 +335,17 @@ fn broken() -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::traffic::Traffic, *};
     use std::thread;
 
     fn pair(size: usize) -> ((Inlet, Outlet), (Inlet, Outlet)) {
+        reaching(size, size)
+    }
+
+    fn reaching(size: usize, reach: usize) -> ((Inlet, Outlet), (Inlet, Outlet)) {
         let segment = Arc::new(Segment::create(size).unwrap().0);
-        (ends(&segment, true), ends(&segment, false))
+        let ends = |maker| ends(&segment, maker, Traffic::default().part_of(reach as u64));
+        (ends(true), ends(false))
     }
 
     fn read(inlet: &Inlet, place: usize, spare: usize) -> Vec<u8> {
@@ -364,7 +382,14 @@ mod tests {
 
     #[test]
     fn a_ring_is_used_as_far_as_it_is_worth() {
-        let ((_, ours), (there, _)) = pair(8 * LEAST);
+        // To its end, not at all, and as far as it may.
+        for (reach, most) in [(8 * LEAST, 8 * LEAST), (0, FIRST as usize), (3 * LEAST, 3 * LEAST)] {
+            a_ring_is_used_up_to(reach, most);
+        }
+    }
+
+    fn a_ring_is_used_up_to(reach: usize, most: usize) {
+        let ((_, ours), (there, _)) = reaching(8 * LEAST, reach);
         let touched = || {
             let (start, size) = (ours.ring.segment.place(ours.ring.number).1, ours.ring.size());
             // SAFETY: the bytes of the ring, which nobody writes meanwhile.
@@ -384,6 +409,16 @@ mod tests {
             through += length as u64;
             assert!(touched() <= (through / SHARE).max(FIRST), "{} of {through}", touched());
         }
+        // What comes next may need more than is left of it.
+        assert!(
+            (most as u64 - 20_000..=most as u64).contains(&touched()),
+            "{} of {most}",
+            touched()
+        );
+        // All of it is there for what is long.
+        assert!(read(&there, 1, 0).is_empty());
+        let long = write(8 * LEAST, 1);
+        assert!(read(&there, long.len(), 0) == long);
         assert_eq!(touched(), ours.ring.size() as u64);
     }
 
@@ -466,14 +501,14 @@ mod tests {
 
     #[test]
     fn two_threads_lose_nothing_and_sleep_through_nothing() {
-        for size in [LEAST, 4 * LEAST] {
-            two_threads_lose_nothing(size);
+        for (size, reach) in [(LEAST, LEAST), (4 * LEAST, 4 * LEAST), (4 * LEAST, LEAST)] {
+            two_threads_lose_nothing(size, reach);
         }
     }
 
-    fn two_threads_lose_nothing(size: usize) {
+    fn two_threads_lose_nothing(size: usize, reach: usize) {
         const BYTES: usize = 8 << 20;
-        let ((_, ours), (there, _)) = pair(size);
+        let ((_, ours), (there, _)) = reaching(size, reach);
         let (writer, reader) = (thread::current(), Arc::new(std::sync::OnceLock::new()));
         let known = Arc::clone(&reader);
         let reading = thread::spawn(move || {
