@@ -9,6 +9,7 @@ mod board;
 pub mod channel;
 pub mod clock;
 pub mod codec;
+pub mod copies;
 pub mod endpoint;
 mod error;
 pub mod frame;

@@ -6,7 +6,7 @@
 //! nobody else reads.
 
 use crate::plan::{Blocks, Side};
-use fmi_actors::{AlignedBuf, Error, Payload, Result};
+use fmi_actors::{AlignedBuf, Error, Payload, Result, copies};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::{ops::Range, sync::Arc};
@@ -321,7 +321,7 @@ fn scatter(
 }
 
 fn copy(here: &mut [u8], other: &[u8]) -> Result<()> {
-    here.copy_from_slice(other);
+    copies::copy(other, here);
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! This file and `pool` are the only ones of the crate with `unsafe`; everything above is safe.
 
 use super::pool;
-use crate::{Error, Result};
+use crate::{Error, Result, copies::copy};
 use bytemuck::Pod;
 use std::{
     alloc::{Layout, alloc, alloc_zeroed},
@@ -145,7 +145,7 @@ impl AlignedBuf {
     pub fn extend(&mut self, bytes: &[u8]) {
         let spare = &mut self.spare()[..bytes.len()];
         // SAFETY: u8 and MaybeUninit<u8> have one layout; the source is initialised.
-        spare.copy_from_slice(unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) });
+        copy(unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }, spare);
         // SAFETY: just written.
         unsafe { self.advance(bytes.len()) };
     }

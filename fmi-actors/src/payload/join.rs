@@ -2,7 +2,7 @@
 //! the process.
 
 use super::{AlignedBuf, Payload, Repr};
-use crate::{Error, Result};
+use crate::{Error, Result, copies::copy};
 use std::sync::Arc;
 
 /// Elements stay aligned wherever a part begins, if all parts are whole elements.
@@ -43,7 +43,7 @@ impl Payload {
         for part in parts {
             part.for_each_part(|bytes| {
                 let (place, behind) = std::mem::take(&mut rest).split_at_mut(bytes.len());
-                place.copy_from_slice(bytes);
+                copy(bytes, place);
                 rest = behind;
                 Ok(())
             })?;

@@ -16,6 +16,7 @@
 //! them sees the other (Dekker).
 
 use super::{segment::Segment, traffic::Reach};
+use fmi_actors::copies;
 use std::{
     io::{self, IoSlice},
     mem::MaybeUninit,
@@ -176,7 +177,7 @@ impl Inlet {
             // SAFETY: the piece lies in the ring, `now` is as long and not in it. The other side
             // writes there only after `tail` has moved; if it does not keep to that, other bytes
             // are copied, whose meaning is checked like that of any bytes that come from outside.
-            unsafe { ptr::copy_nonoverlapping(from, now.as_mut_ptr().cast(), bytes) };
+            unsafe { copy(from, now.as_mut_ptr().cast(), bytes) };
             tail = tail.wrapping_add(bytes as u64);
             self.tail.store(tail, Ordering::Relaxed);
             self.ring.counters().tail.0.store(tail, Ordering::Release);
@@ -256,7 +257,7 @@ impl Outlet {
                 let (to, bytes) = self.ring.piece(origin, head, from.len());
                 // SAFETY: the piece lies in the ring, `from` has as many bytes and is not in it. The
                 // other side reads there only after `head` has moved.
-                unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, bytes) };
+                unsafe { copy(from.as_ptr(), to, bytes) };
                 head = head.wrapping_add(bytes as u64);
                 unsaid += bytes;
                 // What is short is said once, at the end: the other side wants it whole.
@@ -326,6 +327,18 @@ impl Outlet {
         // meanwhile.
         let tail = self.ring.counters().tail.0.load(Ordering::Acquire);
         self.room_before(tail).is_ok_and(|bytes| bytes == 0)
+    }
+}
+
+/// As [`ptr::copy_nonoverlapping`], [so much at once](copies) that it takes as long wherever it lies.
+///
+/// # Safety
+/// As there.
+unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
+    for start in (0..bytes).step_by(copies::AT_ONCE) {
+        let next = copies::AT_ONCE.min(bytes - start);
+        // SAFETY: a part of what the caller has promised.
+        unsafe { ptr::copy_nonoverlapping(from.add(start), to.add(start), next) };
     }
 }
 
