@@ -6,7 +6,7 @@ use super::{
     link::ShmLink,
     ring::{self, ends},
     segment::{self, Segment},
-    traffic::Traffic,
+    traffic::{Traffic, together},
 };
 use crate::{greeting, handshake::Token};
 use fmi_actors::{LinkRank, Node, Result, channel::DialError};
@@ -21,10 +21,8 @@ use tokio::{
 const BINDING: &[u8] = b"shm";
 /// Said when the segment has been mapped.
 const TAKEN: u8 = 1;
-/// What a process may use for what it sends, if it has so many neighbours that their rings would have more.
-const BUDGET: usize = 16 << 20;
-/// The largest ring: more than a core's own cache has. What the reader's still holds is dearer to write over than what
-/// it has given up.
+/// The largest ring: more than most cores' own cache has. What the reader's still holds is dearer to write over than
+/// what it has given up.
 const LARGEST: usize = 2 << 20;
 
 /// What all links of a process begin with.
@@ -83,7 +81,7 @@ fn attach(
 ) -> io::Result<()> {
     let Some(peer) = node.peer(process) else { return Ok(()) };
     let bell = Socket::from(stream.into_std()?);
-    let ends = ends(&Arc::new(segment), maker, start.traffic.reach(near(node)));
+    let ends = ends(&Arc::new(segment), maker, start.traffic.reach(together(near(node))));
     let link = ShmLink::new(bell, ends, node, process);
     peer.attach(link, rank);
     Ok(())
@@ -96,9 +94,18 @@ fn near(node: &Node) -> usize {
     members.filter(|member| here.as_ref() == Some(&member.machine)).count()
 }
 
-/// Bytes of a ring, so that those of all processes on this machine are not too many.
+/// Bytes of a ring, among so many processes: what one may use for all its rings, rounded down to a power of two.
 fn size(near: usize) -> usize {
-    let share = BUDGET / near.max(1);
-    // Rounded down to a power of two.
-    (1 << share.max(1).ilog2()).clamp(ring::LEAST, LARGEST)
+    (1 << together(near).max(1).ilog2()).clamp(ring::LEAST, LARGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_of_many_are_smaller() {
+        let sizes = [0, 1, 2, 4, 8, 9, 128, 1000].map(|near| size(near) >> 10);
+        assert_eq!(sizes, [2048, 2048, 2048, 2048, 1024, 512, 64, 64]);
+    }
 }

@@ -6,8 +6,9 @@
 //!
 //! A page that is written for the first time is dear. So who writes goes back to the ring's beginning when the other
 //! side has read everything, and goes on to new pages as far as an eighth of what has gone through it
-//! ([`SHARE`]), or as one message needs: few messages need few pages, and many pay for the others by and by. Nor
-//! does it go further than its [`Reach`] while the other side keeps up.
+//! ([`SHARE`]): few messages need few pages, and many pay for the others by and by. Nor does it go further than the
+//! ring's [`Reach`], unless that is less than [`FIRST`]. What is longer takes as much as it needs, and a ring that is never
+//! found empty is used to its end.
 //! `origin` is the count that lies at the beginning. It only changes while the ring is empty, and is written
 //! before `head`: who has seen a byte by `head` has seen where it lies.
 //!
@@ -115,7 +116,7 @@ pub(super) struct Outlet {
     origin: AtomicU64,
     /// How far the ring had been used when it was last begun anew.
     used: AtomicU64,
-    /// From which count on it is looked whether the ring is empty.
+    /// From which count on it is asked again how far the ring is used, and looked whether it is empty.
     returns: AtomicU64,
 }
 
@@ -357,7 +358,7 @@ mod tests {
 
     fn reaching(size: usize, reach: usize) -> ((Inlet, Outlet), (Inlet, Outlet)) {
         let segment = Arc::new(Segment::create(size).unwrap().0);
-        let ends = |maker| ends(&segment, maker, Traffic::default().part_of(reach as u64));
+        let ends = |maker| ends(&segment, maker, Traffic::default().reach(reach));
         (ends(true), ends(false))
     }
 
@@ -433,6 +434,31 @@ mod tests {
         let long = write(8 * LEAST, 1);
         assert!(read(&there, long.len(), 0) == long);
         assert_eq!(touched(), ours.ring.size() as u64);
+    }
+
+    #[test]
+    fn a_ring_is_used_less_when_others_are_used_more() {
+        let traffic = Traffic::default();
+        let through = |outlet: &Outlet, inlet: &Inlet, bytes: usize| {
+            for _ in 0..bytes / 1024 {
+                assert_eq!(outlet.write(&[IoSlice::new(&[1; 1024])]).unwrap(), 1024);
+                assert_eq!(read(inlet, 1024, 0).len(), 1024);
+            }
+        };
+        let [(here, there), (others, them)] = [(), ()].map(|()| {
+            let segment = Arc::new(Segment::create(8 * LEAST).unwrap().0);
+            let ends = |maker| ends(&segment, maker, traffic.reach(8 * LEAST));
+            (ends(true).1, ends(false).0)
+        });
+        let used = || here.head.load(Ordering::Relaxed) - here.origin.load(Ordering::Relaxed);
+        // Alone it goes round and round; beside one with nine times its traffic it goes back after less than two tenths.
+        through(&here, &there, 128 * LEAST);
+        assert!(used() > 8 * LEAST as u64);
+        for _ in 0..200 {
+            through(&others, &them, 9 * LEAST);
+            through(&here, &there, LEAST);
+        }
+        assert!(used() <= 2 * LEAST as u64, "{}", used());
     }
 
     #[test]
@@ -521,6 +547,8 @@ mod tests {
 
     fn two_threads_lose_nothing(size: usize, reach: usize) {
         const BYTES: usize = 8 << 20;
+        // No part of a ring's size: a byte that is a lap early or late is another one.
+        const PERIOD: u8 = 251;
         let ((_, ours), (there, _)) = reaching(size, reach);
         let (writer, reader) = (thread::current(), Arc::new(std::sync::OnceLock::new()));
         let known = Arc::clone(&reader);
@@ -531,7 +559,7 @@ mod tests {
                 let (bytes, found) = read_some(&there, 100, 5000);
                 for byte in &bytes {
                     assert_eq!(*byte, expected);
-                    expected = expected.wrapping_add(1);
+                    expected = (expected + 1) % PERIOD;
                 }
                 got += bytes.len();
                 if there.wakes_writer(found) {
@@ -542,11 +570,11 @@ mod tests {
                 }
             }
         });
-        let pattern: Vec<u8> = (0..=255).cycle().take(1 << 16).collect();
+        let pattern: Vec<u8> = (0..PERIOD).cycle().take(1 << 16).collect();
         let mut sent = 0;
         while sent < BYTES {
-            let from = &pattern[sent % 256..];
-            let length = (from.len() - 256 + 1).min(BYTES - sent).min(1 + sent % 9973);
+            let from = &pattern[sent % usize::from(PERIOD)..];
+            let length = from.len().min(BYTES - sent).min(1 + sent % 9973);
             let wrote = ours.write(&[IoSlice::new(&from[..length])]).unwrap();
             sent += wrote;
             if ours.wakes_reader() {
