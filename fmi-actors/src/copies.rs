@@ -2,7 +2,7 @@
 //!
 //! C libraries make a long copy by one instruction of the processor (`rep movsb`). On AMD's Zen 3 and 4 it takes up to twenty-five
 //! times as long where (target − source) mod 4096 is 1 to 15: 64 KiB 37 µs instead of 1.5. glibc avoids it since 2.40
-//! ([BZ 30994]). What is not longer than [`AT_ONCE`], or longer than [`LONG`], is copied by loads and stores in any case, at the same
+//! ([BZ 30994]). What is not longer than [`AT_ONCE`], or is longer than 1 MiB, is copied by loads and stores in any case, at the same
 //! speed wherever it lies.
 //!
 //! [BZ 30994]: https://sourceware.org/bugzilla/show_bug.cgi?id=30994
