@@ -6,7 +6,7 @@ use super::{
     link::ShmLink,
     ring::{self, ends},
     segment::{self, Segment},
-    traffic::{Traffic, together},
+    traffic::{Reach, Traffic, together},
 };
 use crate::{greeting, handshake::Token};
 use fmi_actors::{LinkRank, Node, Result, channel::DialError};
@@ -42,8 +42,10 @@ pub(super) async fn open(
 ) -> Result<(), DialError> {
     let bound = (quality, BINDING);
     let rank = greeting::open(&mut stream, node, process, &start.token, bound, super::NAME).await?;
-    let segment = offer(&mut stream, size(near(node))).await.map_err(DialError::soft)?;
-    attach(stream, segment, true, start, node, (process, rank)).map_err(DialError::soft)
+    let near = near(node);
+    let segment = offer(&mut stream, size(near)).await.map_err(DialError::soft)?;
+    let reach = start.traffic.reach(together(near));
+    attach(stream, segment, true, reach, node, (process, rank)).map_err(DialError::soft)
 }
 
 /// Makes a connection that the other side has opened a link. The caller limits the time.
@@ -52,7 +54,8 @@ pub(super) async fn accept(mut stream: UnixStream, node: &Arc<Node>, start: &Sta
         greeting::accept(&mut stream, node, &start.token, BINDING, super::NAME).await?;
     let taken = take(&mut stream).await;
     let segment = taken.map_err(|reason| failed("share memory", &reason))?;
-    attach(stream, segment, false, start, node, (process, rank))
+    let reach = start.traffic.reach(together(near(node)));
+    attach(stream, segment, false, reach, node, (process, rank))
         .map_err(|reason| failed("share memory", &reason))
 }
 
@@ -75,13 +78,13 @@ fn attach(
     stream: UnixStream,
     segment: Segment,
     maker: bool,
-    start: &Start,
+    reach: Reach,
     node: &Arc<Node>,
     (process, rank): (u32, LinkRank),
 ) -> io::Result<()> {
     let Some(peer) = node.peer(process) else { return Ok(()) };
     let bell = Socket::from(stream.into_std()?);
-    let ends = ends(&Arc::new(segment), maker, start.traffic.reach(together(near(node))));
+    let ends = ends(&Arc::new(segment), maker, reach);
     let link = ShmLink::new(bell, ends, node, process);
     peer.attach(link, rank);
     Ok(())
