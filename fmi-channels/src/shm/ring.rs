@@ -331,13 +331,14 @@ impl Outlet {
     }
 }
 
-/// As [`ptr::copy_nonoverlapping`], [so much at once](copies) that it takes as long wherever it lies.
+/// As [`ptr::copy_nonoverlapping`], and takes [as long wherever it lies](copies).
 ///
 /// # Safety
 /// As there.
 unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
-    for start in (0..bytes).step_by(copies::AT_ONCE) {
-        let next = copies::AT_ONCE.min(bytes - start);
+    let at_once = copies::at_once(from, to, bytes).max(1);
+    for start in (0..bytes).step_by(at_once) {
+        let next = at_once.min(bytes - start);
         // SAFETY: a part of what the caller has promised.
         unsafe { ptr::copy_nonoverlapping(from.add(start), to.add(start), next) };
     }
